@@ -1,0 +1,5 @@
+//! The `ddgate` binary: parses, runs, exits.
+
+fn main() -> std::process::ExitCode {
+    ddgate::run()
+}

@@ -1,0 +1,320 @@
+//! The append-only unit of the journal: one event is one leaf of the session's log.
+//!
+//! A leaf holds statements and salted commitments, never content (see ARCHITECTURE.md, "Leaf"):
+//! bodies, headers, targets, identity and command line stand beside it as openings, so that they
+//! can be erased later while every proof still holds. Keys are sorted, numbers are integers.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::call::Outcome;
+use super::operation::{Effect, Resource};
+use super::session::{CallNumber, SessionId};
+
+/// Version of the leaf format, field `v`.
+pub const LEAF_VERSION: u32 = 1;
+
+/// A salted commitment to content kept outside the leaf:
+/// `c = base64url(HMAC-SHA-256(salt, "ddgate/v1/" || field || 0x00 || content))`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commitment {
+    /// Base64url without padding of the 32-byte tag.
+    pub c: String,
+    /// Length of the content in bytes.
+    pub n: u64,
+}
+
+/// How often one redaction rule fired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedactionCount {
+    /// Rule name, for example `dd-api-key`.
+    pub rule: String,
+    /// Matches removed.
+    pub count: u64,
+}
+
+/// What the gate decided about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Forwarded.
+    Allow,
+    /// Refused by the gate; nothing was sent.
+    Deny,
+}
+
+/// `session.open`, always leaf 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionOpen {
+    /// The session.
+    pub session: SessionId,
+    /// Origin of the log (C2SP tlog-checkpoint).
+    pub origin: String,
+    /// Commitment to the identity (JSON of [`super::Identity`]).
+    pub who: Commitment,
+    /// Commitment to the command line (JSON array of strings).
+    pub cmd: Commitment,
+    /// Commitment to host facts (JSON object: host name, OS, working directory).
+    pub host: Commitment,
+    /// ddgate itself.
+    pub tool: Tool,
+    /// The Datadog side.
+    pub dd: DatadogSide,
+    /// What an acknowledged record survives: `power-loss`.
+    pub durability: String,
+}
+
+/// The program that wrote the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Semantic version.
+    pub version: String,
+}
+
+/// The Datadog account as far as the gate knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatadogSide {
+    /// Site, for example `datadoghq.eu`.
+    pub site: String,
+    /// Where the credential came from, never its value.
+    pub credential: String,
+}
+
+/// `call.request` and `call.denied`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRequest {
+    /// The call.
+    pub call: CallNumber,
+    /// HTTP method.
+    pub method: String,
+    /// Host the call is for.
+    pub host: String,
+    /// Path template, or empty when the path is not in the catalogue (it is in `target`).
+    pub route: String,
+    /// Datadog's operationId.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op: Option<String>,
+    /// Effect.
+    pub access: Effect,
+    /// Objects named by the path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub res: Vec<Resource>,
+    /// Decision.
+    pub decision: Decision,
+    /// The rule behind the decision.
+    pub rule: String,
+    /// Path and query, redacted.
+    pub target: Commitment,
+    /// Allowlisted headers (JSON array of pairs), redacted.
+    pub headers: Commitment,
+    /// Body, decoded and redacted. Absent when it follows in [`CallStream`] or was never read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Commitment>,
+    /// True when the body follows as `call.stream`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub streamed: bool,
+    /// Why the body is not kept, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
+    /// What was redacted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redactions: Vec<RedactionCount>,
+}
+
+/// `call.stream`: a body committed after its head; `end` closes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallStream {
+    /// The call.
+    pub call: CallNumber,
+    /// Which body: `request` or `response`.
+    pub side: Side,
+    /// What has passed.
+    pub body: Commitment,
+    /// Whether the body is complete.
+    pub end: bool,
+    /// Why the body is not kept, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
+    /// What was redacted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redactions: Vec<RedactionCount>,
+}
+
+/// Direction of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Child to Datadog.
+    Request,
+    /// Datadog to child.
+    Response,
+}
+
+/// `call.response`: how a call ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallResponse {
+    /// The call.
+    pub call: CallNumber,
+    /// Index of the request leaf.
+    pub re: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// HTTP status from Datadog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Microseconds from the child's request head to the end of the answer.
+    pub dur_us: u64,
+    /// Microseconds from sending to the answer's head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_us: Option<u64>,
+    /// Allowlisted headers (JSON array of pairs), redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Commitment>,
+    /// Body, decoded and redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Commitment>,
+    /// Why the body is not kept, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
+    /// What went wrong, in plain words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What was redacted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redactions: Vec<RedactionCount>,
+}
+
+/// `tunnel`: opaque bytes to a host that is not Datadog's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// Host and port.
+    pub host: String,
+    /// Bytes from the child.
+    pub sent: u64,
+    /// Bytes to the child.
+    pub received: u64,
+    /// Microseconds open.
+    pub dur_us: u64,
+    /// Why it could not be opened, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// `session.close`: no leaf may follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionClose {
+    /// Calls recorded.
+    pub calls: u64,
+    /// Why it closed: `exit`, `signal` or `spawn-failed`.
+    pub reason: String,
+    /// The child's exit code as the shell saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<u8>,
+}
+
+/// One statement of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum Event {
+    /// The session begins.
+    #[serde(rename = "session.open")]
+    SessionOpen(SessionOpen),
+    /// A call is about to be sent.
+    #[serde(rename = "call.request")]
+    CallRequest(CallRequest),
+    /// A call was refused by the gate.
+    #[serde(rename = "call.denied")]
+    CallDenied(CallRequest),
+    /// Part of a body that was too long, or too slow, to stand in one leaf.
+    #[serde(rename = "call.stream")]
+    CallStream(CallStream),
+    /// A call ended.
+    #[serde(rename = "call.response")]
+    CallResponse(CallResponse),
+    /// A blind tunnel ended.
+    #[serde(rename = "tunnel")]
+    Tunnel(Tunnel),
+    /// The session ended.
+    #[serde(rename = "session.close")]
+    SessionClose(SessionClose),
+}
+
+/// An event in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// Format version.
+    pub v: u32,
+    /// Index in the log, from 0.
+    pub i: u64,
+    /// Wall clock, UTC, microseconds (RFC 3339).
+    #[serde(with = "rfc3339")]
+    pub ts: DateTime<Utc>,
+    /// Nanoseconds since the session opened, monotonic.
+    pub mono: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Leaf {
+    /// Writes the authoritative bytes: one line of JSON with sorted keys.
+    ///
+    /// # Errors
+    /// Only if serde_json fails, which these types do not provoke.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        // Through `Value`, whose map is a BTreeMap: that is what sorts the keys.
+        serde_json::to_vec(&serde_json::to_value(self)?)
+    }
+
+    /// Reads a leaf back.
+    ///
+    /// # Errors
+    /// The bytes are not a leaf of a known version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+mod rfc3339 {
+    use super::{DateTime, SecondsFormat, Utc};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &DateTime<Utc>, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<DateTime<Utc>, D::Error> {
+        let text = String::deserialize(d)?;
+        DateTime::parse_from_rfc3339(&text)
+            .map(|at| at.with_timezone(&Utc))
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_is_one_line_with_sorted_keys_and_round_trips() {
+        let leaf = Leaf {
+            v: LEAF_VERSION,
+            i: 7,
+            ts: DateTime::from_timestamp(1_800_000_000, 123_456_000).unwrap(),
+            mono: 42,
+            event: Event::Tunnel(Tunnel {
+                host: "example.test:443".into(),
+                sent: 1,
+                received: 2,
+                dur_us: 3,
+                error: None,
+            }),
+        };
+        let bytes = leaf.to_bytes().unwrap();
+        assert_eq!(
+            std::str::from_utf8(&bytes).unwrap(),
+            r#"{"dur_us":3,"host":"example.test:443","i":7,"mono":42,"received":2,"sent":1,"t":"tunnel","ts":"2027-01-15T08:00:00.123456Z","v":1}"#
+        );
+        assert_eq!(Leaf::from_bytes(&bytes).unwrap(), leaf);
+    }
+}

@@ -1,0 +1,17 @@
+//! The words of the house: what a session, an actor, an operation, an event and a call are.
+//!
+//! Pure data. Nothing here does I/O, and every other room may use it.
+
+pub mod actor;
+pub mod call;
+pub mod event;
+pub mod operation;
+pub mod secret;
+pub mod session;
+
+pub use actor::{Identity, Via};
+pub use call::{Call, Outcome};
+pub use event::{Commitment, Event, Leaf};
+pub use operation::{Effect, Operation, Resource};
+pub use secret::Secret;
+pub use session::{CallNumber, SessionId};
