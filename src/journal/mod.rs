@@ -1,1 +1,102 @@
-//! Placeholder: being written.
+//! The record: durable before it is acknowledged, append-only, one directory a session.
+//!
+//! Read in this order: [`writer`] (the one thread that writes), [`wal`] (the file that
+//! acknowledges), [`index`] and [`db`] (the sled log that is queried), [`reader`].
+//! Invariant: whoever holds a [`Permit`] has a request on stable storage, and only this room can
+//! make one. Nothing here knows HTTP, and nothing raw comes in: content arrives as
+//! [`crate::redact::Redacted`].
+
+pub mod catalog;
+mod content;
+mod db;
+mod disk;
+mod frame;
+mod index;
+mod permit;
+pub mod reader;
+#[cfg(test)]
+mod tests;
+mod wal;
+pub mod writer;
+
+use std::io;
+use std::path::PathBuf;
+
+pub use content::{Attachment, ContentStream, commit};
+pub use permit::Permit;
+pub use reader::SessionReader;
+pub use writer::{Journal, Refused};
+
+/// What can go wrong when a session's record is created, listed or read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A file or directory could not be used.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried: `create`, `read`, `lock` …
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No session has this id.
+    #[error("no session `{0}`")]
+    NoSuchSession(String),
+    /// There are no sessions at all.
+    #[error("no session is recorded in {0}")]
+    NoSessions(PathBuf),
+    /// A prefix fits more than one session.
+    #[error("`{prefix}` fits {count} sessions")]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// How many fit.
+        count: usize,
+    },
+    /// The directory holds no session that can be read.
+    #[error("{path} is not a session: {why}")]
+    NotASession {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// Written by a newer ddgate.
+    #[error("{path} has format {found}, this ddgate reads up to {known}")]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The newest format known.
+        known: u32,
+    },
+    /// The index failed; the write-ahead file is still good.
+    #[error("the index of {path} cannot be used: {why}")]
+    Index {
+        /// The index directory.
+        path: PathBuf,
+        /// What sled said.
+        why: String,
+    },
+    /// The session has no such call.
+    #[error("session {session} has no call {number}")]
+    NoSuchCall {
+        /// The session, short.
+        session: String,
+        /// The number asked for.
+        number: u64,
+    },
+}
+
+impl JournalError {
+    fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Committed content: what stands beside a leaf so that it can be read, and later erased.
+//!
+//! A leaf holds `HMAC-SHA-256(salt, "ddgate/v1/" || field || 0x00 || content)` with a fresh salt
+//! per field; salt and content are kept in opening and content frames. Invariant: only redacted
+//! bytes come in.
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::frame::{FLAG_ZSTD, Frame, Kind};
+use super::writer::{Journal, Refused, Ticket};
+use crate::limits;
+use crate::record::Commitment;
+use crate::redact::Redacted;
+
+const DOMAIN: &[u8] = b"ddgate/v1/";
+/// Content up to here travels inside its opening.
+const INLINE_BYTES_MAX: usize = 16 << 10;
+/// Below this, zstd costs more than it saves.
+const COMPRESS_BYTES_MIN: usize = 256;
+const ZSTD_LEVEL: i32 = 1;
+
+/// The salt of one committed field.
+pub(super) type Salt = [u8; 32];
+
+/// A committed field, ready to be appended with its leaf.
+#[derive(Debug)]
+pub struct Attachment {
+    pub(super) field: &'static str,
+    pub(super) salt: Salt,
+    pub(super) body: AttachmentBody,
+    commitment: Commitment,
+}
+
+#[derive(Debug)]
+pub(super) enum AttachmentBody {
+    Inline(Bytes),
+    Stored(u64),
+}
+
+impl Attachment {
+    /// What the leaf says of this field.
+    #[must_use]
+    pub fn commitment(&self) -> Commitment {
+        self.commitment.clone()
+    }
+
+    /// Bytes this will take in the queue, about.
+    pub(super) fn queued_bytes(&self) -> usize {
+        128 + match &self.body {
+            AttachmentBody::Inline(bytes) => bytes.len(),
+            AttachmentBody::Stored(_) => 0,
+        }
+    }
+
+    /// The opening frame of this field of leaf `i`.
+    pub(super) fn opening(&self, i: u64) -> Frame {
+        let (content, inline): (u64, &[u8]) = match &self.body {
+            AttachmentBody::Inline(bytes) => (0, bytes),
+            AttachmentBody::Stored(content) => (*content, &[]),
+        };
+        let (flags, inline) = compress(inline);
+        let mut header = Vec::with_capacity(Opening::HEADER_BYTES + self.field.len());
+        header.extend_from_slice(&i.to_le_bytes());
+        header.extend_from_slice(&content.to_le_bytes());
+        header.extend_from_slice(&self.salt);
+        header.extend_from_slice(self.field.as_bytes());
+        Frame {
+            kind: Kind::Opening,
+            flags,
+            header,
+            payload: inline,
+        }
+    }
+}
+
+/// An opening frame, read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opening {
+    pub(super) leaf: u64,
+    /// Number of the content frames, or 0 when the content is the payload.
+    pub(super) content: u64,
+    pub(super) salt: Salt,
+    pub(super) field: String,
+}
+
+impl Opening {
+    const HEADER_BYTES: usize = 48;
+
+    pub(super) fn parse(header: &[u8]) -> Option<Self> {
+        let (leaf, rest) = header.split_first_chunk::<8>()?;
+        let (content, rest) = rest.split_first_chunk::<8>()?;
+        let (salt, field) = rest.split_first_chunk::<32>()?;
+        Some(Self {
+            leaf: u64::from_le_bytes(*leaf),
+            content: u64::from_le_bytes(*content),
+            salt: *salt,
+            field: std::str::from_utf8(field).ok()?.to_owned(),
+        })
+    }
+}
+
+/// The header of a content frame, read back: content number and piece number.
+pub(super) fn parse_content_header(header: &[u8]) -> Option<(u64, u32)> {
+    let (content, rest) = header.split_first_chunk::<8>()?;
+    let (piece, _) = rest.split_first_chunk::<4>()?;
+    Some((u64::from_le_bytes(*content), u32::from_le_bytes(*piece)))
+}
+
+/// Undoes [`compress`].
+pub(super) fn payload(frame: &Frame) -> std::io::Result<Vec<u8>> {
+    if frame.flags & FLAG_ZSTD == 0 {
+        return Ok(frame.payload.clone());
+    }
+    zstd::bulk::decompress(&frame.payload, limits::FRAME_BYTES_MAX as usize)
+}
+
+fn compress(bytes: &[u8]) -> (u8, Vec<u8>) {
+    if bytes.len() >= COMPRESS_BYTES_MIN
+        && let Ok(small) = zstd::bulk::compress(bytes, ZSTD_LEVEL)
+        && small.len() < bytes.len()
+    {
+        return (FLAG_ZSTD, small);
+    }
+    (0, bytes.to_vec())
+}
+
+fn fresh_mac(field: &str) -> (Salt, Hmac<Sha256>) {
+    let mut salt = [0; 32];
+    // Without randomness nothing can be hidden behind a commitment; the system has none left to
+    // give only when it is broken, and then stopping is right.
+    #[expect(clippy::expect_used, reason = "no way on without randomness")]
+    getrandom::fill(&mut salt).expect("the operating system gives random bytes");
+    (salt, keyed(&salt, field))
+}
+
+fn keyed(salt: &Salt, field: &str) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(salt).expect("32 bytes are a key");
+    mac.update(DOMAIN);
+    mac.update(field.as_bytes());
+    mac.update(&[0]);
+    mac
+}
+
+fn finish(mac: Hmac<Sha256>, n: u64) -> Commitment {
+    use base64::Engine;
+    let tag = mac.finalize().into_bytes();
+    Commitment {
+        c: base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(tag),
+        n,
+    }
+}
+
+/// Recomputes a commitment from an opening.
+pub(super) fn recompute(salt: &Salt, field: &str, content: &[u8]) -> Commitment {
+    let mut mac = keyed(salt, field);
+    mac.update(content);
+    finish(mac, content.len() as u64)
+}
+
+/// Commits to one small field.
+#[must_use]
+pub fn commit(field: &'static str, content: Redacted<Bytes>) -> Attachment {
+    let (salt, mut mac) = fresh_mac(field);
+    let content = content.into_inner();
+    mac.update(&content);
+    Attachment {
+        field,
+        salt,
+        commitment: finish(mac, content.len() as u64),
+        body: AttachmentBody::Inline(content),
+    }
+}
+
+/// Commits to a body of any length while it passes, in bounded memory.
+#[derive(Debug)]
+pub struct ContentStream {
+    field: &'static str,
+    salt: Salt,
+    mac: Hmac<Sha256>,
+    total_bytes: u64,
+    pending: Vec<u8>,
+    stored: Option<u64>,
+    pieces: u32,
+}
+
+impl ContentStream {
+    /// Begins the content of `field`.
+    #[must_use]
+    pub fn new(field: &'static str) -> Self {
+        let (salt, mac) = fresh_mac(field);
+        Self {
+            field,
+            salt,
+            mac,
+            total_bytes: 0,
+            pending: Vec::new(),
+            stored: None,
+            pieces: 0,
+        }
+    }
+
+    /// Takes the next redacted bytes. Waits while the journal's queue is full.
+    ///
+    /// # Errors
+    /// The journal refuses: nothing more of this body may be relied on.
+    pub async fn push(&mut self, journal: &Journal, bytes: Redacted<Bytes>) -> Result<(), Refused> {
+        let bytes = bytes.into_inner();
+        self.mac.update(&bytes);
+        self.total_bytes += bytes.len() as u64;
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let room = limits::BODY_PIECE_BYTES_MAX - self.pending.len();
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.pending.extend_from_slice(now);
+            rest = later;
+            if self.pending.len() == limits::BODY_PIECE_BYTES_MAX {
+                journal.append(vec![self.piece(journal)]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands everything taken so far to the journal; the ticket resolves when it is durable.
+    ///
+    /// # Errors
+    /// The journal refuses.
+    pub async fn flush(&mut self, journal: &Journal) -> Result<Ticket, Refused> {
+        let frames = if self.pending.is_empty() {
+            Vec::new()
+        } else {
+            vec![self.piece(journal)]
+        };
+        journal.append_durably(frames).await
+    }
+
+    /// Ends the content.
+    ///
+    /// # Errors
+    /// The journal refuses.
+    pub async fn finish(mut self, journal: &Journal) -> Result<Attachment, Refused> {
+        let body = match self.stored {
+            None if self.pending.len() <= INLINE_BYTES_MAX => {
+                AttachmentBody::Inline(std::mem::take(&mut self.pending).into())
+            }
+            _ => {
+                if !self.pending.is_empty() {
+                    journal.append(vec![self.piece(journal)]).await?;
+                }
+                AttachmentBody::Stored(self.stored.unwrap_or_default())
+            }
+        };
+        Ok(Attachment {
+            field: self.field,
+            salt: self.salt,
+            body,
+            commitment: finish(self.mac, self.total_bytes),
+        })
+    }
+
+    fn piece(&mut self, journal: &Journal) -> Frame {
+        let content = *self.stored.get_or_insert_with(|| journal.next_content());
+        let (flags, payload) = compress(&self.pending);
+        self.pending.clear();
+        let mut header = Vec::with_capacity(12);
+        header.extend_from_slice(&content.to_le_bytes());
+        header.extend_from_slice(&self.pieces.to_le_bytes());
+        self.pieces += 1;
+        Frame {
+            kind: Kind::Content,
+            flags,
+            header,
+            payload,
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! The rows that are queried, made from frames: the same function feeds sled while a session
+//! runs, catches it up later, and fills memory when sled cannot be had.
+//!
+//! | key (integers big-endian) | value |
+//! |---|---|
+//! | `L` leaf, part | a piece of the leaf's bytes |
+//! | `O` leaf, field, 0, part | a piece of: salt, tag, then content, its number or its position |
+//! | `C` content, piece | position of a content frame |
+//! | `N` call, kind | index of the leaf of that kind (`q` request, `s` its stream, `r` response) |
+//! | `M` | how far the file has been applied |
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use super::JournalError;
+use super::content::{self, Opening, Salt};
+use super::db::{self, Db, Row};
+use super::frame::{Frame, Kind};
+use super::wal::{Position, Scanner, Step};
+use crate::limits;
+use crate::record::event::Side;
+use crate::record::{CallNumber, Event, Leaf};
+
+const APPLIED: &[u8] = b"M";
+/// Batches waiting for sled before the feeder lets go; the rest is caught up at the next open.
+const FEED_QUEUE: usize = 256;
+/// Rows applied at once while catching up.
+const CATCH_UP_ROWS: usize = 4096;
+const PAGE_ROWS: usize = 512;
+
+const TAG_INLINE: u8 = 0;
+const TAG_CONTENT: u8 = 1;
+const TAG_FRAME: u8 = 2;
+
+/// A frame with its place in the file.
+pub(super) struct Indexed {
+    pub(super) seq: u64,
+    pub(super) at: Position,
+    pub(super) frame: Frame,
+}
+
+/// Where the content of an opened field is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Inline(Vec<u8>),
+    /// In content frames with this number.
+    Content(u64),
+    /// In the opening frame at this position.
+    Frame(Position),
+}
+
+/// A committed field, as the index knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) field: String,
+    pub(super) salt: Salt,
+    pub(super) place: Place,
+}
+
+/// The three leaves a call may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallLeaf {
+    Request = b'q' as isize,
+    RequestStream = b's' as isize,
+    Response = b'r' as isize,
+}
+
+fn position_bytes(at: Position) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&at.segment.to_be_bytes());
+    bytes[4..].copy_from_slice(&at.offset.to_be_bytes());
+    bytes
+}
+
+fn parse_position(bytes: &[u8]) -> Option<Position> {
+    let (segment, rest) = bytes.split_first_chunk::<4>()?;
+    Some(Position {
+        segment: u32::from_be_bytes(*segment),
+        offset: u64::from_be_bytes(*rest.first_chunk()?),
+    })
+}
+
+fn leaf_key(i: u64) -> Vec<u8> {
+    let mut key = vec![b'L'];
+    key.extend_from_slice(&i.to_be_bytes());
+    key
+}
+
+fn opening_key(leaf: u64, field: Option<&str>) -> Vec<u8> {
+    let mut key = vec![b'O'];
+    key.extend_from_slice(&leaf.to_be_bytes());
+    if let Some(field) = field {
+        key.extend_from_slice(field.as_bytes());
+        key.push(0);
+    }
+    key
+}
+
+fn content_key(content: u64, piece: Option<u32>) -> Vec<u8> {
+    let mut key = vec![b'C'];
+    key.extend_from_slice(&content.to_be_bytes());
+    if let Some(piece) = piece {
+        key.extend_from_slice(&piece.to_be_bytes());
+    }
+    key
+}
+
+fn call_key(call: CallNumber, kind: CallLeaf) -> Vec<u8> {
+    let mut key = vec![b'N'];
+    key.extend_from_slice(&call.0.to_be_bytes());
+    key.push(kind as u8);
+    key
+}
+
+/// Cuts a value into rows small enough for sled to keep in its synced log.
+fn put_parts(rows: &mut Vec<Row>, key: &[u8], value: &[u8]) {
+    for (part, piece) in value.chunks(limits::INDEX_ROW_BYTES_MAX).enumerate() {
+        let mut key = key.to_vec();
+        key.extend_from_slice(&(part as u16).to_be_bytes());
+        rows.push((key, piece.to_vec()));
+    }
+}
+
+/// The rows of one frame.
+fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
+    let Indexed { at, frame, .. } = indexed;
+    match frame.kind {
+        Kind::Leaf => {
+            if let Ok(leaf) = Leaf::from_bytes(&frame.payload) {
+                put_parts(rows, &leaf_key(leaf.i), &frame.payload);
+                if let Some((call, kind)) = call_leaf(&leaf.event) {
+                    rows.push((call_key(call, kind), leaf.i.to_be_bytes().to_vec()));
+                }
+            }
+        }
+        Kind::Opening => {
+            if let Some(opening) = Opening::parse(&frame.header) {
+                let mut value = opening.salt.to_vec();
+                if opening.content != 0 {
+                    value.push(TAG_CONTENT);
+                    value.extend_from_slice(&opening.content.to_be_bytes());
+                } else if frame.payload.len() <= limits::INDEX_INLINE_BYTES_MAX
+                    && let Ok(payload) = content::payload(frame)
+                    && payload.len() <= 4 * limits::INDEX_INLINE_BYTES_MAX
+                {
+                    value.push(TAG_INLINE);
+                    value.extend_from_slice(&payload);
+                } else {
+                    value.push(TAG_FRAME);
+                    value.extend_from_slice(&position_bytes(*at));
+                }
+                put_parts(
+                    rows,
+                    &opening_key(opening.leaf, Some(&opening.field)),
+                    &value,
+                );
+            }
+        }
+        Kind::Content => {
+            if let Some((content, piece)) = content::parse_content_header(&frame.header) {
+                let key = content_key(content, Some(piece));
+                rows.push((key, position_bytes(*at).to_vec()));
+            }
+        }
+        Kind::Segment | Kind::Seal => {}
+    }
+}
+
+fn call_leaf(event: &Event) -> Option<(CallNumber, CallLeaf)> {
+    match event {
+        Event::CallRequest(e) | Event::CallDenied(e) => Some((e.call, CallLeaf::Request)),
+        Event::CallStream(e) if e.side == Side::Request && e.end => {
+            Some((e.call, CallLeaf::RequestStream))
+        }
+        Event::CallResponse(e) => Some((e.call, CallLeaf::Response)),
+        _ => None,
+    }
+}
+
+fn applied_row(next: Position, seq: u64) -> Row {
+    let mut value = position_bytes(next).to_vec();
+    value.extend_from_slice(&seq.to_be_bytes());
+    (APPLIED.to_vec(), value)
+}
+
+/// Feeds sled behind the write-ahead file, on its own thread.
+pub(super) struct Feeder {
+    queue: Option<mpsc::SyncSender<Vec<Indexed>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Feeder {
+    /// Starts feeding `dir/index`. If sled cannot be had the session goes on without: the index
+    /// is rebuilt when somebody reads.
+    pub(super) fn start(dir: &Path) -> Self {
+        let (queue, batches) = mpsc::sync_channel(FEED_QUEUE);
+        let path = index_path(dir);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "sled blocks: it has its own thread"
+        )]
+        let thread = std::thread::Builder::new()
+            .name("ddgate-index".into())
+            .spawn(move || feed(&path, &batches))
+            .ok();
+        Self {
+            queue: thread.is_some().then_some(queue),
+            thread,
+        }
+    }
+
+    /// Passes frames on. Never waits: when sled is too slow it is left behind.
+    pub(super) fn feed(&mut self, batch: Vec<Indexed>) {
+        if let Some(queue) = &self.queue
+            && queue.try_send(batch).is_err()
+        {
+            self.queue = None;
+        }
+    }
+
+    /// Waits until what was fed is durable in sled.
+    pub(super) fn finish(mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there is sled's; the index is then rebuilt at the next open.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn feed(path: &Path, batches: &mpsc::Receiver<Vec<Indexed>>) {
+    let Ok(db) = Db::open(path) else { return };
+    while let Ok(batch) = batches.recv() {
+        let mut rows = Vec::new();
+        let mut applied = None;
+        for indexed in std::iter::once(batch).chain(batches.try_iter()).flatten() {
+            rows_of(&indexed, &mut rows);
+            let end = indexed.at.offset + indexed.frame.stored_bytes() as u64;
+            applied = Some(applied_row(
+                Position {
+                    offset: end,
+                    ..indexed.at
+                },
+                indexed.seq + 1,
+            ));
+            if rows.len() >= CATCH_UP_ROWS {
+                rows.extend(applied.take());
+                if db.apply(std::mem::take(&mut rows)).is_err() {
+                    return;
+                }
+            }
+        }
+        rows.extend(applied);
+        if db.apply(rows).is_err() {
+            return;
+        }
+    }
+    // Whatever fails here is made good by catching up at the next open.
+    let _ = db.flush();
+}
+
+pub(super) fn index_path(dir: &Path) -> PathBuf {
+    dir.join("index")
+}
+
+/// The rows of one session: in sled, or in memory when sled cannot be had.
+pub(super) enum Rows {
+    Sled(Db),
+    Memory(BTreeMap<Vec<u8>, Vec<u8>>),
+}
+
+/// What a catch-up met besides good frames.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) sealed: bool,
+    pub(super) torn: Option<Position>,
+    pub(super) damage: Vec<(Position, u64)>,
+}
+
+impl Rows {
+    /// The rows of a session nobody writes to: sled, caught up; memory when sled refuses.
+    pub(super) fn of_closed(dir: &Path) -> Result<(Self, Findings), JournalError> {
+        let path = index_path(dir);
+        let opened = Db::open(&path).or_else(|_| {
+            db::discard(&path)?;
+            Db::open(&path)
+        });
+        let Ok(db) = opened else {
+            return Self::of_live(dir);
+        };
+        let mut rows = Self::Sled(db);
+        match rows.catch_up(dir) {
+            Ok(findings) => {
+                if let Self::Sled(db) = &rows {
+                    // An index that is not durable is only caught up once more.
+                    let _ = db.flush();
+                }
+                Ok((rows, findings))
+            }
+            Err(JournalError::Index { .. }) => Self::of_live(dir),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The rows of a session that may still grow, read without any lock.
+    pub(super) fn of_live(dir: &Path) -> Result<(Self, Findings), JournalError> {
+        let mut rows = Self::Memory(BTreeMap::new());
+        let findings = rows.catch_up(dir)?;
+        Ok((rows, findings))
+    }
+
+    /// Applies what the file has and the rows do not.
+    fn catch_up(&mut self, dir: &Path) -> Result<Findings, JournalError> {
+        let from = self
+            .value(APPLIED)?
+            .and_then(|value| parse_position(&value))
+            .unwrap_or(Position::START);
+        let io = |e: io::Error| JournalError::io("read", dir)(e);
+        let mut scanner = Scanner::open(dir, from).map_err(io)?;
+        let mut findings = Findings::default();
+        let mut rows = Vec::new();
+        let mut seq = 0;
+        loop {
+            match scanner.step().map_err(io)? {
+                Step::Frame(found, at, frame) => {
+                    seq = found + 1;
+                    rows_of(
+                        &Indexed {
+                            seq: found,
+                            at,
+                            frame,
+                        },
+                        &mut rows,
+                    );
+                }
+                Step::Damage { from, to } => findings.damage.push((from, to)),
+                Step::End(end) => {
+                    use super::wal::End;
+                    match end {
+                        End::Sealed => findings.sealed = true,
+                        End::Torn(at) => findings.torn = Some(at),
+                        End::Open => {}
+                    }
+                    if !rows.is_empty() {
+                        rows.push(applied_row(scanner.position(), seq));
+                        self.apply(rows)?;
+                    }
+                    return Ok(findings);
+                }
+            }
+            if rows.len() >= CATCH_UP_ROWS {
+                rows.push(applied_row(scanner.position(), seq));
+                self.apply(std::mem::take(&mut rows))?;
+            }
+        }
+    }
+
+    fn apply(&mut self, rows: Vec<Row>) -> Result<(), JournalError> {
+        match self {
+            Self::Sled(db) => db.apply(rows),
+            Self::Memory(map) => {
+                map.extend(rows);
+                Ok(())
+            }
+        }
+    }
+
+    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        match self {
+            Self::Sled(db) => db.value(key),
+            Self::Memory(map) => Ok(map.get(key).cloned()),
+        }
+    }
+
+    fn page(&self, prefix: &[u8], from: &[u8]) -> Result<Vec<Row>, JournalError> {
+        match self {
+            Self::Sled(db) => db.page(prefix, from, PAGE_ROWS),
+            Self::Memory(map) => Ok(map
+                .range(from.to_vec()..)
+                .take(PAGE_ROWS)
+                .take_while(|(key, _)| key.starts_with(prefix))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()),
+        }
+    }
+
+    /// All rows under a prefix, its parts joined: one value for each key without its part number.
+    fn joined(&self, prefix: &[u8]) -> Result<Vec<Row>, JournalError> {
+        let mut joined: Vec<Row> = Vec::new();
+        let mut from = prefix.to_vec();
+        loop {
+            let page = self.page(prefix, &from)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(joined);
+            };
+            from.clone_from(last);
+            from.push(0);
+            for (mut key, value) in page {
+                key.truncate(key.len().saturating_sub(2));
+                match joined.last_mut() {
+                    Some((same, whole)) if *same == key => whole.extend(value),
+                    _ => joined.push((key, value)),
+                }
+            }
+        }
+    }
+
+    /// The bytes of one leaf.
+    pub(super) fn leaf(&self, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(self.joined(&leaf_key(i))?.pop().map(|(_, bytes)| bytes))
+    }
+
+    /// The index of one of a call's leaves.
+    pub(super) fn call_leaf(
+        &self,
+        call: CallNumber,
+        kind: CallLeaf,
+    ) -> Result<Option<u64>, JournalError> {
+        let value = self.value(&call_key(call, kind))?;
+        Ok(value
+            .and_then(|value| value.first_chunk().copied())
+            .map(u64::from_be_bytes))
+    }
+
+    /// The opened fields of one leaf.
+    pub(super) fn openings(&self, leaf: u64) -> Result<Vec<Opened>, JournalError> {
+        let prefix = opening_key(leaf, None);
+        let rows = self.joined(&prefix)?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, value)| {
+                let field = key.get(prefix.len()..)?.strip_suffix(&[0])?;
+                let (salt, rest) = value.split_first_chunk::<32>()?;
+                let (tag, rest) = rest.split_first()?;
+                let place = match *tag {
+                    TAG_INLINE => Place::Inline(rest.to_vec()),
+                    TAG_CONTENT => Place::Content(u64::from_be_bytes(*rest.first_chunk()?)),
+                    TAG_FRAME => Place::Frame(parse_position(rest)?),
+                    _ => return None,
+                };
+                Some(Opened {
+                    field: String::from_utf8(field.to_vec()).ok()?,
+                    salt: *salt,
+                    place,
+                })
+            })
+            .collect())
+    }
+
+    /// The positions of the frames of one content, in order.
+    pub(super) fn content(&self, content: u64) -> Result<Vec<Position>, JournalError> {
+        let prefix = content_key(content, None);
+        let mut from = prefix.clone();
+        let mut positions = Vec::new();
+        loop {
+            let page = self.page(&prefix, &from)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(positions);
+            };
+            from.clone_from(last);
+            from.push(0);
+            positions.extend(page.iter().filter_map(|(_, value)| parse_position(value)));
+        }
+    }
+}
+
+/// The plain content of an opening or content frame.
+pub(super) fn plain(dir: &Path, at: Position) -> Result<Vec<u8>, JournalError> {
+    let gone = || io::Error::new(io::ErrorKind::InvalidData, "a frame is damaged");
+    Scanner::read(dir, at)
+        .and_then(|frame: Option<Frame>| content::payload(&frame.ok_or_else(gone)?))
+        .map_err(JournalError::io("read", dir))
+}

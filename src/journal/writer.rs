@@ -1,0 +1,559 @@
+//! The one thread that writes.
+//!
+//! Everybody hands records to a queue; the thread drains it, writes once, syncs once, and wakes
+//! all who wait. While the disk is busy the next batch grows by itself, so there is no timer and
+//! nothing to tune. Invariant: after a failed write or sync nothing is ever acknowledged again in
+//! this process; retrying a sync lies (the kernel drops the dirty pages of a failed one).
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::catalog::{Manifest, SessionDir};
+use super::content::Attachment;
+use super::frame::{Frame, Kind};
+use super::index::{Feeder, Indexed};
+use super::permit::Permit;
+use super::wal::WalWriter;
+use super::{JournalError, disk};
+use crate::limits;
+use crate::record::event::{CallRequest, LEAF_VERSION, SessionClose, SessionOpen};
+use crate::record::{CallNumber, Event, Leaf, SessionId};
+
+/// Why the journal did not take a record. Every one means: nothing was sent.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refused {
+    /// No space for the record and its reserve.
+    #[error("no space for the record in {path}: {why}")]
+    DiskFull {
+        /// The file that could not grow.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// An earlier write or sync failed; nothing is trusted since.
+    #[error("the record can no longer be written: {0}")]
+    Poisoned(String),
+    /// The session is closing.
+    #[error("the session is closed")]
+    Closed,
+    /// A leaf over the limit of the format.
+    #[error("the record of this call would be {bytes} bytes, the limit is {max}")]
+    TooLarge {
+        /// What it would be.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+type Answer = Result<Option<u64>, Refused>;
+
+/// Resolves when what it was given for is on stable storage (or was refused).
+#[derive(Debug)]
+#[must_use]
+pub struct Ticket(oneshot::Receiver<Answer>);
+
+impl Ticket {
+    /// Waits for the writer.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn durable(self) -> Result<Option<u64>, Refused> {
+        self.0.await.unwrap_or(Err(Refused::Closed))
+    }
+}
+
+/// When an append is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// After the sync.
+    Durable,
+    /// After the write: it survives this process, not a power cut.
+    Written,
+}
+
+/// Whether an append may be refused for want of space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    /// Must leave the reserve untouched.
+    Refusable,
+    /// The end of something already admitted: lives off the reserve.
+    Conclusion,
+}
+
+struct Append {
+    frames: Vec<Frame>,
+    leaf: Option<Draft>,
+    admission: Admission,
+    reply: Option<(When, oneshot::Sender<Answer>)>,
+    _budget: Option<OwnedSemaphorePermit>,
+}
+
+struct Draft {
+    event: Event,
+    at: DateTime<Utc>,
+    mono: u64,
+    attachments: Vec<Attachment>,
+}
+
+enum Message {
+    Append(Box<Append>),
+    Close(Box<Append>),
+}
+
+/// Where calls are recorded. Shared by every task of a session.
+#[derive(Debug)]
+pub struct Journal {
+    queue: mpsc::Sender<Message>,
+    budget: Arc<Semaphore>,
+    calls: AtomicU64,
+    contents: AtomicU64,
+    opened: Instant,
+    thread: Mutex<Option<JoinHandle<Manifest>>>,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Message")
+    }
+}
+
+impl Journal {
+    /// Creates the session's directory and file, and makes its first leaf durable.
+    ///
+    /// # Errors
+    /// The directory cannot be created or written. Nothing was recorded then.
+    pub fn create(
+        dir: &SessionDir,
+        open: SessionOpen,
+        attachments: Vec<Attachment>,
+    ) -> Result<Self, JournalError> {
+        let path = dir.path();
+        let lock = dir.create_and_lock()?;
+        let session = open.session;
+        let started = Utc::now();
+        let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
+        let mut thread = WriterThread::new(wal, path, session, started, lock);
+        let first = Append {
+            frames: Vec::new(),
+            leaf: Some(Draft {
+                event: Event::SessionOpen(open),
+                at: started,
+                mono: 0,
+                attachments,
+            }),
+            admission: Admission::Refusable,
+            reply: None,
+            _budget: None,
+        };
+        thread
+            .first(first)
+            .map_err(|refused| match refused {
+                Refused::DiskFull { why, .. } | Refused::Poisoned(why) => io::Error::other(why),
+                other => io::Error::other(other.to_string()),
+            })
+            .map_err(JournalError::io("write", path))?;
+        if let Some(root) = path.parent() {
+            disk::sync_dir(root).map_err(JournalError::io("sync", root))?;
+        }
+        let (queue, messages) = mpsc::channel();
+        #[expect(clippy::disallowed_methods, reason = "this is the writer's thread")]
+        let thread = std::thread::Builder::new()
+            .name("ddgate-journal".into())
+            .spawn(move || thread.run(&messages))
+            .map_err(JournalError::io("start the writer of", path))?;
+        Ok(Self {
+            queue,
+            budget: Arc::new(Semaphore::new(limits::JOURNAL_QUEUE_BYTES_MAX)),
+            calls: AtomicU64::new(0),
+            contents: AtomicU64::new(0),
+            opened: Instant::now(),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The number of the next call.
+    pub fn next_call(&self) -> CallNumber {
+        CallNumber(self.calls.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(super) fn next_content(&self) -> u64 {
+        self.contents.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Puts a request on stable storage. The permit is the right to send it.
+    ///
+    /// # Errors
+    /// The record was refused: the request must not be sent.
+    pub async fn intend(
+        &self,
+        request: CallRequest,
+        attachments: Vec<Attachment>,
+    ) -> Result<Permit, Refused> {
+        let call = request.call;
+        let event = Event::CallRequest(request);
+        let leaf = self
+            .leaf(event, attachments, Admission::Refusable, When::Durable)
+            .await?;
+        Ok(Permit::new(call, leaf.unwrap_or_default()))
+    }
+
+    /// Records something about a call already admitted and waits until it is durable.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn note_durably(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+    ) -> Result<(), Refused> {
+        self.leaf(event, attachments, Admission::Conclusion, When::Durable)
+            .await
+            .map(drop)
+    }
+
+    /// Records how something ended, and waits until it would survive the end of this process.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn conclude(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+    ) -> Result<(), Refused> {
+        self.leaf(event, attachments, Admission::Conclusion, When::Written)
+            .await
+            .map(drop)
+    }
+
+    async fn leaf(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+        when: When,
+    ) -> Answer {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = Draft {
+            event,
+            at: Utc::now(),
+            mono: self.mono(),
+            attachments,
+        };
+        self.send(Vec::new(), Some(draft), admission, when, bytes)
+            .await?
+            .durable()
+            .await
+    }
+
+    /// Queues content and waits until it is written.
+    pub(super) async fn append(&self, frames: Vec<Frame>) -> Result<(), Refused> {
+        let bytes = frames.iter().map(Frame::stored_bytes).sum();
+        self.send(frames, None, Admission::Refusable, When::Written, bytes)
+            .await?
+            .durable()
+            .await
+            .map(drop)
+    }
+
+    /// Queues content; the ticket resolves when it, and all before it, is durable.
+    pub(super) async fn append_durably(&self, frames: Vec<Frame>) -> Result<Ticket, Refused> {
+        let bytes = frames.iter().map(Frame::stored_bytes).sum();
+        self.send(frames, None, Admission::Refusable, When::Durable, bytes)
+            .await
+    }
+
+    async fn send(
+        &self,
+        frames: Vec<Frame>,
+        leaf: Option<Draft>,
+        admission: Admission,
+        when: When,
+        bytes: usize,
+    ) -> Result<Ticket, Refused> {
+        let share = bytes.clamp(1, limits::JOURNAL_QUEUE_BYTES_MAX) as u32;
+        let budget = Arc::clone(&self.budget)
+            .acquire_many_owned(share)
+            .await
+            .map_err(|_| Refused::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let append = Append {
+            frames,
+            leaf,
+            admission,
+            reply: Some((when, reply)),
+            _budget: Some(budget),
+        };
+        self.queue
+            .send(Message::Append(Box::new(append)))
+            .map_err(|_| Refused::Closed)?;
+        Ok(Ticket(answer))
+    }
+
+    /// Writes the last leaf, seals the file and ends the thread. Blocks for the last sync.
+    ///
+    /// Later appends are refused. Returns `None` when the session was already closed.
+    pub fn close(&self, mut close: SessionClose) -> Option<Manifest> {
+        close.calls = self.calls.load(Ordering::Relaxed);
+        let last = Append {
+            frames: Vec::new(),
+            leaf: Some(Draft {
+                event: Event::SessionClose(close),
+                at: Utc::now(),
+                mono: self.mono(),
+                attachments: Vec::new(),
+            }),
+            admission: Admission::Conclusion,
+            reply: None,
+            _budget: None,
+        };
+        // A send that fails means the thread is gone, and `join` below says how it ended.
+        let _ = self.queue.send(Message::Close(Box::new(last)));
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
+        thread.join().ok()
+    }
+
+    fn mono(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the thread owns. Nothing here is shared.
+struct WriterThread {
+    wal: WalWriter,
+    dir: PathBuf,
+    feeder: Feeder,
+    manifest: Manifest,
+    leaves: u64,
+    poisoned: Option<String>,
+    /// Written but not synced.
+    dirty: bool,
+    /// Held for the life of the session: tells others that it is live.
+    _lock: std::fs::File,
+}
+
+impl WriterThread {
+    fn new(
+        wal: WalWriter,
+        dir: &Path,
+        session: SessionId,
+        started: DateTime<Utc>,
+        lock: std::fs::File,
+    ) -> Self {
+        Self {
+            wal,
+            dir: dir.to_owned(),
+            feeder: Feeder::start(dir),
+            manifest: Manifest::begin(session, started),
+            leaves: 0,
+            poisoned: None,
+            dirty: false,
+            _lock: lock,
+        }
+    }
+
+    fn first(&mut self, open: Append) -> Result<(), Refused> {
+        let mut indexed = Vec::new();
+        self.put(open, &mut indexed)?;
+        self.write_and_sync()?;
+        self.feeder.feed(indexed);
+        Ok(())
+    }
+
+    fn run(mut self, messages: &mpsc::Receiver<Message>) -> Manifest {
+        loop {
+            let first = if self.dirty {
+                match messages.recv_timeout(limits::JOURNAL_SYNC_LAG) {
+                    Ok(message) => message,
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        self.sync_lagging();
+                        continue;
+                    }
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return self.finish(None),
+                }
+            } else {
+                match messages.recv() {
+                    Ok(message) => message,
+                    Err(mpsc::RecvError) => return self.finish(None),
+                }
+            };
+            if let Some(close) = self.batch(first, messages) {
+                return self.finish(Some(close));
+            }
+        }
+    }
+
+    /// Writes one batch; returns the closing append if it was met.
+    fn batch(&mut self, first: Message, messages: &mpsc::Receiver<Message>) -> Option<Append> {
+        let mut queue = VecDeque::from([first]);
+        let mut replies = Vec::new();
+        let mut indexed = Vec::new();
+        let mut close = None;
+        let mut needs_sync = false;
+        while let Some(message) = queue.pop_front() {
+            let mut append = match message {
+                Message::Append(append) => *append,
+                Message::Close(append) => {
+                    close = Some(*append);
+                    break;
+                }
+            };
+            let reply = append.reply.take();
+            match self.put(append, &mut indexed) {
+                Ok(leaf) => {
+                    needs_sync |= matches!(reply, Some((When::Durable, _)));
+                    replies.extend(reply.map(|(_, reply)| (reply, leaf)));
+                }
+                Err(refused) => {
+                    if let Some((_, reply)) = reply {
+                        // The caller may have gone away; its refusal then concerns nobody.
+                        let _ = reply.send(Err(refused));
+                    }
+                }
+            }
+            if self.wal.buffered_bytes() < limits::JOURNAL_BATCH_BYTES_MAX
+                && let Ok(next) = messages.try_recv()
+            {
+                queue.push_back(next);
+            }
+        }
+        let outcome = if needs_sync {
+            self.write_and_sync()
+        } else {
+            self.write()
+        };
+        for (reply, leaf) in replies {
+            let _ = reply.send(outcome.clone().map(|()| leaf));
+        }
+        if outcome.is_ok() {
+            self.feeder.feed(indexed);
+            if let Err(e) = self.wal.roll_if_full() {
+                self.poison(&e);
+            }
+        }
+        close
+    }
+
+    /// Encodes one append into the batch.
+    fn put(&mut self, append: Append, indexed: &mut Vec<Indexed>) -> Answer {
+        if let Some(first) = &self.poisoned {
+            return Err(Refused::Poisoned(first.clone()));
+        }
+        let mut frames = append.frames;
+        let mut leaf_index = None;
+        if let Some(draft) = append.leaf {
+            let leaf = Leaf {
+                v: LEAF_VERSION,
+                i: self.leaves,
+                ts: draft.at,
+                mono: draft.mono,
+                event: draft.event,
+            };
+            let payload = leaf
+                .to_bytes()
+                .map_err(|e| Refused::Poisoned(e.to_string()))?;
+            if payload.len() > limits::LEAF_BYTES_MAX {
+                return Err(Refused::TooLarge {
+                    bytes: payload.len(),
+                    max: limits::LEAF_BYTES_MAX,
+                });
+            }
+            // Openings first: a leaf that is there has everything that belongs to it.
+            frames.extend(draft.attachments.iter().map(|a| a.opening(leaf.i)));
+            frames.push(Frame {
+                kind: Kind::Leaf,
+                flags: 0,
+                header: Vec::new(),
+                payload,
+            });
+            leaf_index = Some(leaf);
+        }
+        let bytes = frames.iter().map(Frame::stored_bytes).sum::<usize>() as u64;
+        if let Err(e) = self.wal.admit(bytes)
+            && append.admission == Admission::Refusable
+        {
+            return Err(Refused::DiskFull {
+                path: self.wal.path(),
+                why: e.to_string(),
+            });
+        }
+        for frame in frames {
+            let (seq, at) = self.wal.put(&frame);
+            indexed.push(Indexed { seq, at, frame });
+        }
+        Ok(leaf_index.map(|leaf| {
+            self.leaves += 1;
+            self.manifest.observe(&leaf);
+            leaf.i
+        }))
+    }
+
+    fn write(&mut self) -> Result<(), Refused> {
+        if self.wal.buffered_bytes() == 0 {
+            return Ok(());
+        }
+        self.dirty = true;
+        self.wal.write().map_err(|e| self.poison(&e))
+    }
+
+    fn write_and_sync(&mut self) -> Result<(), Refused> {
+        self.write()?;
+        if let Some(first) = &self.poisoned {
+            return Err(Refused::Poisoned(first.clone()));
+        }
+        self.wal.sync().map_err(|e| self.poison(&e))?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    fn sync_lagging(&mut self) {
+        self.dirty = false;
+        if let Err(e) = self.wal.sync() {
+            self.poison(&e);
+        }
+    }
+
+    fn poison(&mut self, error: &io::Error) -> Refused {
+        let why = format!("{}: {error}", self.wal.path().display());
+        let first = self.poisoned.get_or_insert(why);
+        Refused::Poisoned(first.clone())
+    }
+
+    /// Writes the close leaf and the seal, then the index and the manifest.
+    fn finish(mut self, close: Option<Append>) -> Manifest {
+        let mut indexed = Vec::new();
+        if let Some(close) = close
+            && self.put(close, &mut indexed).is_ok()
+            && self.write().is_ok()
+        {
+            match self.wal.seal() {
+                Ok(()) => self.feeder.feed(indexed),
+                Err(e) => {
+                    self.poison(&e);
+                }
+            }
+        }
+        self.manifest.bytes = self.wal.written_bytes();
+        self.manifest.trouble = self.poisoned.take();
+        self.feeder.finish();
+        if self.manifest.ended.is_some() && self.manifest.trouble.is_none() {
+            // Without it the session is still whole: `sessions` then counts by reading it.
+            if let Err(e) = self.manifest.save(&self.dir) {
+                self.manifest.trouble = Some(e.to_string());
+            }
+        }
+        self.manifest
+    }
+}
