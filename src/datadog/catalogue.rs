@@ -473,115 +473,43 @@ mod tests {
 
     #[test]
     fn calls_are_named_as_people_name_them() {
-        for (method, path, id, effect, resources) in [
-            (
-                "GET",
-                "/api/v1/monitor/123",
-                "GetMonitor",
-                Effect::Read,
-                "monitor:123",
-            ),
-            (
-                "HEAD",
-                "/api/v1/monitor/123/",
-                "GetMonitor",
-                Effect::Read,
-                "monitor:123",
-            ),
-            (
-                "POST",
-                "/api/v1/monitor",
-                "CreateMonitor",
-                Effect::Write,
-                "monitor:",
-            ),
-            (
-                "DELETE",
-                "/api/v1/monitor/1",
-                "DeleteMonitor",
-                Effect::Destroy,
-                "monitor:1",
-            ),
-            (
-                "GET",
-                "/api/v1/dashboard/abc-def-ghi",
-                "GetDashboard",
-                Effect::Read,
-                "dashboard:abc-def-ghi",
-            ),
-            (
-                "GET",
-                "/api/v1/dashboard/lists",
-                "GetDashboard",
-                Effect::Read,
-                "dashboard:lists",
-            ),
-            (
-                "POST",
-                "/api/v1/synthetics/tests/delete",
-                "DeleteTests",
-                Effect::Destroy,
-                "synthetics/test:",
-            ),
-            (
-                "GET",
-                "/api/v1/synthetics/tests/browser/a1",
-                "GetBrowserTest",
-                Effect::Read,
-                "synthetics/test:a1",
-            ),
-            (
-                "POST",
-                "/api/v2/logs/events/search",
-                "ListLogs",
-                Effect::Read,
-                "logs/event:",
-            ),
-            (
-                "GET",
-                "/api/v1/graph/snapshot",
-                "GetGraphSnapshot",
-                Effect::Write,
-                "graph/snapshot:",
-            ),
-            (
-                "PUT",
-                "/api/v2/incidents/i1/impacts/i2",
-                "",
-                Effect::Write,
-                "",
-            ),
-            (
-                "DELETE",
-                "/api/v2/incidents/i1/impacts/i2",
-                "DeleteIncidentImpact",
-                Effect::Destroy,
-                "incident/impact:i2 incident:i1",
-            ),
-            (
-                "GET",
-                "/api/v2/cloud_security_management/custom_frameworks/h/1",
-                "GetCustomFramework",
-                Effect::Read,
-                "cloud_security_management/custom_framework:h/1",
-            ),
-            (
-                "GET",
-                "/api/v1/tags/hosts/web%2001",
-                "GetHostTags",
-                Effect::Read,
-                "host:web 01",
-            ),
-        ] {
-            let operation = classify(&method.parse().unwrap(), API, path);
-            assert_eq!(operation.id.unwrap_or_default(), id, "{method} {path}");
-            assert_eq!(operation.effect, effect, "{method} {path}");
+        // Method, path, operation, effect, resources; `-` for none.
+        let expected = "
+            GET    /api/v1/monitor/123             GetMonitor           read    monitor:123
+            HEAD   /api/v1/monitor/123/            GetMonitor           read    monitor:123
+            POST   /api/v1/monitor                 CreateMonitor        write   monitor:
+            DELETE /api/v1/monitor/1               DeleteMonitor        destroy monitor:1
+            GET    /api/v1/dashboard/abc-def-ghi   GetDashboard         read    dashboard:abc-def-ghi
+            GET    /api/v1/dashboard/lists         GetDashboard         read    dashboard:lists
+            GET    /api/v1/dashboard/public        -                    unknown -
+            POST   /api/v1/synthetics/tests/delete DeleteTests          destroy synthetics/test:
+            GET    /api/v1/synthetics/tests/api/a1 GetAPITest           read    synthetics/test:a1
+            POST   /api/v2/logs/events/search      ListLogs             read    logs/event:
+            GET    /api/v1/graph/snapshot          GetGraphSnapshot     write   graph/snapshot:
+            PUT    /api/v2/incidents/i1/impacts/i2 -                    write   -
+            DELETE /api/v2/incidents/i1/impacts/i2 DeleteIncidentImpact destroy incident/impact:i2,incident:i1
+            GET    /api/v2/csm/ownership/r1/team   GetOwnershipInference read   csm/ownership:r1/team
+            GET    /api/v1/tags/hosts/web%2B01     GetHostTags          read    host:web+01
+        ";
+        for line in expected
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let operation = classify(&words[0].parse().unwrap(), API, words[1]);
             let named: Vec<_> = operation
                 .resources
                 .iter()
                 .map(|resource| format!("{}:{}", resource.kind, resource.id))
                 .collect();
-            assert_eq!(named.join(" "), resources, "{method} {path}");
+            let named = if named.is_empty() {
+                "-".to_owned()
+            } else {
+                named.join(",")
+            };
+            let got = [operation.id.unwrap_or("-"), operation.effect.word(), &named];
+            assert_eq!(got, words[2..], "{line}");
         }
     }
 

@@ -72,3 +72,39 @@ fn escaped(text: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
     u8::try_from(digit(1)? << 4 | digit(2)?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_paths_are_split_and_decoded() {
+        assert_eq!(segments("/").unwrap(), Vec::<&str>::new());
+        assert_eq!(segments("/a/b%20c/").unwrap(), ["a", "b c"]);
+        assert_eq!(segments("/caf%C3%A9/100%25").unwrap(), ["café", "100%"]);
+        assert!(segments(&"/a".repeat(SEGMENTS_MAX)).is_some());
+    }
+
+    #[test]
+    fn odd_paths_are_refused() {
+        for path in [
+            "", "a", "//", "/a//b", "/a//", "/.", "/a/..", "/%2e", "/a%2fb", "/a%2Fb", "/a\\b",
+            "/%5C", "/%252f", "/%", "/%4", "/%4g", "/%+1", "/%ff", "/a;b", "/%00", "/%0a",
+        ] {
+            assert_eq!(segments(path), None, "{path}");
+        }
+        assert_eq!(segments(&"/a".repeat(SEGMENTS_MAX + 1)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_comes_back(text in "[a-zé 0-9+]{1,20}") {
+            let mut path = "/".to_owned();
+            for byte in text.bytes() {
+                path.push_str(&format!("%{byte:02x}"));
+            }
+            prop_assert_eq!(segments(&path).unwrap(), [text]);
+        }
+    }
+}
