@@ -30,6 +30,10 @@ pub const LEAF_BYTES_MAX: usize = 65_535;
 pub const FRAME_BYTES_MAX: u32 = 4 << 20;
 /// What one decoded body may grow to: a compression bomb ends here.
 pub const DECODED_BYTES_MAX: u64 = 1 << 30;
+/// A body with secrets at known places is gathered up to here to cut them out; a longer one is not kept.
+pub const REDACT_GATHER_BYTES_MAX: usize = 4 << 20;
+/// An object's identifier in a leaf is cut here: it is a name to find the object by, not content.
+pub const RESOURCE_ID_BYTES_MAX: usize = 256;
 /// Calls and tunnels the gate serves at once; more connections wait in the backlog.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// A connection's request head must be complete within this time.

@@ -1,14 +1,57 @@
-//! Placeholder: being written.
-/// Stub.
-#[derive(Clone, Debug)]
-pub struct Redacted<T>(pub(crate) T);
+//! What may be recorded: everything that goes into the journal passes here first.
+//!
+//! Invariant: a [`Redacted`] value holds none of the secrets the session knows, in any of the forms
+//! listed in [`known`], and none of the headers and parameters that carry credentials. Only this
+//! room can make one, and the journal takes nothing else. What cannot be looked into (an unknown
+//! content coding, a body too large to parse) is not kept, and the record says why.
+//!
+//! It does not look for secrets it has not been told about, except at the places the catalogue names.
+
+pub mod body;
+pub mod headers;
+mod json;
+pub mod known;
+pub mod replacer;
+pub mod target;
+
+pub use body::{BodyRedactor, BodySummary};
+pub use headers::headers;
+pub use known::KnownSecrets;
+pub use replacer::{Replacer, ReplacerStream, TooManyNeedles};
+pub use target::{Names, names, target};
+
+/// A value that may be recorded.
+///
+/// Nobody outside this room can make one:
+///
+/// ```compile_fail,E0624
+/// let raw = ddgate::redact::Redacted::new("DD-API-KEY: 0123".to_owned());
+/// ```
+///
+/// ```compile_fail,E0423
+/// let raw = ddgate::redact::Redacted("DD-API-KEY: 0123".to_owned());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redacted<T>(T);
+
 impl<T> Redacted<T> {
-    /// Stub.
-    pub fn get(&self) -> &T {
+    /// Vouches for a value. Every call site is a place to audit.
+    pub(in crate::redact) const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// Shows the value.
+    pub const fn get(&self) -> &T {
         &self.0
     }
-    /// Stub.
+
+    /// Gives the value away, as something that may be recorded.
     pub fn into_inner(self) -> T {
         self.0
     }
+}
+
+/// What stands in place of something removed.
+fn marker(rule: &str) -> String {
+    format!("[REDACTED:{rule}]")
 }
