@@ -1,1 +1,24 @@
-//! Placeholder: being written.
+//! The only room that reads settings: files, environment, flags, and the platform's directories.
+//!
+//! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`
+//! (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! (directories).
+//! Invariant: everybody else gets typed values and knows where each comes from; a project
+//! file can never weaken what the user decided.
+
+pub mod env;
+mod error;
+mod file;
+mod paths;
+mod resolve;
+mod settings;
+mod value;
+
+pub use error::{ConfigError, Place, Whence};
+pub use file::FILE_NAME;
+pub use paths::{Paths, create_private};
+pub use resolve::{Lookup, Overrides, load};
+pub use settings::{
+    Config, CredentialCommand, DatadogSettings, IdentitySettings, Origin, Row, Setting,
+};
+pub use value::{IdentityMode, Prompt, SITES, Storage};

@@ -1,0 +1,656 @@
+//! From what is written to what is meant: picks each value's winner and remembers its origin.
+//!
+//! Precedence: flag, environment, project file, user file, default. Invariant: the process
+//! environment is seen only through the lookup that is handed in, and every value a file
+//! holds is checked even when another layer wins. It creates nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::env;
+use super::error::{ConfigError, Place, Whence};
+use super::file::{self, Entry, Value};
+use super::paths::Paths;
+use super::settings::{
+    Config, CredentialCommand, DatadogSettings, IdentitySettings, Origin, Setting,
+};
+use super::value::{self, Choice, IdentityMode, Prompt, SITES, Storage};
+use crate::record::Secret;
+
+/// Looks up one environment variable.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What the command line says. Everything is text: this room says what it means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--upstream URL`
+    pub upstream: Option<String>,
+    /// `--identity oidc|local`
+    pub identity: Option<String>,
+    /// `--site SITE`
+    pub site: Option<String>,
+    /// `--data-dir DIRECTORY`
+    pub data_dir: Option<PathBuf>,
+    /// `--issuer URL`
+    pub issuer: Option<String>,
+    /// `--client-id ID`
+    pub client_id: Option<String>,
+    /// `--storage auto|keyring|file|memory`
+    pub storage: Option<String>,
+    /// `--prompt auto|always|never`
+    pub prompt: Option<String>,
+}
+
+/// Reads every layer and says what is meant.
+///
+/// `directory` is the working directory, absolute: project files are looked for from there.
+///
+/// # Errors
+/// A file cannot be read or holds something wrong, or a variable or flag does; the error
+/// names the place.
+pub fn load(
+    overrides: &Overrides,
+    lookup: Lookup<'_>,
+    paths: &Paths,
+    directory: &Path,
+) -> Result<Config, ConfigError> {
+    let layers = Layers::read(lookup, paths, directory)?;
+    let flag = |name, value: &Option<String>| value.clone().map(|value| (name, value));
+    let identity = IdentitySettings {
+        mode: layers
+            .pick(
+                "identity.mode",
+                flag("--identity", &overrides.identity),
+                &[env::DDGATE_IDENTITY],
+                |value| IdentityMode::parse(value.text()),
+            )?
+            .unwrap_or(Setting::default(IdentityMode::Oidc)),
+        issuer: optional(layers.pick(
+            "identity.issuer",
+            flag("--issuer", &overrides.issuer),
+            &[env::DDGATE_ISSUER],
+            |value| value::issuer(value.text()),
+        )?),
+        client_id: optional(layers.pick(
+            "identity.client_id",
+            flag("--client-id", &overrides.client_id),
+            &[env::DDGATE_CLIENT_ID],
+            |value| value::text(value.text()),
+        )?),
+        client_secret: optional(layers.pick(
+            "identity.client_secret",
+            None,
+            &[env::DDGATE_CLIENT_SECRET],
+            |value| value::text(value.text()).map(Secret::new),
+        )?),
+        scopes: layers
+            .pick("identity.scopes", None, &[], |value| {
+                value::words(value.list())
+            })?
+            .unwrap_or_else(|| {
+                Setting::default(owned(&["openid", "profile", "email", "offline_access"]))
+            }),
+        groups_claims: layers
+            .pick("identity.groups_claims", None, &[], |value| {
+                value::words(value.list())
+            })?
+            .unwrap_or_else(|| Setting::default(owned(&["groups"]))),
+        storage: layers
+            .pick(
+                "identity.storage",
+                flag("--storage", &overrides.storage),
+                &[env::DDGATE_STORAGE],
+                |value| Storage::parse(value.text()),
+            )?
+            .unwrap_or(Setting::default(Storage::Auto)),
+        prompt: layers
+            .pick(
+                "identity.prompt",
+                flag("--prompt", &overrides.prompt),
+                &[env::DDGATE_PROMPT],
+                |value| Prompt::parse(value.text()),
+            )?
+            .unwrap_or(Setting::default(Prompt::Auto)),
+    };
+    let datadog = DatadogSettings {
+        site: layers.site(flag("--site", &overrides.site))?,
+        upstream: optional(layers.pick(
+            "datadog.upstream",
+            flag("--upstream", &overrides.upstream),
+            &[env::DDGATE_UPSTREAM],
+            |value| value::upstream(value.text()),
+        )?),
+        credential_command: optional(layers.pick(
+            "datadog.credential_command",
+            None,
+            &[],
+            credential_command,
+        )?),
+    };
+    Ok(Config {
+        data_dir: layers.data_dir(overrides.data_dir.as_deref(), paths, directory)?,
+        identity,
+        datadog,
+        user_file: layers.user_file,
+        project_file: layers.project_file,
+    })
+}
+
+/// What each layer says, before anybody won.
+struct Layers<'a> {
+    lookup: Lookup<'a>,
+    user_file: PathBuf,
+    user: Vec<Entry>,
+    project_file: Option<PathBuf>,
+    project: Vec<Entry>,
+}
+
+/// One thing a layer says.
+struct Candidate {
+    value: Value,
+    origin: Origin,
+    whence: Whence,
+}
+
+impl<'a> Layers<'a> {
+    fn read(lookup: Lookup<'a>, paths: &Paths, directory: &Path) -> Result<Self, ConfigError> {
+        let mut layers = Self {
+            lookup,
+            user_file: paths.user_file(),
+            user: Vec::new(),
+            project_file: None,
+            project: Vec::new(),
+        };
+        if let Some(named) = layers.variable(env::DDGATE_CONFIG)? {
+            layers.user_file = directory.join(named);
+            // A file that somebody named has to be there.
+            layers.user = file::read(&layers.user_file)?;
+        } else if let Some(entries) = file::read_if_there(&layers.user_file)? {
+            layers.user = entries;
+        }
+        layers.project_file = file::find_project(directory, &paths.home)
+            .filter(|found| !is_same_file(found, &layers.user_file));
+        if let Some(path) = &layers.project_file {
+            layers.project = file::read(path)?;
+            for entry in &layers.project {
+                check_project_entry(entry, &layers.user_file)?;
+            }
+        }
+        Ok(layers)
+    }
+
+    /// A variable that says something: an empty one is as good as none.
+    fn variable(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = (self.lookup)(name).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        if value.contains('\u{fffd}') {
+            return Err(ConfigError::Value {
+                whence: Whence::Environment(name),
+                problem: "not valid Unicode".to_owned(),
+            });
+        }
+        Ok(Some(value))
+    }
+
+    /// Everything that is said about a key, the winner first.
+    fn candidates(
+        &self,
+        key: &'static str,
+        flag: Option<(&'static str, String)>,
+        variables: &[&'static str],
+    ) -> Result<Vec<Candidate>, ConfigError> {
+        let mut candidates = Vec::new();
+        if let Some((name, value)) = flag {
+            candidates.push(Candidate {
+                value: Value::Text(Secret::new(value)),
+                origin: Origin::Flag(name),
+                whence: Whence::Flag(name),
+            });
+        }
+        for name in variables {
+            if let Some(value) = self.variable(name)? {
+                candidates.push(Candidate {
+                    value: Value::Text(Secret::new(value)),
+                    origin: Origin::Environment(name),
+                    whence: Whence::Environment(name),
+                });
+            }
+        }
+        let from_file = |entries: &[Entry], origin: fn(PathBuf, usize) -> Origin| {
+            let entry = entries.iter().find(|entry| entry.key == key)?;
+            let Place { path, line, .. } = entry.place.clone();
+            Some(Candidate {
+                value: entry.value.clone(),
+                origin: origin(path, line),
+                whence: Whence::File(entry.place.clone(), key),
+            })
+        };
+        candidates.extend(from_file(&self.project, Origin::ProjectFile));
+        candidates.extend(from_file(&self.user, Origin::UserFile));
+        Ok(candidates)
+    }
+
+    /// The winner, understood. Losers in files are checked too: a mistake there would
+    /// otherwise wait for the day the variable is unset.
+    fn pick<T>(
+        &self,
+        key: &'static str,
+        flag: Option<(&'static str, String)>,
+        variables: &[&'static str],
+        meaning: impl Fn(&Value) -> Result<T, String>,
+    ) -> Result<Option<Setting<T>>, ConfigError> {
+        let mut winner = None;
+        for candidate in self.candidates(key, flag, variables)? {
+            if winner.is_some() && !matches!(candidate.whence, Whence::File(..)) {
+                continue;
+            }
+            let value = meaning(&candidate.value).map_err(|problem| ConfigError::Value {
+                whence: candidate.whence,
+                problem,
+            })?;
+            winner.get_or_insert(Setting {
+                value,
+                origin: candidate.origin,
+            });
+        }
+        Ok(winner)
+    }
+
+    fn site(&self, flag: Option<(&'static str, String)>) -> Result<Setting<String>, ConfigError> {
+        let variables = [env::DDGATE_SITE, env::DD_SITE, env::DATADOG_SITE];
+        let said = self.pick("datadog.site", flag, &variables, |value| {
+            value::site(value.text())
+        })?;
+        if let Some(setting) = said {
+            return Ok(setting);
+        }
+        for name in [env::DD_HOST, env::DATADOG_HOST] {
+            // Any other host is somebody's proxy, and says nothing about the site.
+            if let Some(site) = self
+                .variable(name)?
+                .and_then(|url| value::site_of_url(&url))
+            {
+                return Ok(Setting {
+                    value: site.to_owned(),
+                    origin: Origin::Environment(name),
+                });
+            }
+        }
+        Ok(Setting::default("datadoghq.com".to_owned()))
+    }
+
+    /// Relative to the working directory, or, in a file, to that file; `~/` in a file is home.
+    fn data_dir(
+        &self,
+        flag: Option<&Path>,
+        paths: &Paths,
+        directory: &Path,
+    ) -> Result<Setting<PathBuf>, ConfigError> {
+        let picked = self.pick("data_dir", None, &[env::DDGATE_DATA_DIR], |value| {
+            value::text(value.text())
+        })?;
+        if let Some(path) = flag {
+            // Not through `pick`: a path need not be Unicode.
+            if path.as_os_str().is_empty() {
+                return Err(ConfigError::Value {
+                    whence: Whence::Flag("--data-dir"),
+                    problem: "must not be empty".to_owned(),
+                });
+            }
+            return Ok(Setting {
+                value: directory.join(path),
+                origin: Origin::Flag("--data-dir"),
+            });
+        }
+        let Some(Setting { value, origin }) = picked else {
+            return Ok(Setting::default(paths.data.clone()));
+        };
+        let value = match &origin {
+            Origin::UserFile(file, _) => match value.strip_prefix("~/") {
+                Some(rest) => paths.home.join(rest),
+                None => file.parent().unwrap_or(directory).join(value),
+            },
+            _ => directory.join(value),
+        };
+        Ok(Setting { value, origin })
+    }
+}
+
+impl Value {
+    /// The text. `file` made sure that a key of one string holds one.
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text.expose(),
+            Self::Texts(_) => "",
+        }
+    }
+
+    /// The list. `file` made sure that a key of many strings holds them.
+    fn list(&self) -> &[String] {
+        match self {
+            Self::Text(_) => &[],
+            Self::Texts(list) => list,
+        }
+    }
+}
+
+fn optional<T>(setting: Option<Setting<T>>) -> Setting<Option<T>> {
+    match setting {
+        Some(Setting { value, origin }) => Setting {
+            value: Some(value),
+            origin,
+        },
+        None => Setting::default(None),
+    }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
+    match value {
+        Value::Text(line) if line.expose().trim().is_empty() => Err("must not be empty".to_owned()),
+        Value::Text(line) => Ok(CredentialCommand::Shell(line.expose().clone())),
+        Value::Texts(words) if words.first().is_none_or(String::is_empty) => {
+            Err("must begin with a program".to_owned())
+        }
+        Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
+    }
+}
+
+/// A project is code from somewhere else: it may say which of Datadog's sites it is about,
+/// and nothing that decides who signs in, where keys go, what runs, or where records lie.
+fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
+    if entry.key != "datadog.site" {
+        return Err(ConfigError::NotForProjects {
+            place: entry.place.clone(),
+            key: entry.key,
+            user_file: user_file.to_owned(),
+        });
+    }
+    let site = value::site(entry.value.text()).map_err(|problem| ConfigError::Value {
+        whence: Whence::File(entry.place.clone(), entry.key),
+        problem,
+    })?;
+    if SITES.contains(&site.as_str()) {
+        return Ok(());
+    }
+    Err(ConfigError::ForeignSite {
+        place: entry.place.clone(),
+        site,
+        user_file: user_file.to_owned(),
+    })
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// A home with a user file, a project below it, and a made-up environment.
+    struct World {
+        root: tempfile::TempDir,
+        paths: Paths,
+        variables: HashMap<&'static str, String>,
+        flags: Overrides,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let home = root.path().join("home");
+            std::fs::create_dir_all(home.join("project")).unwrap();
+            std::fs::create_dir_all(home.join(".config")).unwrap();
+            let paths = Paths {
+                config: home.join(".config"),
+                data: home.join(".data"),
+                runtime: home.join(".run"),
+                home,
+            };
+            Self {
+                root,
+                paths,
+                variables: HashMap::new(),
+                flags: Overrides::default(),
+            }
+        }
+
+        fn user(self, text: &str) -> Self {
+            std::fs::write(self.paths.user_file(), text).unwrap();
+            self
+        }
+
+        fn project(self, text: &str) -> Self {
+            std::fs::write(self.project_file(), text).unwrap();
+            self
+        }
+
+        fn project_file(&self) -> PathBuf {
+            self.paths.home.join("project").join(file::FILE_NAME)
+        }
+
+        fn set(mut self, name: &'static str, value: &str) -> Self {
+            self.variables.insert(name, value.to_owned());
+            self
+        }
+
+        fn load(&self) -> Result<Config, ConfigError> {
+            load(
+                &self.flags,
+                &|name| self.variables.get(name).cloned(),
+                &self.paths,
+                &self.paths.home.join("project"),
+            )
+        }
+
+        fn site(&self) -> (String, String) {
+            let site = self.load().unwrap().datadog.site;
+            (site.value, self.shown(&site.origin.to_string()))
+        }
+
+        fn refusal(&self) -> String {
+            self.shown(&self.load().unwrap_err().to_string())
+        }
+
+        fn shown(&self, text: &str) -> String {
+            text.replace(&self.root.path().display().to_string(), "")
+        }
+    }
+
+    fn pair(site: &str, origin: &str) -> (String, String) {
+        (site.to_owned(), origin.to_owned())
+    }
+
+    #[test]
+    fn the_site_is_looked_for_in_order() {
+        let mut world = World::new();
+        assert_eq!(world.site(), pair("datadoghq.com", "default"));
+        world = world.set("DATADOG_HOST", "https://api.us3.datadoghq.com");
+        assert_eq!(
+            world.site(),
+            pair("us3.datadoghq.com", "environment DATADOG_HOST")
+        );
+        world = world.set("DD_HOST", "http://127.0.0.1:1234");
+        assert_eq!(world.site().0, "us3.datadoghq.com", "not a Datadog host");
+        world = world.set("DD_HOST", "https://app.datadoghq.eu");
+        assert_eq!(world.site(), pair("datadoghq.eu", "environment DD_HOST"));
+        world = world.user("[datadog]\nsite = \"dd.corp.example\"");
+        assert_eq!(
+            world.site(),
+            pair("dd.corp.example", "user file /home/.config/ddgate.toml:2")
+        );
+        world = world.project("\n[datadog]\nsite = \"ap1.datadoghq.com\"");
+        assert_eq!(
+            world.site(),
+            pair(
+                "ap1.datadoghq.com",
+                "project file /home/project/ddgate.toml:3"
+            )
+        );
+        for (name, site) in [
+            ("DATADOG_SITE", "ap2.datadoghq.com"),
+            ("DD_SITE", "us5.datadoghq.com"),
+            ("DDGATE_SITE", "uk1.datadoghq.com"),
+        ] {
+            world = world.set(name, site);
+            assert_eq!(world.site(), pair(site, &format!("environment {name}")));
+        }
+        world.flags.site = Some("ddog-gov.com".to_owned());
+        assert_eq!(world.site(), pair("ddog-gov.com", "flag --site"));
+    }
+
+    #[test]
+    fn a_project_may_choose_a_datadog_site_and_nothing_else() {
+        for (text, expected) in [
+            (
+                "[identity]\nmode = \"local\"",
+                "/home/project/ddgate.toml:2:8: `identity.mode` cannot be set by a project: \
+                 move it to /home/.config/ddgate.toml",
+            ),
+            (
+                "[datadog]\nsite = \"datadoghq.com\"\nupstream = \"https://evil.example\"",
+                "/home/project/ddgate.toml:3:12: `datadog.upstream` cannot be set by a project: \
+                 move it to /home/.config/ddgate.toml",
+            ),
+            (
+                "[datadog]\nsite = \"evil.example\"",
+                "/home/project/ddgate.toml:2:8: `datadog.site`: a project may only choose one of \
+                 Datadog's own sites, not `evil.example`: move it to /home/.config/ddgate.toml",
+            ),
+        ] {
+            assert_eq!(World::new().project(text).refusal(), expected);
+        }
+        for (key, kind) in file::KEYS {
+            if *key == "datadog.site" {
+                continue;
+            }
+            let value = match kind {
+                file::Kind::Text | file::Kind::TextOrTexts => "\"x\"",
+                file::Kind::Texts => "[\"x\"]",
+            };
+            let refused = World::new().project(&format!("{key} = {value}")).refusal();
+            assert!(refused.contains("cannot be set by a project"), "{refused}");
+        }
+        let mut world = World::new().project("datadog.site = \"evil.example\"");
+        world.flags.site = Some("datadoghq.com".to_owned());
+        assert!(
+            world.load().is_err(),
+            "a project that asks for it is refused even when a flag wins"
+        );
+    }
+
+    #[test]
+    fn a_named_file_replaces_the_users_and_must_exist() {
+        let world = World::new()
+            .user("[datadog]\nsite = \"datadoghq.eu\"")
+            .set("DDGATE_CONFIG", "mine.toml");
+        assert_eq!(world.refusal(), "cannot read /home/project/mine.toml");
+        std::fs::write(world.paths.home.join("project/mine.toml"), "").unwrap();
+        assert_eq!(world.site().0, "datadoghq.com");
+        // A user's file that happens to lie in the project is still the user's.
+        let world = World::new()
+            .project("[identity]\nclient_id = \"c\"")
+            .set("DDGATE_CONFIG", "ddgate.toml");
+        let config = world.load().unwrap();
+        assert_eq!(config.identity.client_id.value.as_deref(), Some("c"));
+        assert_eq!(config.project_file, None);
+    }
+
+    #[test]
+    fn wrong_values_name_where_they_stand() {
+        let toml = "[identity]\nissuer = \"http://idp.example\"";
+        assert_eq!(
+            World::new().user(toml).refusal(),
+            "/home/.config/ddgate.toml:2:10: `identity.issuer`: must be https: \
+             http is for loopback addresses only"
+        );
+        assert!(
+            World::new()
+                .user(toml)
+                .set("DDGATE_ISSUER", "https://idp.example")
+                .load()
+                .is_err(),
+            "a file is checked even when it loses"
+        );
+        assert_eq!(
+            World::new().set("DDGATE_STORAGE", "keyrnig").refusal(),
+            "DDGATE_STORAGE: `keyrnig` is not one of auto, keyring, file, memory \
+             (did you mean `keyring`?)"
+        );
+        assert_eq!(
+            World::new().set("DD_SITE", "caf\u{fffd}").refusal(),
+            "DD_SITE: not valid Unicode"
+        );
+        let mut world = World::new();
+        world.flags.upstream = Some("https://h/path".to_owned());
+        assert_eq!(
+            world.refusal(),
+            "--upstream: must have no path: only scheme, host and port"
+        );
+        let world = World::new().set("DD_SITE", "").set("DDGATE_ISSUER", "");
+        assert!(world.load().is_ok(), "empty is as good as unset");
+    }
+
+    #[test]
+    fn data_directories_are_made_absolute() {
+        let at = |world: World| {
+            let path = world.load().unwrap().data_dir.value;
+            world.shown(&path.display().to_string())
+        };
+        assert_eq!(at(World::new()), "/home/.data");
+        assert_eq!(at(World::new().user("data_dir = \"d\"")), "/home/.config/d");
+        assert_eq!(at(World::new().user("data_dir = \"~/d\"")), "/home/d");
+        assert_eq!(at(World::new().user("data_dir = \"/d\"")), "/d");
+        assert_eq!(
+            at(World::new().set("DDGATE_DATA_DIR", "d")),
+            "/home/project/d"
+        );
+        let mut world = World::new().set("DDGATE_DATA_DIR", "d");
+        world.flags.data_dir = Some("f".into());
+        assert_eq!(
+            world.load().unwrap().sessions(),
+            world.paths.home.join("project/f/sessions")
+        );
+        assert_eq!(at(world), "/home/project/f");
+    }
+
+    #[test]
+    fn rows_show_every_key_and_no_secret() {
+        let world = World::new()
+            .user(
+                "[identity]\nclient_secret = \"hunter2\"\nscopes = [\"openid\", \"x\"]\n\
+                 [datadog]\ncredential_command = [\"op\", \"read\", \"op://a b\"]",
+            )
+            .set("DDGATE_UPSTREAM", "http://127.0.0.1:9");
+        let config = world.load().unwrap();
+        let rows = config.rows();
+        let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
+        let known: Vec<_> = file::KEYS.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, known);
+        let shown = |key| {
+            let row = rows.iter().find(|row| row.key == key).unwrap();
+            (row.value.clone(), world.shown(&row.origin.to_string()))
+        };
+        assert_eq!(
+            shown("identity.client_secret"),
+            pair("[set]", "user file /home/.config/ddgate.toml:2")
+        );
+        assert_eq!(shown("identity.scopes").0, "openid x");
+        assert_eq!(
+            shown("datadog.upstream"),
+            pair("http://127.0.0.1:9", "environment DDGATE_UPSTREAM")
+        );
+        assert_eq!(
+            shown("datadog.credential_command").0,
+            r#"["op", "read", "op://a b"]"#
+        );
+        assert_eq!(shown("identity.mode"), pair("oidc", "default"));
+        let debug = format!("{config:?}");
+        assert!(!debug.contains("hunter2"), "{debug}");
+    }
+}

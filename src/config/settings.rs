@@ -1,0 +1,175 @@
+//! The settings as everybody else sees them: typed, and each with its origin.
+//!
+//! Pure data. Invariant: nothing here shows a secret.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::value::{Choice, IdentityMode, Prompt, Storage};
+use crate::record::Secret;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The user's file, at this line.
+    UserFile(PathBuf, usize),
+    /// The project's file, at this line.
+    ProjectFile(PathBuf, usize),
+    /// This environment variable.
+    Environment(&'static str),
+    /// This flag.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::UserFile(path, line) => write!(f, "user file {}:{line}", path.display()),
+            Self::ProjectFile(path, line) => write!(f, "project file {}:{line}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// What is meant.
+    pub value: T,
+    /// Who said so.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    pub(super) const fn default(value: T) -> Self {
+        Self {
+            value,
+            origin: Origin::Default,
+        }
+    }
+}
+
+/// How Datadog's credential is fetched from a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialCommand {
+    /// One string: for the shell.
+    Shell(String),
+    /// An array: program and arguments, no shell.
+    Program(Vec<String>),
+}
+
+/// Settings about who opens a session.
+#[derive(Clone, Debug)]
+pub struct IdentitySettings {
+    /// `identity.mode`
+    pub mode: Setting<IdentityMode>,
+    /// `identity.issuer`, letter for letter.
+    pub issuer: Setting<Option<String>>,
+    /// `identity.client_id`
+    pub client_id: Setting<Option<String>>,
+    /// `identity.client_secret`
+    pub client_secret: Setting<Option<Secret<String>>>,
+    /// `identity.scopes`
+    pub scopes: Setting<Vec<String>>,
+    /// `identity.groups_claims`: claims that may hold group names, in order.
+    pub groups_claims: Setting<Vec<String>>,
+    /// `identity.storage`
+    pub storage: Setting<Storage>,
+    /// `identity.prompt`
+    pub prompt: Setting<Prompt>,
+}
+
+/// Settings about the Datadog side.
+#[derive(Clone, Debug)]
+pub struct DatadogSettings {
+    /// `datadog.site`, lower case.
+    pub site: Setting<String>,
+    /// `datadog.upstream`: scheme, host and port.
+    pub upstream: Setting<Option<Url>>,
+    /// `datadog.credential_command`
+    pub credential_command: Setting<Option<CredentialCommand>>,
+}
+
+/// Every setting, as meant.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `data_dir`, absolute.
+    pub data_dir: Setting<PathBuf>,
+    /// `[identity]`
+    pub identity: IdentitySettings,
+    /// `[datadog]`
+    pub datadog: DatadogSettings,
+    /// The user's file, whether or not it exists: where a hint sends people.
+    pub user_file: PathBuf,
+    /// The project's file, if there is one.
+    pub project_file: Option<PathBuf>,
+}
+
+/// One line of `ddgate config show`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The key, for example `datadog.site`.
+    pub key: &'static str,
+    /// The value as text; `[set]` for a secret, empty when there is none.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Config {
+    /// Where sessions are kept, a directory each.
+    #[must_use]
+    pub fn sessions(&self) -> PathBuf {
+        self.data_dir.value.join("sessions")
+    }
+
+    /// Every key with its value and origin, in the order of the manual. Shows no secret.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        fn row<T>(key: &'static str, setting: &Setting<T>, show: impl Fn(&T) -> String) -> Row {
+            Row {
+                key,
+                value: show(&setting.value),
+                origin: setting.origin.clone(),
+            }
+        }
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let list = |words: &Vec<String>| words.join(" ");
+        let (who, datadog) = (&self.identity, &self.datadog);
+        vec![
+            row("data_dir", &self.data_dir, |path| {
+                path.display().to_string()
+            }),
+            row("identity.mode", &who.mode, |mode| mode.word().to_owned()),
+            row("identity.issuer", &who.issuer, text),
+            row("identity.client_id", &who.client_id, text),
+            row("identity.client_secret", &who.client_secret, |secret| {
+                secret.as_ref().map_or("", |_| "[set]").to_owned()
+            }),
+            row("identity.scopes", &who.scopes, list),
+            row("identity.groups_claims", &who.groups_claims, list),
+            row("identity.storage", &who.storage, |s| s.word().to_owned()),
+            row("identity.prompt", &who.prompt, |p| p.word().to_owned()),
+            row("datadog.site", &datadog.site, Clone::clone),
+            row("datadog.upstream", &datadog.upstream, |url| {
+                url.as_ref()
+                    .map_or_else(String::new, |url| url.as_str().trim_end_matches('/').into())
+            }),
+            row(
+                "datadog.credential_command",
+                &datadog.credential_command,
+                |command| match command {
+                    None => String::new(),
+                    Some(CredentialCommand::Shell(line)) => line.clone(),
+                    Some(CredentialCommand::Program(words)) => format!("{words:?}"),
+                },
+            ),
+        ]
+    }
+}
