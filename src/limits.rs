@@ -56,16 +56,46 @@ pub const HTTP1_BUFFER_BYTES: usize = 64 << 10;
 pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// HTTP/2 flow-control window of a connection.
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// The next address of a host is tried when the one before has not answered within this time
+/// (RFC 8305, section 5).
+pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+/// Addresses of one host that are tried.
+pub const CONNECT_ADDRESSES_MAX: usize = 16;
+/// The largest head of a proxy's answer to CONNECT.
+pub const PROXY_HEAD_BYTES_MAX: usize = 16 << 10;
 /// Calls still under way when the child has ended get this long to finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests to an identity provider, each.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer accepted from an identity provider.
 pub const PROVIDER_BYTES_MAX: usize = 1 << 20;
+/// A connection to an identity provider may serve the next request within this time. Short:
+/// providers close idle connections after about 5 s, and a race would cost a token.
+pub const PROVIDER_IDLE_KEEP: Duration = Duration::from_secs(2);
+/// Idle connections to identity providers kept at once.
+pub const PROVIDER_IDLE_MAX: usize = 4;
 /// The longest a device code is waited for, whatever the provider says.
 pub const DEVICE_CODE_WAIT_MAX: Duration = Duration::from_secs(30 * 60);
 /// Tolerated clock difference when checking tokens.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+/// An ID token of a sign-in just done was issued at most this long ago.
+pub const TOKEN_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// A device-flow user code may be this long: people have to type it.
+pub const USER_CODE_CHARS_MAX: usize = 64;
+/// A subject identifier may be this long (OpenID Connect Core, section 2).
+pub const SUBJECT_CHARS_MAX: usize = 255;
+/// Longer names and e-mail addresses are cut.
+pub const LABEL_CHARS_MAX: usize = 254;
+/// Groups of one identity that are kept.
+pub const GROUPS_MAX: usize = 1000;
+/// A longer group name is left out: cut, it could be the name of another group.
+pub const GROUP_CHARS_MAX: usize = 256;
+/// Free text of a provider is cut to this length.
+pub const PROVIDER_TEXT_CHARS_MAX: usize = 300;
+/// How long another ddgate may hold the sign-in or the secret file before we give up.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
+/// The file of secrets may be this large.
+pub const SECRET_FILE_BYTES_MAX: u64 = 1 << 20;
 /// An OS keyring must answer within this time; measured to hang for ever otherwise.
 pub const KEYRING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same when a desktop may be showing an unlock prompt.
@@ -74,6 +104,8 @@ pub const KEYRING_PROMPT_TIMEOUT: Duration = Duration::from_secs(60);
 pub const CREDENTIAL_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a `credential_command` or `keys set` may hand over.
 pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
+/// One Datadog key or token may be this long.
+pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
 /// A configuration file may be this large.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.

@@ -1,0 +1,537 @@
+//! A small HTTP/1.1 client for identity providers.
+//!
+//! https only (http to loopback), certificates verified, no redirects, no content coding, one
+//! time limit and one size limit for everything. A connection is driven by the request that uses
+//! it: nothing runs in the background, and dropping a request drops its connection. Not for
+//! Datadog: those bytes go through `proxy`.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::header::{CONTENT_ENCODING, DATE, HOST, HeaderValue, USER_AGENT};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+use super::dial::{Dialer, is_loopback};
+use super::{NetError, tls};
+use crate::limits::{
+    HTTP1_BUFFER_BYTES, PROVIDER_BYTES_MAX, PROVIDER_IDLE_KEEP, PROVIDER_IDLE_MAX, PROVIDER_TIMEOUT,
+};
+
+/// The client. Clones share connections.
+#[derive(Clone)]
+pub struct HttpsClient(Arc<Shared>);
+
+struct Shared {
+    dialer: Dialer,
+    /// Made on first use: reading the platform's roots takes milliseconds.
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
+    limit: Duration,
+    idle: Mutex<Vec<Link>>,
+    /// Seconds the last server's clock is ahead of ours; `i64::MIN` before the first answer.
+    clock_ahead: AtomicI64,
+}
+
+type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// A connection and the way to use it. `connection` is gone once it has ended.
+struct Link {
+    origin: String,
+    sender: http1::SendRequest<Full<Bytes>>,
+    connection: Option<Connection>,
+    idle_since: Instant,
+}
+
+struct Target {
+    host: String,
+    port: u16,
+    secure: bool,
+    origin: String,
+}
+
+/// Whether an address may be asked, or shown: https, or http to a loopback address, and no user
+/// name or password in it.
+#[must_use]
+pub fn is_allowed(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    url.username().is_empty()
+        && url.password().is_none()
+        && match url.scheme() {
+            "https" => !host.is_empty(),
+            "http" => is_loopback(bare),
+            _ => false,
+        }
+}
+
+impl HttpsClient {
+    /// Makes a client over this dialer.
+    #[must_use]
+    pub fn new(dialer: Dialer) -> Self {
+        Self::with(dialer, OnceLock::new(), PROVIDER_TIMEOUT)
+    }
+
+    /// The same with other TLS settings and another time limit: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn for_tests(
+        dialer: Dialer,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        limit: Duration,
+    ) -> Self {
+        Self::with(
+            dialer,
+            tls.map_or_else(OnceLock::new, OnceLock::from),
+            limit,
+        )
+    }
+
+    fn with(dialer: Dialer, tls: OnceLock<Arc<rustls::ClientConfig>>, limit: Duration) -> Self {
+        Self(Arc::new(Shared {
+            dialer,
+            tls,
+            limit,
+            idle: Mutex::default(),
+            clock_ahead: AtomicI64::new(i64::MIN),
+        }))
+    }
+
+    /// How far the clock of the server that answered last is ahead of ours (its `Date` header).
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<TimeDelta> {
+        TimeDelta::try_seconds(self.0.clock_ahead.load(Ordering::Relaxed))
+    }
+
+    /// Sends one request and gathers the answer.
+    ///
+    /// # Errors
+    /// The address is not allowed, the server is not reached, or it breaks one of the limits.
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, NetError> {
+        let target = Target::of(request.uri())?;
+        let limit = self.0.limit;
+        let exchange = Box::pin(self.exchange(&target, request));
+        let out_of_time = || NetError::Timeout {
+            host: target.host.clone(),
+            limit,
+        };
+        timeout(limit, exchange)
+            .await
+            .unwrap_or_else(|_| Err(out_of_time()))
+    }
+
+    async fn exchange(
+        &self,
+        target: &Target,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, NetError> {
+        let mut request = prepared(request, target);
+        loop {
+            let (mut link, used_before) = match self.idle_link(target).await {
+                Some(link) => (link, true),
+                None => (self.open(target).await?, false),
+            };
+            match link.call(request, target).await {
+                Ok(response) => return Ok(self.finished(link, response)),
+                // Never sent: the server had closed the idle connection.
+                Err((_, Some(unsent))) if used_before => request = unsent,
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    fn finished(&self, mut link: Link, response: HttpResponse) -> HttpResponse {
+        if let Some(ahead) = clock_ahead(response.headers(), Utc::now()) {
+            self.0
+                .clock_ahead
+                .store(ahead.num_seconds(), Ordering::Relaxed);
+        }
+        if link.connection.is_some() {
+            link.idle_since = Instant::now();
+            let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.truncate(PROVIDER_IDLE_MAX - 1);
+            idle.push(link);
+        }
+        response
+    }
+
+    /// Takes an idle connection to the target that still lives.
+    async fn idle_link(&self, target: &Target) -> Option<Link> {
+        loop {
+            let mut link = {
+                let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+                idle.retain(|link| link.idle_since.elapsed() < PROVIDER_IDLE_KEEP);
+                let at = idle.iter().position(|link| link.origin == target.origin)?;
+                idle.swap_remove(at)
+            };
+            link.look().await;
+            if link.connection.is_some() && link.sender.is_ready() {
+                return Some(link);
+            }
+        }
+    }
+
+    async fn open(&self, target: &Target) -> Result<Link, NetError> {
+        let stream = self.0.dialer.tcp(&target.host, target.port).await?;
+        if !target.secure {
+            return Link::begin(stream, target).await;
+        }
+        let failed = |source| NetError::Handshake {
+            host: target.host.clone(),
+            source,
+        };
+        let name = ServerName::try_from(target.host.clone())
+            .map_err(|error| failed(std::io::Error::other(error)))?;
+        let stream = TlsConnector::from(self.tls()?)
+            .connect(name, stream)
+            .await
+            .map_err(failed)?;
+        Link::begin(stream, target).await
+    }
+
+    fn tls(&self) -> Result<Arc<rustls::ClientConfig>, NetError> {
+        if let Some(config) = self.0.tls.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(tls::client_config()?);
+        Ok(Arc::clone(self.0.tls.get_or_init(|| config)))
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for HttpsClient {
+    type Error = NetError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, NetError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
+    }
+}
+
+impl Target {
+    fn of(uri: &http::Uri) -> Result<Self, NetError> {
+        let refused = || NetError::Scheme {
+            url: format!(
+                "{}://{}",
+                uri.scheme_str().unwrap_or_default(),
+                uri.host().unwrap_or_default()
+            ),
+        };
+        let url = Url::parse(&uri.to_string()).map_err(|_| refused())?;
+        if !is_allowed(&url) {
+            return Err(refused());
+        }
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(443);
+        Ok(Self {
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
+            port,
+            secure: url.scheme() == "https",
+            origin: format!("{}://{host}:{port}", url.scheme()),
+        })
+    }
+
+    fn failed(&self, source: hyper::Error) -> NetError {
+        NetError::Http {
+            host: self.host.clone(),
+            source,
+        }
+    }
+
+    fn too_large(&self) -> NetError {
+        NetError::TooLarge {
+            host: self.host.clone(),
+            limit: PROVIDER_BYTES_MAX,
+        }
+    }
+}
+
+/// Turns the absolute form into what a connection wants: origin form plus `Host`.
+fn prepared(request: HttpRequest, target: &Target) -> http::Request<Full<Bytes>> {
+    let (mut parts, body) = request.into_parts();
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let host = HeaderValue::from_str(authority.unwrap_or(&target.host));
+    parts
+        .headers
+        .extend(host.into_iter().map(|value| (HOST, value)));
+    parts.headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("ddgate/", env!("CARGO_PKG_VERSION"))),
+    );
+    let path = parts.uri.path_and_query().cloned();
+    parts.uri = path.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
+    http::Request::from_parts(parts, Full::new(Bytes::from(body)))
+}
+
+/// How far the server is ahead, if it says what time it is (RFC 9110, section 6.6.1).
+fn clock_ahead(headers: &http::HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    Some(DateTime::parse_from_rfc2822(date).ok()?.to_utc() - now)
+}
+
+impl Link {
+    async fn begin<S>(stream: S, target: &Target) -> Result<Self, NetError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(HTTP1_BUFFER_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| target.failed(error))?;
+        Ok(Self {
+            origin: target.origin.clone(),
+            sender,
+            connection: Some(Box::pin(connection)),
+            idle_since: Instant::now(),
+        })
+    }
+
+    /// Lets an idle connection notice that the server has closed it.
+    async fn look(&mut self) {
+        poll_fn(|context| {
+            if let Some(connection) = &mut self.connection
+                && connection.as_mut().poll(context).is_ready()
+            {
+                self.connection = None;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Sends the request and reads the answer. On failure also returns a request that provably
+    /// never left.
+    async fn call(
+        &mut self,
+        request: http::Request<Full<Bytes>>,
+        target: &Target,
+    ) -> Result<HttpResponse, (NetError, Option<http::Request<Full<Bytes>>>)> {
+        let sender = &mut self.sender;
+        let work = async move {
+            let answer = sender.try_send_request(request).await;
+            let response = answer.map_err(|mut error| {
+                let unsent = error.take_message();
+                (target.failed(error.into_error()), unsent)
+            })?;
+            let (parts, body) = response.into_parts();
+            checked(&parts, target).map_err(|error| (error, None))?;
+            if body.size_hint().lower() > PROVIDER_BYTES_MAX as u64 {
+                return Err((target.too_large(), None));
+            }
+            let body = Limited::new(body, PROVIDER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| (broken(error, target), None))?;
+            Ok(http::Response::from_parts(parts, body.to_bytes().to_vec()))
+        };
+        let result = drive(&mut self.connection, work).await;
+        if result.is_err() {
+            self.connection = None;
+        }
+        result
+    }
+}
+
+/// Runs `work` while the connection moves beside it.
+async fn drive<T>(connection: &mut Option<Connection>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        if let Some(running) = connection
+            && running.as_mut().poll(context).is_ready()
+        {
+            // Dropping it wakes whatever in `work` still waits for it.
+            *connection = None;
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn checked(parts: &http::response::Parts, target: &Target) -> Result<(), NetError> {
+    let host = || target.host.clone();
+    if parts.status.is_redirection() {
+        return Err(NetError::Redirect {
+            host: host(),
+            status: parts.status.as_u16(),
+        });
+    }
+    if parts
+        .headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(NetError::Encoding { host: host() });
+    }
+    Ok(())
+}
+
+fn broken(error: Box<dyn std::error::Error + Send + Sync>, target: &Target) -> NetError {
+    let error = match error.downcast::<hyper::Error>() {
+        Ok(error) => return target.failed(*error),
+        Err(error) => error,
+    };
+    debug_assert!(error.is::<LengthLimitError>());
+    target.too_large()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[test]
+    fn which_addresses_are_allowed() {
+        for yes in [
+            "https://idp.test/x",
+            "http://127.0.0.1:80/",
+            "http://[::1]:80/",
+            "http://localhost/",
+        ] {
+            assert!(is_allowed(&Url::parse(yes).unwrap()), "{yes}");
+        }
+        for no in [
+            "http://idp.test/",
+            "https://user@idp.test/",
+            "https://:pw@idp.test/",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "http://192.0.2.1/",
+            "ftp://localhost/",
+        ] {
+            assert!(!is_allowed(&Url::parse(no).unwrap()), "{no}");
+        }
+    }
+
+    #[test]
+    fn the_date_header_tells_the_clock() {
+        let now = DateTime::parse_from_rfc3339("2026-11-23T10:00:00Z")
+            .unwrap()
+            .to_utc();
+        let with = |value: &'static str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(DATE, HeaderValue::from_static(value));
+            clock_ahead(&headers, now)
+        };
+        assert_eq!(
+            with("Mon, 23 Nov 2026 12:00:00 GMT"),
+            Some(TimeDelta::hours(2))
+        );
+        assert_eq!(with("soon"), None);
+    }
+
+    /// Serves fixed answers, one per request; counts connections.
+    async fn server(answers: &'static [&'static [u8]], per_connection: usize) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/a?b=c", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        tokio::spawn(async move {
+            let mut answers = answers.iter();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                counter.fetch_add(1, Ordering::Relaxed);
+                for _ in 0..per_connection {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read_u8().await {
+                            Ok(byte) => head.push(byte),
+                            Err(_) => break,
+                        }
+                    }
+                    let Some(answer) = answers.next() else { return };
+                    stream.write_all(answer).await.unwrap();
+                }
+            }
+        });
+        Served { url, connections }
+    }
+
+    struct Served {
+        url: String,
+        connections: Arc<AtomicUsize>,
+    }
+
+    fn get(url: &str) -> HttpRequest {
+        http::Request::get(url).body(Vec::new()).unwrap()
+    }
+
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+    #[tokio::test]
+    async fn a_connection_serves_the_next_request_too() {
+        let served = server(&[OK, OK], 2).await;
+        let client = HttpsClient::new(Dialer::direct());
+        for _ in 0..2 {
+            assert_eq!(client.send(get(&served.url)).await.unwrap().body(), b"hi");
+        }
+        assert_eq!(served.connections.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_the_server_closed_is_replaced() {
+        let served = server(&[OK, OK], 1).await;
+        let client = HttpsClient::new(Dialer::direct());
+        for _ in 0..2 {
+            assert_eq!(client.send(get(&served.url)).await.unwrap().body(), b"hi");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(served.connections.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_refused() {
+        let cases: [(&'static [&'static [u8]], fn(&NetError) -> bool); 5] = [
+            (&[b"HTTP/1.1 302 no\r\nLocation: /x\r\n\r\n"], |e| {
+                matches!(e, NetError::Redirect { status: 302, .. })
+            }),
+            (
+                &[b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"],
+                |e| matches!(e, NetError::Encoding { .. }),
+            ),
+            (&[b"SSH-2.0-x\r\n\r\n"], |e| !e.is_transient()),
+            (&[b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"], |e| {
+                matches!(e, NetError::Timeout { .. }) && e.is_transient()
+            }),
+            (
+                &[b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\nhi"],
+                |e| matches!(e, NetError::TooLarge { .. }),
+            ),
+        ];
+        for (answers, fits) in cases {
+            let served = server(answers, 2).await;
+            let client = HttpsClient::for_tests(Dialer::direct(), None, Duration::from_millis(300));
+            let error = client.send(get(&served.url)).await.unwrap_err();
+            assert!(fits(&error), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn cleartext_is_refused_before_anything_is_dialled() {
+        let client = HttpsClient::new(Dialer::direct());
+        let error = client
+            .send(get("http://192.0.2.1/token"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, NetError::Scheme { .. }), "{error:?}");
+    }
+}
