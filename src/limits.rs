@@ -24,6 +24,8 @@ pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
 pub const JOURNAL_AHEAD_BYTES: u64 = 1 << 20;
 /// Space kept back for the ends of calls already admitted and for the session's close.
 pub const JOURNAL_RESERVE_BYTES: u64 = 256 << 10;
+/// How much of a compressed body is unpacked at a time: a thousandfold bomb gives 4 MiB a step.
+pub const CODED_PIECE_BYTES_MAX: usize = 4 << 10;
 /// The largest leaf (C2SP tlog-tiles: an entry has a 16-bit length).
 pub const LEAF_BYTES_MAX: usize = 65_535;
 /// The largest frame a reader accepts: anything above is damage, not data.
@@ -36,8 +38,13 @@ pub const REDACT_GATHER_BYTES_MAX: usize = 4 << 20;
 pub const RESOURCE_ID_BYTES_MAX: usize = 256;
 /// Calls and tunnels the gate serves at once; more connections wait in the backlog.
 pub const CONNECTIONS_MAX: usize = 1024;
-/// A connection's request head must be complete within this time.
-pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// After a failed accept (no descriptors left), wait this long before the next.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// Calls under way at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// A connection's next request head must be complete within this time. Generous, because it also
+/// ends idle connections, and a client that re-uses one just then sees an error.
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// A TLS handshake, on either side, must be complete within this time.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Reaching a remote host, per address.
@@ -65,6 +72,8 @@ pub const CONNECT_ADDRESSES_MAX: usize = 16;
 pub const PROXY_HEAD_BYTES_MAX: usize = 16 << 10;
 /// Calls still under way when the child has ended get this long to finish.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// After that, what is left hears that it must stop, and gets this long.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests to an identity provider, each.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer accepted from an identity provider.

@@ -236,6 +236,18 @@ impl ContentStream {
         journal.append_durably(frames).await
     }
 
+    /// Hands everything taken so far to the journal without waiting for the disk: for streams
+    /// whose next byte may be long in coming.
+    ///
+    /// # Errors
+    /// The journal refuses.
+    pub async fn settle(&mut self, journal: &Journal) -> Result<(), Refused> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        journal.append(vec![self.piece(journal)]).await
+    }
+
     /// Ends the content.
     ///
     /// # Errors

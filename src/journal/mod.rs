@@ -25,7 +25,7 @@ use std::path::PathBuf;
 pub use content::{Attachment, ContentStream, commit};
 pub use permit::Permit;
 pub use reader::SessionReader;
-pub use writer::{Journal, Refused};
+pub use writer::{Journal, Refused, Ticket};
 
 /// What can go wrong when a session's record is created, listed or read.
 #[derive(Debug, thiserror::Error)]

@@ -69,6 +69,17 @@ impl Ticket {
     pub async fn durable(self) -> Result<Option<u64>, Refused> {
         self.0.await.unwrap_or(Err(Refused::Closed))
     }
+
+    /// The same, without giving up the ticket: may be cancelled and asked again until it resolves.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn ready(&mut self) -> Result<(), Refused> {
+        (&mut self.0)
+            .await
+            .unwrap_or(Err(Refused::Closed))
+            .map(drop)
+    }
 }
 
 /// When an append is answered.
@@ -200,9 +211,7 @@ impl Journal {
     ) -> Result<Permit, Refused> {
         let call = request.call;
         let event = Event::CallRequest(request);
-        let leaf = self
-            .leaf(event, attachments, Admission::Refusable, When::Durable)
-            .await?;
+        let leaf = self.leaf(event, attachments, Admission::Refusable).await?;
         Ok(Permit::new(call, leaf.unwrap_or_default()))
     }
 
@@ -215,23 +224,32 @@ impl Journal {
         event: Event,
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
-        self.leaf(event, attachments, Admission::Conclusion, When::Durable)
+        self.leaf(event, attachments, Admission::Conclusion)
             .await
             .map(drop)
     }
 
-    /// Records how something ended, and waits until it would survive the end of this process.
+    /// Records how something ended. Does not wait: it is written next, and synced with the next
+    /// request or within [`limits::JOURNAL_SYNC_LAG`]; a crash in between leaves "in doubt".
     ///
     /// # Errors
-    /// The record was refused.
+    /// The session is closed.
     pub async fn conclude(
         &self,
         event: Event,
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
-        self.leaf(event, attachments, Admission::Conclusion, When::Written)
-            .await
-            .map(drop)
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event, attachments);
+        self.send(
+            Vec::new(),
+            Some(draft),
+            Admission::Conclusion,
+            When::Written,
+            bytes,
+        )
+        .await
+        .map(drop)
     }
 
     async fn leaf(
@@ -239,16 +257,10 @@ impl Journal {
         event: Event,
         attachments: Vec<Attachment>,
         admission: Admission,
-        when: When,
     ) -> Answer {
         let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = Draft {
-            event,
-            at: Utc::now(),
-            mono: self.mono(),
-            attachments,
-        };
-        self.send(Vec::new(), Some(draft), admission, when, bytes)
+        let draft = self.draft(event, attachments);
+        self.send(Vec::new(), Some(draft), admission, When::Durable, bytes)
             .await?
             .durable()
             .await
@@ -305,12 +317,7 @@ impl Journal {
         close.calls = self.calls.load(Ordering::Relaxed);
         let last = Append {
             frames: Vec::new(),
-            leaf: Some(Draft {
-                event: Event::SessionClose(close),
-                at: Utc::now(),
-                mono: self.mono(),
-                attachments: Vec::new(),
-            }),
+            leaf: Some(self.draft(Event::SessionClose(close), Vec::new())),
             admission: Admission::Conclusion,
             reply: None,
             _budget: None,
@@ -325,8 +332,13 @@ impl Journal {
         thread.join().ok()
     }
 
-    fn mono(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    fn draft(&self, event: Event, attachments: Vec<Attachment>) -> Draft {
+        Draft {
+            event,
+            at: Utc::now(),
+            mono: u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            attachments,
+        }
     }
 }
 

@@ -1,1 +1,69 @@
-//! Placeholder: being written.
+//! Between the child and Datadog, on the loopback.
+//!
+//! Begin with [`pipeline`]: a call is one readable function of nine steps. [`listener`] tells the
+//! three ways in apart by their first bytes; [`connect`] tunnels what is not Datadog's, blind.
+//! Invariant: nothing reaches Datadog but through [`upstream::Upstream`], which takes a permit.
+
+mod body;
+mod ca;
+mod connect;
+mod headers;
+mod intake;
+mod keys;
+mod listener;
+mod pipeline;
+mod relay;
+mod respond;
+mod rewind;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use ca::{CaError, SessionCa};
+pub use keys::{Keys, Slot};
+pub use listener::{bind, serve};
+pub use respond::{CALL_HEADER, VERDICT_HEADER};
+pub use upstream::{TlsSource, Upstream};
+
+use crate::datadog::Site;
+use crate::journal::Journal;
+use crate::net::Dialer;
+use crate::redact::{KnownSecrets, Replacer};
+
+/// What every connection of a session shares.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where calls are recorded.
+    pub journal: Arc<Journal>,
+    /// Placeholders and real keys.
+    pub keys: Keys,
+    /// All secrets of this session: never stored.
+    pub known: KnownSecrets,
+    /// Replaces real keys by placeholders in what the child sees.
+    pub swap: Replacer,
+    /// Whether a swap keeps lengths, so that `Content-Length` stays true.
+    pub swap_keeps_length: bool,
+    /// The Datadog site of base-URL calls.
+    pub site: Site,
+    /// Domains treated as Datadog's beside its own.
+    pub extra_domains: Vec<String>,
+    /// TLS towards the child.
+    pub tls: Arc<ServerConfig>,
+    /// The way to Datadog.
+    pub upstream: Upstream,
+    /// The way to everybody else.
+    pub dialer: Dialer,
+    /// Where the listener is bound.
+    pub address: SocketAddr,
+    /// Everything under way.
+    pub tasks: TaskTracker,
+    /// No new connections; idle ones end.
+    pub draining: CancellationToken,
+    /// What is still under way ends now, in doubt.
+    pub stopping: CancellationToken,
+}

@@ -7,6 +7,8 @@
 //!
 //! It does not look for secrets it has not been told about, except at the places the catalogue names.
 
+use bytes::Bytes;
+
 pub mod body;
 pub mod headers;
 mod json;
@@ -16,7 +18,7 @@ pub mod target;
 
 pub use body::{BodyRedactor, BodySummary};
 pub use headers::headers;
-pub use known::KnownSecrets;
+pub use known::{KnownSecrets, swaps};
 pub use replacer::{Replacer, ReplacerStream, TooManyNeedles};
 pub use target::{Names, names, target};
 
@@ -54,4 +56,19 @@ impl<T> Redacted<T> {
 /// What stands in place of something removed.
 fn marker(rule: &str) -> String {
     format!("[REDACTED:{rule}]")
+}
+
+impl From<Redacted<String>> for Redacted<Bytes> {
+    fn from(text: Redacted<String>) -> Self {
+        Self(text.0.into())
+    }
+}
+
+impl<T: serde::Serialize> Redacted<T> {
+    /// The value as JSON.
+    #[must_use]
+    pub fn json(&self) -> Redacted<Bytes> {
+        // Strings, lists and string-keyed maps always serialise; anything else is kept out.
+        Redacted(serde_json::to_vec(&self.0).unwrap_or_default().into())
+    }
 }

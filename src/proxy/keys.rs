@@ -1,0 +1,329 @@
+//! The child's placeholders and the real keys behind them.
+//!
+//! Invariant: a real key is added only where its placeholder stood. A placeholder doubles as the
+//! right to use the gate: whoever cannot show one is refused.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use subtle::ConstantTimeEq;
+
+use crate::record::Secret;
+
+/// The header names keys travel under; the underscored ones come from Datadog's own MCP plugin.
+const API_HEADERS: [HeaderName; 2] = [
+    HeaderName::from_static("dd-api-key"),
+    HeaderName::from_static("dd_api_key"),
+];
+const APP_HEADERS: [HeaderName; 2] = [
+    HeaderName::from_static("dd-application-key"),
+    HeaderName::from_static("dd_application_key"),
+];
+const API_PARAM: &str = "api_key";
+const APP_PARAM: &str = "application_key";
+
+/// One key: what the child holds, and what Datadog gets.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// The placeholder. Not secret from the child, but never recorded.
+    pub placeholder: Secret<String>,
+    /// The real key, if the gate holds one.
+    pub real: Option<Secret<String>>,
+}
+
+impl Slot {
+    fn fits(&self, shown: &str) -> bool {
+        // A placeholder is a password on the loopback: no early exit for whoever measures.
+        bool::from(self.placeholder.expose().as_bytes().ct_eq(shown.as_bytes()))
+    }
+}
+
+/// The keys of one session.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// `DD-API-KEY`.
+    pub api: Slot,
+    /// `DD-APPLICATION-KEY`.
+    pub app: Slot,
+    /// `Authorization: Bearer`.
+    pub bearer: Slot,
+}
+
+/// Why a call may not pass. The wording is for the agent that reads the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoRight {
+    /// It shows no key.
+    NoKey,
+    /// It shows a key that is no placeholder of this session.
+    ForeignKey,
+    /// It shows a placeholder for a key the gate does not hold.
+    NotHeld(&'static str),
+}
+
+impl NoRight {
+    pub(super) const fn rule(self) -> &'static str {
+        match self {
+            Self::NoKey => "no-key",
+            Self::ForeignKey => "foreign-key",
+            Self::NotHeld(_) => "key-not-held",
+        }
+    }
+
+    pub(super) fn message(self) -> String {
+        match self {
+            Self::NoKey => "this call carries no Datadog key; use DD_API_KEY and DD_APP_KEY \
+                            from the environment ddgate gave you"
+                .into(),
+            Self::ForeignKey => "this call carries a key that ddgate did not hand out; use \
+                                 DD_API_KEY and DD_APP_KEY from the environment ddgate gave you, \
+                                 not a key found elsewhere (~/.dogrc, .env, an MCP configuration)"
+                .into(),
+            Self::NotHeld(which) => format!(
+                "ddgate holds no {which}; the person who runs it can add one with \
+                 `ddgate keys set {which}`"
+            ),
+        }
+    }
+}
+
+/// Proof that every key of a request is a placeholder of this session.
+#[derive(Debug)]
+pub(super) struct Right(());
+
+impl Keys {
+    /// Checks every place a key can stand in.
+    pub(super) fn identify(
+        &self,
+        headers: &HeaderMap,
+        target: &PathAndQuery,
+    ) -> Result<Right, NoRight> {
+        let mut shown = false;
+        let mut check = |slot: &Slot, value: &str, which: &'static str| {
+            shown = true;
+            if !slot.fits(value) {
+                return Err(NoRight::ForeignKey);
+            }
+            slot.real.as_ref().map(drop).ok_or(NoRight::NotHeld(which))
+        };
+        for (names, slot, which) in [
+            (API_HEADERS, &self.api, "api-key"),
+            (APP_HEADERS, &self.app, "app-key"),
+        ] {
+            for value in names.iter().flat_map(|name| headers.get_all(name)) {
+                check(slot, value.to_str().unwrap_or_default(), which)?;
+            }
+        }
+        for value in headers.get_all(AUTHORIZATION) {
+            match bearer(value) {
+                Some("") => {}
+                Some(token) => check(&self.bearer, token, "bearer")?,
+                None => return Err(NoRight::ForeignKey),
+            }
+        }
+        for (name, value) in url::form_urlencoded::parse(target.query().unwrap_or("").as_bytes()) {
+            match &*name {
+                API_PARAM => check(&self.api, &value, "api-key")?,
+                APP_PARAM => check(&self.app, &value, "app-key")?,
+                _ => {}
+            }
+        }
+        if shown {
+            Ok(Right(()))
+        } else {
+            Err(NoRight::NoKey)
+        }
+    }
+
+    /// Puts the real keys where the placeholders stand. Returns the new target.
+    pub(super) fn arm(
+        &self,
+        _: Right,
+        headers: &mut HeaderMap,
+        target: &PathAndQuery,
+    ) -> Result<PathAndQuery, http::Error> {
+        for (names, slot) in [(API_HEADERS, &self.api), (APP_HEADERS, &self.app)] {
+            for name in names {
+                if headers.contains_key(&name)
+                    && let Some(real) = &slot.real
+                {
+                    headers.insert(name, sensitive(real.expose())?);
+                }
+            }
+        }
+        match headers.get(AUTHORIZATION).map(bearer) {
+            // Datadog's Ruby client sends an empty one beside its keys.
+            Some(Some("")) => {
+                headers.remove(AUTHORIZATION);
+            }
+            Some(_) => {
+                if let Some(real) = &self.bearer.real {
+                    let value = sensitive(&format!("Bearer {}", real.expose()))?;
+                    headers.insert(AUTHORIZATION, value);
+                }
+            }
+            None => {}
+        }
+        self.arm_query(target)
+    }
+
+    fn arm_query(&self, target: &PathAndQuery) -> Result<PathAndQuery, http::Error> {
+        let Some(query) = target.query() else {
+            return Ok(target.clone());
+        };
+        let armed: Vec<String> = query
+            .split('&')
+            .map(|pair| {
+                let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+                // Compared decoded, as `identify` compares: `api%5Fkey` is a key too.
+                let decoded = url::form_urlencoded::parse(name.as_bytes())
+                    .next()
+                    .map(|(name, _)| name.into_owned());
+                let slot = match decoded.as_deref() {
+                    Some(API_PARAM) => &self.api,
+                    Some(APP_PARAM) => &self.app,
+                    _ => return pair.to_owned(),
+                };
+                match &slot.real {
+                    Some(real) => {
+                        let value: String =
+                            url::form_urlencoded::byte_serialize(real.expose().as_bytes())
+                                .collect();
+                        format!("{name}={value}")
+                    }
+                    None => pair.to_owned(),
+                }
+            })
+            .collect();
+        let path = target.path();
+        Ok(format!("{path}?{}", armed.join("&")).parse()?)
+    }
+
+    /// Every real key with the name the record shows for it and the placeholder that replaces it.
+    pub fn reals(&self) -> impl Iterator<Item = (&'static str, &Secret<String>, &Secret<String>)> {
+        self.named()
+            .filter_map(|(name, slot)| Some((name, slot.real.as_ref()?, &slot.placeholder)))
+    }
+
+    /// Every slot with the name the record shows for it.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Slot)> {
+        [
+            ("dd-api-key", &self.api),
+            ("dd-application-key", &self.app),
+            ("dd-bearer", &self.bearer),
+        ]
+        .into_iter()
+    }
+
+    /// Shares the keys between the tasks of a session.
+    #[must_use]
+    pub fn shared(self) -> Arc<Self> {
+        Arc::new(self)
+    }
+}
+
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let value = value.to_str().ok()?.trim();
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+fn sensitive(value: &str) -> Result<HeaderValue, http::Error> {
+    let mut value = HeaderValue::from_str(value)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(placeholder: &str, real: Option<&str>) -> Slot {
+        Slot {
+            placeholder: Secret::new(placeholder.to_owned()),
+            real: real.map(|real| Secret::new(real.to_owned())),
+        }
+    }
+
+    fn keys() -> Keys {
+        Keys {
+            api: slot("pa", Some("REAL-A")),
+            app: slot("pp", Some("REAL/P")),
+            bearer: slot("pb", None),
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    fn verdict(
+        pairs: &[(&'static str, &'static str)],
+        target: &'static str,
+    ) -> Result<(), NoRight> {
+        keys()
+            .identify(&headers(pairs), &PathAndQuery::from_static(target))
+            .map(drop)
+    }
+
+    #[test]
+    fn every_key_shown_must_be_a_placeholder() {
+        let api = ("dd-api-key", "pa");
+        assert_eq!(verdict(&[], "/"), Err(NoRight::NoKey));
+        assert_eq!(verdict(&[api], "/"), Ok(()));
+        assert_eq!(
+            verdict(&[("dd_api_key", "pa"), ("dd_application_key", "pp")], "/"),
+            Ok(())
+        );
+        assert_eq!(
+            verdict(&[("dd-api-key", "REAL-A")], "/"),
+            Err(NoRight::ForeignKey)
+        );
+        assert_eq!(
+            verdict(&[("dd-api-key", "pp")], "/"),
+            Err(NoRight::ForeignKey)
+        );
+        assert_eq!(
+            verdict(&[api, ("dd-application-key", "x")], "/"),
+            Err(NoRight::ForeignKey)
+        );
+        assert_eq!(verdict(&[], "/v?api_key=pa&application_key=pp"), Ok(()));
+        assert_eq!(
+            verdict(&[api], "/v?api%5Fkey=stolen"),
+            Err(NoRight::ForeignKey)
+        );
+        assert_eq!(verdict(&[api, ("authorization", "Bearer ")], "/"), Ok(()));
+        assert_eq!(verdict(&[api, ("authorization", "Bearer")], "/"), Ok(()));
+        assert_eq!(
+            verdict(&[api, ("authorization", "Basic eA==")], "/"),
+            Err(NoRight::ForeignKey)
+        );
+        assert_eq!(
+            verdict(&[("authorization", "bearer pb")], "/"),
+            Err(NoRight::NotHeld("bearer"))
+        );
+    }
+
+    #[test]
+    fn real_keys_stand_only_where_placeholders_stood() {
+        let keys = keys();
+        let mut map = headers(&[("dd-api-key", "pa"), ("authorization", "Bearer ")]);
+        let target = PathAndQuery::from_static("/v?a=1&application%5Fkey=pp&b=%20");
+        let right = keys.identify(&map, &target).unwrap();
+        let armed = keys.arm(right, &mut map, &target).unwrap();
+        assert_eq!(map["dd-api-key"], "REAL-A");
+        assert!(!map.contains_key("dd-application-key"));
+        assert!(!map.contains_key("authorization"));
+        assert_eq!(armed, "/v?a=1&application%5Fkey=REAL%2FP&b=%20");
+    }
+}

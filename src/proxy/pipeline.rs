@@ -1,0 +1,292 @@
+//! One call, from the child's socket to the record and back. This is the whole story:
+//!
+//! | step | where | what |
+//! |---|---|---|
+//! | 1 classify | `datadog` | method and path become an operation |
+//! | 2 identify | `keys` | the placeholders prove that this is our child |
+//! | 3 gather | `intake` | a short body is read whole; a long one will be streamed |
+//! | 4 intend | `journal` | the redacted request is put on stable storage; that makes a permit |
+//! | 5 arm | `keys` | placeholders become real keys |
+//! | 6 send | `upstream` | spends the permit |
+//! | 7 stream | `intake` | the rest of a long body, every piece on disk before it is sent |
+//! | 8 relay | `relay` | the answer, to the child and to the record |
+//! | 9 conclude | `relay` | how it ended |
+//!
+//! Runs on a task of its own, so that a child that hangs up does not take the record with it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri, request};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::body::PassBody;
+use super::intake::{GatherError, Intake};
+use super::keys::Right;
+use super::relay::Call;
+use super::upstream::SendError;
+use super::{Proxy, headers, respond};
+use crate::journal::{Attachment, ContentStream, Permit, Refused, commit};
+use crate::record::event::{CallRequest, Decision};
+use crate::record::{CallNumber, Event, Operation, Outcome};
+use crate::redact::{self, BodyRedactor};
+use crate::{datadog, limits};
+
+/// Where the answer goes.
+pub(super) type Reply = oneshot::Sender<Response<PassBody>>;
+
+/// Why a call is refused before anything is sent.
+struct Refusal {
+    status: StatusCode,
+    rule: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn forbidden(rule: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            rule,
+            message: message.into(),
+        }
+    }
+}
+
+/// Serves one call.
+pub(super) async fn call(
+    proxy: Arc<Proxy>,
+    host: String,
+    request: Request<Incoming>,
+    reply: Reply,
+) {
+    let started = Instant::now();
+    let (mut head, body) = request.into_parts();
+    let number = proxy.journal.next_call();
+    let target = target_of(&head.uri);
+
+    let operation = datadog::classify(&head.method, &host, target.path());
+    let request = Described {
+        proxy: &proxy,
+        number,
+        host: &host,
+        head: &head,
+        target: &target,
+        operation: &operation,
+    };
+    let right = match admit(&proxy, &head, &target) {
+        Ok(right) => right,
+        Err(refusal) => return request.deny(refusal, reply).await,
+    };
+    let intake = match Intake::gather(body, &proxy.stopping).await {
+        Ok(intake) => intake,
+        Err(why) => return request.never_complete(&why, reply).await,
+    };
+    let (permit, redactor) = match request.intend(&intake).await {
+        Ok(intended) => intended,
+        Err(refused) => return unrecordable(&refused, reply),
+    };
+    let call = Call::new(&proxy, number, permit.request_leaf(), started, &operation);
+
+    let armed = match arm(&proxy, right, &mut head.headers, &host, &target) {
+        Ok(uri) => uri,
+        Err(e) => return call.fail(Outcome::Failed, &e.to_string(), reply).await,
+    };
+    let mut outgoing = Request::new(intake.send(&proxy, number, redactor));
+    *outgoing.method_mut() = head.method;
+    *outgoing.uri_mut() = armed;
+    *outgoing.headers_mut() = head.headers;
+
+    let sent = tokio::select! {
+        sent = proxy.upstream.send(permit, outgoing) => sent,
+        () = proxy.stopping.cancelled() => {
+            return call.fail(Outcome::InDoubt, "the session ended before the answer", reply).await;
+        }
+    };
+    match sent {
+        Ok(response) => call.relay(response, reply).await,
+        Err(e @ SendError::Unreachable { .. }) => {
+            call.fail(Outcome::Failed, &e.to_string(), reply).await;
+        }
+        Err(e) => call.fail(Outcome::InDoubt, &e.to_string(), reply).await,
+    }
+}
+
+fn target_of(uri: &Uri) -> PathAndQuery {
+    uri.path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"))
+}
+
+/// May this request pass at all?
+fn admit(proxy: &Proxy, head: &request::Parts, target: &PathAndQuery) -> Result<Right, Refusal> {
+    let right = proxy
+        .keys
+        .identify(&head.headers, target)
+        .map_err(|no| Refusal::forbidden(no.rule(), no.message()))?;
+    if headers::asks_for_websocket(&head.headers) {
+        return Err(Refusal {
+            status: StatusCode::NOT_IMPLEMENTED,
+            rule: "no-upgrade",
+            message: "a WebSocket cannot be recorded call by call, so it is not opened".into(),
+        });
+    }
+    Ok(right)
+}
+
+/// Makes a head fit for Datadog: real keys, true host, no hop-by-hop headers.
+fn arm(
+    proxy: &Proxy,
+    right: Right,
+    head: &mut HeaderMap,
+    host: &str,
+    target: &PathAndQuery,
+) -> Result<Uri, http::Error> {
+    headers::towards_datadog(head);
+    let target = proxy.keys.arm(right, head, target)?;
+    head.insert(HOST, HeaderValue::from_str(host)?);
+    Uri::builder()
+        .scheme(proxy.upstream.scheme())
+        .authority(host)
+        .path_and_query(target)
+        .build()
+}
+
+/// Nothing was sent, because it could not be recorded.
+fn unrecordable(refused: &Refused, reply: Reply) {
+    let message = format!("not sent, because it cannot be recorded: {refused}");
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    // The child may be gone; then nobody needs the answer.
+    let _ = reply.send(respond::refusal(status, "unrecordable", &message, None));
+}
+
+/// A request, ready to be put into words.
+struct Described<'a> {
+    proxy: &'a Proxy,
+    number: CallNumber,
+    host: &'a str,
+    head: &'a request::Parts,
+    target: &'a PathAndQuery,
+    operation: &'a Operation,
+}
+
+impl Described<'_> {
+    /// Records the request and everything of its body that is known, durably.
+    ///
+    /// Returns the redactor of a body that is still to come.
+    async fn intend(&self, intake: &Intake) -> Result<(Permit, Option<BodyRedactor>), Refused> {
+        let mut redactor = BodyRedactor::new(
+            &self.proxy.known,
+            self.text(CONTENT_TYPE),
+            self.text(CONTENT_ENCODING),
+            self.operation.secret_request,
+        );
+        let (mut event, mut attachments) = self.event(Decision::Allow, "default");
+        let Some(whole) = intake.whole() else {
+            event.streamed = true;
+            let permit = self.proxy.journal.intend(event, attachments).await?;
+            return Ok((permit, Some(redactor)));
+        };
+        if !whole.is_empty() {
+            let mut content = ContentStream::new("body");
+            for piece in whole.chunks(limits::CODED_PIECE_BYTES_MAX) {
+                content
+                    .push(&self.proxy.journal, redactor.push(piece))
+                    .await?;
+            }
+            content.push(&self.proxy.journal, redactor.finish()).await?;
+            let body = content.finish(&self.proxy.journal).await?;
+            let summary = redactor.summary();
+            event.body = Some(body.commitment());
+            event.unkept = summary.unkept;
+            event.redactions.extend(summary.redactions);
+            attachments.push(body);
+        }
+        let permit = self.proxy.journal.intend(event, attachments).await?;
+        Ok((permit, None))
+    }
+
+    /// Records a refusal and answers the child. Nothing was sent.
+    async fn deny(self, refusal: Refusal, reply: Reply) {
+        let (mut event, attachments) = self.event(Decision::Deny, refusal.rule);
+        if self.has_body() {
+            event.unkept = Some("refused before the body was read".into());
+        }
+        let recorded = self
+            .proxy
+            .journal
+            .conclude(Event::CallDenied(event), attachments)
+            .await;
+        let answer = respond::refusal(
+            refusal.status,
+            refusal.rule,
+            &refusal.message,
+            Some(self.number),
+        );
+        match recorded {
+            // The child may be gone; then nobody needs the answer.
+            Ok(()) => drop(reply.send(answer)),
+            Err(refused) => unrecordable(&refused, reply),
+        }
+    }
+
+    /// The child broke off before its request was whole: nothing was sent.
+    async fn never_complete(self, why: &GatherError, reply: Reply) {
+        let (mut event, attachments) = self.event(Decision::Deny, "incomplete");
+        event.unkept = Some(why.to_string());
+        // Refused or not, there is nothing to send.
+        let _ = self
+            .proxy
+            .journal
+            .conclude(Event::CallDenied(event), attachments)
+            .await;
+        let status = StatusCode::BAD_REQUEST;
+        let message = why.to_string();
+        let _ = reply.send(respond::refusal(
+            status,
+            "incomplete",
+            &message,
+            Some(self.number),
+        ));
+    }
+
+    fn event(&self, decision: Decision, rule: &str) -> (CallRequest, Vec<Attachment>) {
+        let known = &self.proxy.known;
+        let target = redact::target(known, self.operation, self.target.as_str());
+        let target = commit("target", target.into());
+        let headers = commit("headers", redact::headers(known, &self.head.headers).json());
+        let names = redact::names(known, self.operation).into_inner();
+        let event = CallRequest {
+            call: self.number,
+            method: self.head.method.to_string(),
+            host: self.host.to_owned(),
+            route: names.route,
+            op: self.operation.id.map(str::to_owned),
+            access: self.operation.effect,
+            res: names.resources,
+            decision,
+            rule: rule.to_owned(),
+            target: target.commitment(),
+            headers: headers.commitment(),
+            body: None,
+            streamed: false,
+            unkept: None,
+            redactions: Vec::new(),
+        };
+        (event, vec![target, headers])
+    }
+
+    fn has_body(&self) -> bool {
+        let headers = &self.head.headers;
+        headers.contains_key(http::header::TRANSFER_ENCODING)
+            || headers
+                .get(http::header::CONTENT_LENGTH)
+                .is_some_and(|length| length != "0")
+    }
+
+    fn text(&self, name: HeaderName) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+}

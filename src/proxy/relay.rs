@@ -1,0 +1,303 @@
+//! The answer: to the child and to the record at once, piece by piece, and how the call ended.
+//!
+//! The child sees what Datadog sent, with two differences: real keys are placeholders again, and a
+//! compressed body arrives unpacked (else nothing in it could be found).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::{HeaderValue, Response, StatusCode, response};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::body::{Feed, PassBody};
+use super::pipeline::Reply;
+use super::{Proxy, headers, respond};
+use crate::content_coding::Decoder;
+use crate::journal::{Attachment, ContentStream, commit};
+use crate::limits;
+use crate::record::event::CallResponse;
+use crate::record::{CallNumber, Event, Operation, Outcome};
+use crate::redact::{self, BodyRedactor, ReplacerStream};
+
+/// A call that is on record and not yet ended.
+pub(super) struct Call {
+    proxy: Arc<Proxy>,
+    number: CallNumber,
+    request_leaf: u64,
+    started: Instant,
+    sent: Instant,
+    secret_paths: &'static [&'static str],
+}
+
+impl Call {
+    pub(super) fn new(
+        proxy: &Arc<Proxy>,
+        number: CallNumber,
+        request_leaf: u64,
+        started: Instant,
+        operation: &Operation,
+    ) -> Self {
+        Self {
+            proxy: Arc::clone(proxy),
+            number,
+            request_leaf,
+            started,
+            sent: Instant::now(),
+            secret_paths: operation.secret_response,
+        }
+    }
+
+    /// Ends a call to which no answer came.
+    pub(super) async fn fail(self, outcome: Outcome, why: &str, reply: Reply) {
+        let mut event = self.response(outcome);
+        event.error = Some(why.to_owned());
+        // A poisoned journal refuses the next call; this one can only be answered.
+        let _ = self.conclude(event, Vec::new()).await;
+        let status = StatusCode::BAD_GATEWAY;
+        // The child may be gone; then nobody needs the answer.
+        let _ = reply.send(respond::refusal(status, "failed", why, Some(self.number)));
+    }
+
+    /// Passes an answer on and records it.
+    pub(super) async fn relay(self, response: Response<Incoming>, reply: Reply) {
+        let wait_us = micros(self.sent);
+        let (head, incoming) = response.into_parts();
+        let known = &self.proxy.known;
+        let kept = commit("headers", redact::headers(known, &head.headers).json());
+        let mut event = self.response(Outcome::Answered);
+        event.status = Some(head.status.as_u16());
+        event.wait_us = Some(wait_us);
+        event.headers = Some(kept.commitment());
+
+        if incoming.is_end_stream() {
+            let head = for_child(&self.proxy, head, false);
+            let _ = self.conclude(event, vec![kept]).await;
+            let _ = reply.send(Response::from_parts(head, PassBody::empty()));
+            return;
+        }
+        let mut passage = Passage::new(&self, &head.headers, &incoming);
+        let recoded = passage.decoder.is_some() || !self.proxy.swap_keeps_length;
+        let length = incoming.size_hint().exact().filter(|_| !recoded);
+        let (feed, body) = PassBody::fed(length);
+        passage.left_bytes = length;
+        let head = for_child(&self.proxy, head, recoded);
+        if reply.send(Response::from_parts(head, body)).is_err() {
+            passage.broke = Some(Broke::Child);
+        }
+        passage.run(incoming, &feed).await;
+        let attachments = passage.end(&mut event, kept).await;
+        let broke = event.error.clone();
+        let _ = self.conclude(event, attachments).await;
+        if let Some(why) = broke {
+            // Without this the child would take half an answer for a whole one.
+            let _ = feed.send(Err(std::io::Error::other(why))).await;
+        }
+    }
+
+    fn response(&self, outcome: Outcome) -> CallResponse {
+        CallResponse {
+            call: self.number,
+            re: self.request_leaf,
+            outcome,
+            status: None,
+            dur_us: 0,
+            wait_us: None,
+            headers: None,
+            body: None,
+            unkept: None,
+            error: None,
+            redactions: Vec::new(),
+        }
+    }
+
+    async fn conclude(
+        &self,
+        mut event: CallResponse,
+        attachments: Vec<Attachment>,
+    ) -> Result<(), crate::journal::Refused> {
+        event.dur_us = micros(self.started);
+        self.proxy
+            .journal
+            .conclude(Event::CallResponse(event), attachments)
+            .await
+    }
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn for_child(proxy: &Proxy, mut head: response::Parts, recoded: bool) -> response::Parts {
+    headers::towards_child(&mut head.headers, recoded, &proxy.swap);
+    head.version = http::Version::HTTP_11;
+    head
+}
+
+/// Why an answer did not pass whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Broke {
+    #[error("the child closed the connection before the answer ended")]
+    Child,
+    #[error("the answer broke off: {0}")]
+    Upstream(String),
+    #[error("the answer stalled for {} s", limits::RESPONSE_IDLE_TIMEOUT.as_secs())]
+    Silent,
+    #[error("the answer cannot be unpacked: {0}")]
+    Coding(String),
+    #[error("the answer cannot be recorded: {0}")]
+    Record(String),
+    #[error("the session ended before the answer did")]
+    Stopped,
+}
+
+/// One answer on its way.
+struct Passage<'a> {
+    call: &'a Call,
+    decoder: Option<Decoder>,
+    swap: ReplacerStream,
+    redactor: BodyRedactor,
+    content: ContentStream,
+    /// Events must not wait for more to come.
+    is_event_stream: bool,
+    /// Of an answer with a known length, what is still to come.
+    left_bytes: Option<u64>,
+    broke: Option<Broke>,
+}
+
+impl<'a> Passage<'a> {
+    fn new(call: &'a Call, headers: &HeaderMap, incoming: &Incoming) -> Self {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|v: &HeaderValue| v.to_str().ok())
+        };
+        let content_type = text(CONTENT_TYPE);
+        let coding = text(CONTENT_ENCODING);
+        // A coding the gate never asked for passes as it is, and the record says so.
+        let decoder = coding.and_then(|c| Decoder::new(c, limits::DECODED_BYTES_MAX).ok()?);
+        let left_coded = coding.filter(|_| decoder.is_none());
+        let proxy = &call.proxy;
+        Self {
+            call,
+            swap: proxy.swap.stream(),
+            redactor: BodyRedactor::new(&proxy.known, content_type, left_coded, call.secret_paths),
+            content: ContentStream::new("body"),
+            is_event_stream: content_type.is_some_and(|t| t.starts_with("text/event-stream")),
+            left_bytes: incoming.size_hint().exact(),
+            decoder,
+            broke: None,
+        }
+    }
+
+    /// Moves frames until the end, or until something breaks.
+    async fn run(&mut self, mut incoming: Incoming, feed: &Feed) {
+        let stopping = self.call.proxy.stopping.clone();
+        while self.broke.is_none() {
+            let frame = tokio::select! {
+                biased;
+                () = stopping.cancelled() => return self.broke = Some(Broke::Stopped),
+                frame = tokio::time::timeout(limits::RESPONSE_IDLE_TIMEOUT, incoming.frame()) => frame,
+                // A child that has all it was promised may hang up before the end is seen here.
+                () = feed.closed() => {
+                    self.broke = (self.left_bytes != Some(0)).then_some(Broke::Child);
+                    return;
+                }
+            };
+            let moved = match frame {
+                Err(_) => Err(Broke::Silent),
+                Ok(None) => return self.finish(feed).await,
+                Ok(Some(Err(e))) => Err(Broke::Upstream(super::upstream::reasons(&e))),
+                Ok(Some(Ok(frame))) => self.frame(frame, feed).await,
+            };
+            self.broke = moved.err();
+        }
+    }
+
+    async fn frame(&mut self, frame: Frame<Bytes>, feed: &Feed) -> Result<(), Broke> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return pass(feed, trailers).await,
+        };
+        if self.decoder.is_none() {
+            let swapped = self.swap.push_bytes(data);
+            return self.deliver(swapped, feed).await;
+        }
+        for piece in data.chunks(limits::CODED_PIECE_BYTES_MAX) {
+            let mut plain = Vec::new();
+            if let Some(decoder) = &mut self.decoder {
+                decoder
+                    .push(piece, &mut plain)
+                    .map_err(|e| Broke::Coding(e.to_string()))?;
+            }
+            let swapped = self.swap.push_bytes(plain.into());
+            self.deliver(swapped, feed).await?;
+        }
+        Ok(())
+    }
+
+    /// To the record first, then to the child.
+    async fn deliver(&mut self, bytes: Bytes, feed: &Feed) -> Result<(), Broke> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let journal = &self.call.proxy.journal;
+        let record = |e: crate::journal::Refused| Broke::Record(e.to_string());
+        let clean = self.redactor.push_bytes(bytes.clone());
+        self.content.push(journal, clean).await.map_err(record)?;
+        if self.is_event_stream {
+            self.content.settle(journal).await.map_err(record)?;
+        }
+        if let Some(left) = &mut self.left_bytes {
+            *left = left.saturating_sub(bytes.len() as u64);
+        }
+        pass(feed, Frame::data(bytes)).await
+    }
+
+    async fn finish(&mut self, feed: &Feed) {
+        let mut tail = Vec::new();
+        let unpacked = self.decoder.as_mut().map_or(Ok(()), Decoder::finish);
+        self.swap.finish(&mut tail);
+        let delivered = self.deliver(tail.into(), feed).await;
+        self.broke = match unpacked {
+            Err(e) => Some(Broke::Coding(e.to_string())),
+            Ok(()) => delivered.err(),
+        };
+    }
+
+    /// Closes the record of the body and says in `event` how it went.
+    async fn end(mut self, event: &mut CallResponse, headers: Attachment) -> Vec<Attachment> {
+        let journal = &self.call.proxy.journal;
+        let mut attachments = vec![headers];
+        let last = self.redactor.finish();
+        let body = match self.content.push(journal, last).await {
+            Ok(()) => self.content.finish(journal).await,
+            Err(refused) => Err(refused),
+        };
+        let summary = self.redactor.summary();
+        event.unkept = summary.unkept;
+        event.redactions = summary.redactions;
+        match body {
+            Ok(body) => {
+                event.body = Some(body.commitment());
+                attachments.push(body);
+            }
+            Err(refused) => {
+                self.broke.get_or_insert(Broke::Record(refused.to_string()));
+                event.unkept = Some(refused.to_string());
+            }
+        }
+        if let Some(broke) = self.broke {
+            event.outcome = Outcome::Failed;
+            event.error = Some(broke.to_string());
+        }
+        attachments
+    }
+}
+
+async fn pass(feed: &Feed, frame: Frame<Bytes>) -> Result<(), Broke> {
+    feed.send(Ok(frame)).await.map_err(|_| Broke::Child)
+}
