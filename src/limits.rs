@@ -32,6 +32,8 @@ pub const LEAF_BYTES_MAX: usize = 65_535;
 pub const FRAME_BYTES_MAX: u32 = 4 << 20;
 /// What one decoded body may grow to: a compression bomb ends here.
 pub const DECODED_BYTES_MAX: u64 = 1 << 30;
+/// What one piece of a body may decode to: memory for a bomb is bounded by this, not by the above.
+pub const DECODED_BURST_BYTES_MAX: usize = 16 << 20;
 /// A body with secrets at known places is gathered up to here to cut them out; a longer one is not kept.
 pub const REDACT_GATHER_BYTES_MAX: usize = 4 << 20;
 /// An object's identifier in a leaf is cut here: it is a name to find the object by, not content.

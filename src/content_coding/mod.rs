@@ -2,11 +2,13 @@
 //!
 //! Invariants: what can be decoded from the bytes so far comes out at once (an event stream is not
 //! delayed); memory is bounded by the codings' windows and one buffer a layer, whatever the body
-//! claims; the output is bounded by the caller. Nothing is ever encoded here.
+//! claims; the output is bounded, in all by the caller and for one piece by
+//! [`DECODED_BURST_BYTES_MAX`]. Nothing is ever encoded here.
 
 mod gzip;
 mod stage;
 
+use crate::limits::DECODED_BURST_BYTES_MAX;
 use stage::{Progress, Stage};
 
 /// Codings in one list; nobody stacks more, and each costs memory.
@@ -56,6 +58,9 @@ pub enum DecodeError {
         /// The bound, in bytes.
         limit: u64,
     },
+    /// One piece decodes to more than may be held at once.
+    #[error("one piece decodes to more than {DECODED_BURST_BYTES_MAX} bytes")]
+    Burst,
 }
 
 /// Decodes one body. Pieces go in with [`Decoder::push`] and come out decoded.
@@ -114,7 +119,8 @@ impl Decoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let done = feed(&mut self.layers, piece, self.limit, out);
+        let full = out.len() + DECODED_BURST_BYTES_MAX;
+        let done = feed(&mut self.layers, piece, self.limit, full, out);
         self.failed = done.clone().err();
         done
     }
@@ -140,14 +146,18 @@ impl Decoder {
     }
 }
 
-/// Runs a piece through the first layer and what comes out through the rest.
+/// Runs a piece through the first layer and what comes out through the rest, until `out` is `full`.
 fn feed(
     layers: &mut [Layer],
     mut piece: &[u8],
     limit: u64,
+    full: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), DecodeError> {
     let Some((layer, inner)) = layers.split_first_mut() else {
+        if out.len() + piece.len() > full {
+            return Err(DecodeError::Burst);
+        }
         out.extend_from_slice(piece);
         return Ok(());
     };
@@ -160,7 +170,7 @@ fn feed(
             return Err(DecodeError::TooLarge { limit });
         }
         if produced > 0 {
-            feed(inner, &layer.buffer[..produced], limit, out)?;
+            feed(inner, &layer.buffer[..produced], limit, full, out)?;
         } else if piece.is_empty() {
             return Ok(());
         } else if consumed == 0 {
@@ -169,8 +179,18 @@ fn feed(
     }
 }
 
+/// Encodes for the tests of other rooms, which do not know the library.
+#[cfg(test)]
+pub(crate) fn gzip_for_test(data: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::gzip_for_test as gzip;
     use super::*;
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -182,11 +202,7 @@ mod tests {
     fn encode(coding: &str, data: &[u8]) -> Vec<u8> {
         let level = Compression::default();
         match coding {
-            "gzip" => {
-                let mut encoder = GzEncoder::new(Vec::new(), level);
-                encoder.write_all(data).unwrap();
-                encoder.finish().unwrap()
-            }
+            "gzip" => gzip(data),
             "deflate" => {
                 let mut encoder = ZlibEncoder::new(Vec::new(), level);
                 encoder.write_all(data).unwrap();
@@ -372,9 +388,23 @@ mod tests {
     }
 
     #[test]
+    fn one_piece_cannot_take_all_memory() {
+        let zeros = vec![0; DECODED_BURST_BYTES_MAX + 1];
+        let coded = encode("zstd", &zeros);
+        let mut decoder = Decoder::new("zstd", u64::MAX).unwrap().unwrap();
+        let mut out = vec![1];
+        assert_eq!(decoder.push(&coded, &mut out), Err(DecodeError::Burst));
+        assert!(out.len() <= DECODED_BURST_BYTES_MAX + 1);
+        // Twice: a bomb inside a bomb is not unpacked either.
+        let coded = encode("gzip", &encode("gzip", &zeros));
+        let mut decoder = Decoder::new("gzip, gzip", u64::MAX).unwrap().unwrap();
+        assert_eq!(decoder.push(&coded, &mut out), Err(DecodeError::Burst));
+    }
+
+    #[test]
     fn a_flushed_event_comes_out_at_once() {
         let event = b"data: {\"id\":1}\n\n";
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        let mut gzipped = GzEncoder::new(Vec::new(), Compression::default());
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
         let mut zstd = zstd::Encoder::new(Vec::new(), 3).unwrap();
         let mut decoders = ["gzip", "deflate", "zstd", "br"]
@@ -387,14 +417,14 @@ mod tests {
             ],
         ];
         for brotli in brotli {
-            gzip.write_all(event).unwrap();
-            gzip.flush().unwrap();
+            gzipped.write_all(event).unwrap();
+            gzipped.flush().unwrap();
             zlib.write_all(event).unwrap();
             zlib.flush().unwrap();
             zstd.write_all(event).unwrap();
             zstd.flush().unwrap();
             let pieces = [
-                std::mem::take(gzip.get_mut()),
+                std::mem::take(gzipped.get_mut()),
                 std::mem::take(zlib.get_mut()),
                 std::mem::take(zstd.get_mut()),
                 brotli.to_vec(),

@@ -13,11 +13,11 @@ const SEGMENTS_MAX: usize = 16;
 /// trailing slash is tolerated.
 pub(super) fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
     let path = path.strip_prefix('/')?;
-    let path = path.strip_suffix('/').unwrap_or(path);
     let mut segments = Vec::with_capacity(SEGMENTS_MAX);
     if path.is_empty() {
         return Some(segments);
     }
+    let path = path.strip_suffix('/').unwrap_or(path);
     for segment in path.split('/') {
         if segments.len() == SEGMENTS_MAX {
             return None;

@@ -268,11 +268,9 @@ impl Media {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content_coding::gzip_for_test as gzip;
     use crate::record::Secret;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use proptest::prelude::*;
-    use std::io::Write;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
     const JSON: Option<&str> = Some("application/json; charset=UTF-8");
@@ -281,12 +279,6 @@ mod tests {
 
     fn known() -> KnownSecrets {
         KnownSecrets::new([("dd-api-key".to_owned(), Secret::new(KEY.to_owned()))]).unwrap()
-    }
-
-    fn gzip(data: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
     }
 
     fn run(mut redactor: BodyRedactor, pieces: &[&[u8]]) -> (String, BodySummary) {

@@ -341,13 +341,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_form_survives_in_any_chunking(
-            secret in "[ -~é]{8,40}",
+            // A marker is text too, and could complete a secret that looks like its edge.
+            secret in "[ -9;-Z\\\\^-~é]{8,40}",
             before in "[a-z]{0,5}",
             after in "[a-z]{0,5}",
             cut in 0..200_usize,
         ) {
-            // A marker is text too, and could complete a secret that looks like its edge.
-            prop_assume!(!secret.contains(['[', ']', ':']));
             let known = known(&secret);
             let plain = format!("{before}{secret}{after}");
             for text in [

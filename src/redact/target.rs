@@ -290,11 +290,10 @@ mod tests {
         #[test]
         fn no_credential_survives_in_a_query(
             name in "(api_key|application_key|token|x-auth-token|app_key)",
-            value in "[!-%'-~]{1,40}",
+            value in "[!-%'-~]{7,40}",
             before in "[a-z=&]{0,10}",
             after in "[a-z=&]{0,10}",
         ) {
-            prop_assume!(value.len() > 6 && !"[REDACTED:application_key]".contains(&value));
             let query = format!("{before}&{name}={value}&{after}");
             let (shown, removed) = pairs_shown(&query);
             prop_assert!(removed >= 1);
