@@ -123,7 +123,7 @@ async fn what_goes_in_comes_out_live_closed_and_rebuilt() {
         let permit = one_call(&journal, body.clone()).await;
         leaves.push(permit.request_leaf());
         journal
-            .conclude(answered(&permit), Vec::new())
+            .note_durably(answered(&permit), Vec::new())
             .await
             .unwrap();
     }

@@ -10,6 +10,11 @@ use crate::redact::Replacer;
 
 /// Content codings the gate can look into; others are never asked for.
 const READABLE: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
+const METHOD_OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -53,6 +58,10 @@ pub(super) fn towards_datadog(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     // The gate answered 100 itself, and frames the body anew.
     for name in [EXPECT, CONTENT_LENGTH, TE] {
+        headers.remove(name);
+    }
+    // What is recorded and judged is the method of the request line; no header may change it.
+    for name in METHOD_OVERRIDES {
         headers.remove(name);
     }
     if trailers {
