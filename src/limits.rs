@@ -78,3 +78,7 @@ pub const INDEX_CACHE_BYTES: u64 = 4 << 20;
 pub const INDEX_ROW_BYTES_MAX: usize = 700;
 /// Contents up to this size stand in the index itself; larger ones are pointers into the journal.
 pub const INDEX_INLINE_BYTES_MAX: usize = 2048;
+/// The longest pause of a paced replay: nobody watches a session sleep.
+pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Contradictions in a record that a view keeps word for word; the rest is counted.
+pub const ODDITIES_MAX: usize = 64;
