@@ -129,3 +129,7 @@ pub const INDEX_INLINE_BYTES_MAX: usize = 2048;
 pub const SECRET_SCAN_BYTES_MIN: usize = 8;
 /// A file of root certificates, or a wgetrc, may be this large: platform stores are about 256 KiB.
 pub const TRUST_FILE_BYTES_MAX: u64 = 16 << 20;
+/// The longest pause of a paced replay: nobody watches a session sleep.
+pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Contradictions in a record that a view keeps word for word; the rest is counted.
+pub const ODDITIES_MAX: usize = 64;
