@@ -2,11 +2,7 @@
 //! foreign crate, one room that prints, and how every file begins. Words, not syntax trees: it
 //! looks at code outside comments, strings and the tests at the bottom of a file.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on stops"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -103,7 +99,12 @@ fn walk(directory: &Path, prefix: &str, sources: &mut Vec<Source>) {
             walk(&entry.path(), &format!("{path}/"), sources);
         } else if name.ends_with(".rs") {
             let text = fs::read_to_string(entry.path()).unwrap();
-            let code = code_of(&text);
+            // A file of tests is allowed what tests are.
+            let code = if name == "tests.rs" {
+                String::new()
+            } else {
+                code_of(&text)
+            };
             sources.push(Source { path, text, code });
         }
     }
@@ -350,7 +351,7 @@ fn no_file_is_two_and_none_is_unfinished() {
     let mut wrong = Vec::new();
     for source in sources() {
         let lines = above_tests(&source.text).lines().count();
-        if lines > LINES_MAX {
+        if !source.path.ends_with("tests.rs") && lines > LINES_MAX {
             wrong.push(format!("{}: {lines} lines", source.path));
         }
         for mark in ["TODO", "FIXME", "XXX", "#[allow("] {

@@ -38,21 +38,15 @@ pub(super) fn refuse(error: &clap::Error) -> Exit {
 /// Turns clap's text into message and hints. The text is clap's stable, plain rendering: the
 /// message, tips, the usage line, and where to find help, in paragraphs.
 fn translate(error: &clap::Error) -> CliError {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return CliError::usage("a verb is missing")
-            .hint("to see the verbs: ddgate --help")
-            .hint("to see it work at once: ddgate demo");
-    }
     let text = error.render().to_string();
     let usage = usage_line(&text);
-    if error.kind() == ErrorKind::UnknownArgument
-        && usage.is_some_and(|usage| usage.starts_with("ddgate keys set"))
-        && !named(error).is_some_and(|name| name.starts_with('-'))
-    {
-        // Not quoted: what was typed there may be the key itself.
-        return CliError::usage("a key's value is not taken from the command line")
-            .hint("other programs could see it there; remove it from your shell's history too")
-            .hint("type it at the prompt of `ddgate keys set NAME`, or pass it on standard input");
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let verb = usage.and_then(|usage| usage.split(" [").next());
+        let hint = format!("to see the verbs: {} --help", verb.unwrap_or("ddgate"));
+        return CliError::usage("a verb is missing").hint(hint);
+    }
+    if let Some(refusal) = key_as_argument(error, usage) {
+        return refusal;
     }
     let message: Vec<&str> = text
         .lines()
@@ -76,6 +70,26 @@ fn translate(error: &clap::Error) -> CliError {
         translated = translated.hint(format!("usage: {usage}"));
     }
     translated.hint("for more, add --help")
+}
+
+/// Refuses, without quoting it, what may be a key: an extra argument of `keys set`, or a name of
+/// a key that is none.
+fn key_as_argument(error: &clap::Error, usage: Option<&str>) -> Option<CliError> {
+    let sets_key = usage.is_some_and(|usage| usage.starts_with("ddgate keys set"));
+    let named = named(error).unwrap_or_default();
+    let elsewhere = "type it at the prompt of `ddgate keys set NAME`, or pass it on standard input";
+    match error.kind() {
+        ErrorKind::UnknownArgument if sets_key && !named.starts_with('-') => Some(
+            CliError::usage("a key's value is not taken from the command line")
+                .hint("other programs could see it there; remove it from your shell's history too")
+                .hint(elsewhere),
+        ),
+        ErrorKind::InvalidValue if named == "<NAME>" => Some(
+            CliError::usage("there is no key of that name; there are api-key, app-key and bearer")
+                .hint(format!("if it was the key's value: {elsewhere}")),
+        ),
+        _ => None,
+    }
 }
 
 fn usage_line(text: &str) -> Option<&str> {
@@ -131,10 +145,13 @@ mod tests {
         invalid value 'warp' for '--speed <FACTOR>': a speed is a number above 0 and up to 1000000, like 4x, 1x or 0.5x
         hint: for more, add --help
         ");
+        insta::assert_snapshot!(said(&["ddgate", "keys"]), @r"
+        a verb is missing
+        hint: to see the verbs: ddgate keys --help
+        ");
         insta::assert_snapshot!(said(&["ddgate"]), @r"
         a verb is missing
         hint: to see the verbs: ddgate --help
-        hint: to see it work at once: ddgate demo
         ");
     }
 
@@ -142,6 +159,13 @@ mod tests {
     fn a_key_typed_as_an_argument_is_not_repeated() {
         let text = said(&["ddgate", "keys", "set", "api-key", "0123456789abcdef"]);
         assert!(!text.contains("0123456789abcdef"), "{text}");
+        let misnamed = said(&["ddgate", "keys", "set", "0123456789abcdef"]);
+        let assigned = said(&["ddgate", "keys", "set", "api-key=0123456789abcdef"]);
+        assert_eq!(assigned, misnamed);
+        insta::assert_snapshot!(misnamed, @r"
+        there is no key of that name; there are api-key, app-key and bearer
+        hint: if it was the key's value: type it at the prompt of `ddgate keys set NAME`, or pass it on standard input
+        ");
         insta::assert_snapshot!(text, @r"
         a key's value is not taken from the command line
         hint: other programs could see it there; remove it from your shell's history too

@@ -15,6 +15,9 @@ use super::{people, words};
 /// Before every line of a header or body.
 const INDENT: &str = "  ";
 
+/// How a redaction marker begins; it ends with the next bracket.
+const MARKER: &str = "[REDACTED:";
+
 /// Renders a call.
 #[must_use]
 pub fn render(detail: &CallDetail, look: &Look) -> String {
@@ -115,7 +118,7 @@ fn part(text: &mut String, name: &str, message: &Message, detail: &CallDetail, l
                 None => String::new(),
             };
             heading(text, &format!("{name} body ({size}{kind})"), look);
-            text.push_str(&body(content, name, detail));
+            text.push_str(&body(content, name, detail, look));
             if !complete {
                 let cut = format!("{INDENT}the record ends before the body does");
                 text.push_str(&look.paint(Tone::Warn, &cut));
@@ -163,7 +166,7 @@ fn headers(message: &Message, look: &Look) -> String {
     rows.iter().map(|row| format!("{INDENT}{row}")).collect()
 }
 
-fn body(content: &[u8], name: &str, detail: &CallDetail) -> String {
+fn body(content: &[u8], name: &str, detail: &CallDetail, look: &Look) -> String {
     let text = match std::str::from_utf8(content) {
         Ok(text) if !text.contains('\0') => text,
         _ => {
@@ -178,10 +181,26 @@ fn body(content: &[u8], name: &str, detail: &CallDetail) -> String {
     for line in pretty.as_deref().unwrap_or(text).lines() {
         // Tabs are layout, not danger.
         let line = line.replace('\t', "    ");
-        lines.push_str(format!("{INDENT}{}", escape(&line)).trim_end());
+        let line = format!("{INDENT}{}", escape(&line));
+        lines.push_str(&mark_redactions(line.trim_end(), look));
         lines.push('\n');
     }
     lines
+}
+
+/// Puts `[REDACTED:…]` in a tone of its own: what is missing should meet the eye. The text is
+/// escaped already.
+fn mark_redactions(text: &str, look: &Look) -> String {
+    let mut marked = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(MARKER) {
+        let (rule, tail) = after.split_once(']').unwrap_or((after, ""));
+        let closing = if after.len() == rule.len() { "" } else { "]" };
+        marked.push_str(before);
+        marked.push_str(&look.paint(Tone::Denied, &format!("{MARKER}{rule}{closing}")));
+        rest = tail;
+    }
+    marked + rest
 }
 
 #[cfg(test)]
@@ -194,7 +213,7 @@ pub(super) mod tests {
     pub(in super::super) fn detail(number: u64) -> CallDetail {
         let view = sample::session();
         let mut seen = view.call(CallNumber(number)).unwrap().clone();
-        seen.target = Some("/api/v1/monitor?api_key=[redacted]&x=\x1b[2J".into());
+        seen.target = Some("/api/v1/monitor?api_key=[REDACTED:dd-api-key]&x=\x1b[2J".into());
         CallDetail {
             session: view.head.id,
             who: Some(alice()),
@@ -206,7 +225,9 @@ pub(super) mod tests {
                     ("user-agent".into(), "curl/8\x07".into()),
                 ]),
                 body: Body::Kept {
-                    content: br#"{"name":"cpu","query":"avg(last_5m)","key":"[redacted]"}"#.into(),
+                    content:
+                        br#"{"name":"cpu","query":"avg(last_5m)","key":"[REDACTED:dd-api-key]"}"#
+                            .into(),
                     complete: true,
                 },
             },
@@ -224,7 +245,7 @@ pub(super) mod tests {
     fn a_call_is_shown_in_full() {
         insta::assert_snapshot!(render(&detail(2), &test_look()), @r#"
         call       2 of session 3f2a9c1e
-        request    POST https://api.datadoghq.eu/api/v1/monitor?api_key=[redacted]&x=\u{1b}[2J
+        request    POST https://api.datadoghq.eu/api/v1/monitor?api_key=[REDACTED:dd-api-key]&x=\u{1b}[2J
         operation  CreateMonitor (write)
         resource   monitor
         who        alice@example.com, verified by https://idp.example; groups: eng, oncall
@@ -237,11 +258,11 @@ pub(super) mod tests {
           content-type  application/json
           user-agent    curl/8\u{7}
 
-        request body (56 B, application/json)
+        request body (67 B, application/json)
           {
             "name": "cpu",
             "query": "avg(last_5m)",
-            "key": "[redacted]"
+            "key": "[REDACTED:dd-api-key]"
           }
 
         response headers
@@ -263,7 +284,7 @@ pub(super) mod tests {
         };
         insta::assert_snapshot!(render(&detail, &test_look()), @r"
         call       4 of session 3f2a9c1e
-        request    DELETE https://api.datadoghq.eu/api/v1/monitor?api_key=[redacted]&x=\u{1b}[2J
+        request    DELETE https://api.datadoghq.eu/api/v1/monitor?api_key=[REDACTED:dd-api-key]&x=\u{1b}[2J
         operation  DeleteMonitor (delete)
         resource   monitor:123
         who        alice@example.com, verified by https://idp.example; groups: eng, oncall
@@ -296,7 +317,7 @@ pub(super) mod tests {
         });
         insta::assert_snapshot!(render(&detail, &test_look()), @r"
         call       6 of session 3f2a9c1e
-        request    GET https://api.datadoghq.eu/api/v1/monitor?api_key=[redacted]&x=\u{1b}[2J
+        request    GET https://api.datadoghq.eu/api/v1/monitor?api_key=[REDACTED:dd-api-key]&x=\u{1b}[2J
         operation  GetMonitor (read)
         resource   monitor
         who        alice@example.com, verified by https://idp.example; groups: eng, oncall
@@ -320,6 +341,20 @@ pub(super) mod tests {
         response body (2.9 KiB)
           not text; to get the bytes: ddgate show 3f2a9c1e 6 --body response
         ");
+    }
+
+    #[test]
+    fn redaction_markers_meet_the_eye() {
+        let look = Look {
+            color: true,
+            ..test_look()
+        };
+        assert_eq!(
+            mark_redactions("a [REDACTED:x] b [REDACTED:y", &look),
+            "a \x1b[1;35m[REDACTED:x]\x1b[0m b \x1b[1;35m[REDACTED:y\x1b[0m"
+        );
+        let text = "[\"[REDACTED:x]\", \"[REDACTED:y]\"]";
+        assert_eq!(mark_redactions(text, &test_look()), text);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Asks the person: a secret without echo, or Enter for the next step. Where a terminal cannot
 //! hide what is typed, it refuses instead of showing it.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use zeroize::Zeroizing;
 
@@ -129,10 +129,11 @@ fn type_byte(line: &mut Vec<u8>, byte: u8) -> Typed {
 mod hidden {
     //! Terminal input without echo, through termios.
 
-    use super::{CREDENTIAL_BYTES_MAX, PromptError, Typed, Write, Zeroizing, io, type_byte};
+    use super::{CREDENTIAL_BYTES_MAX, PromptError, Typed, Zeroizing, io, type_byte};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
     };
+    use std::io::Write;
 
     /// Puts the terminal back, whatever happens.
     struct Restore(Termios);

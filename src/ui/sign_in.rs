@@ -73,10 +73,23 @@ impl DeviceCode<'_> {
     }
 }
 
-/// Renders the good end: who, until when, and where the sign-in is kept (for example
-/// `the system keyring`, or `memory, for this run only`).
+/// How long a sign-in lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept<'a> {
+    /// Until the provider ends it, in this place.
+    In(&'a str),
+    /// For this run, and why not longer.
+    ThisRun(&'a str),
+}
+
+/// Renders the good end: who, until when the token is good, and how long the sign-in lasts.
 #[must_use]
-pub fn signed_in(who: &Identity, until: Option<DateTime<Utc>>, kept: &str, look: &Look) -> String {
+pub fn signed_in(
+    who: &Identity,
+    until: Option<DateTime<Utc>>,
+    kept: Kept<'_>,
+    look: &Look,
+) -> String {
     let tick = look.paint(Tone::Good, "✓");
     let name = look.paint(Tone::Strong, &people::short(Some(who)));
     let mut text = format!("{tick} signed in as {name}");
@@ -87,7 +100,14 @@ pub fn signed_in(who: &Identity, until: Option<DateTime<Utc>>, kept: &str, look:
     if let Some(until) = until {
         text.push_str(&format!(", until {}", look.moment(until, "%H:%M %:z")));
     }
-    text.push_str(&format!("; kept in {}\n", escape(kept)));
+    match kept {
+        Kept::In(place) => text.push_str(&format!("; kept in {}\n", escape(place))),
+        Kept::ThisRun(why) => {
+            text.push_str("\nthis sign-in is for this run only: ");
+            text.push_str(&escape(why));
+            text.push('\n');
+        }
+    }
     text
 }
 
@@ -152,7 +172,10 @@ mod tests {
     #[test]
     fn the_end_says_who_until_when_and_where() {
         let who = alice();
-        insta::assert_snapshot!(signed_in(&who, who.expires, "the system keyring", &test_look()), @"✓ signed in as alice@example.com (groups: eng, oncall) at https://idp.example, until 11:00 +02:00; kept in the system keyring");
-        insta::assert_snapshot!(signed_in(&os_user(), None, "memory", &test_look()), @"✓ signed in as alice (unverified) at local:laptop; kept in memory");
+        insta::assert_snapshot!(signed_in(&who, who.expires, Kept::In("the system keyring"), &test_look()), @"✓ signed in as alice@example.com (groups: eng, oncall) at https://idp.example, until 11:00 +02:00; kept in the system keyring");
+        insta::assert_snapshot!(signed_in(&os_user(), None, Kept::ThisRun("no keyring answers"), &test_look()), @r"
+        ✓ signed in as alice (unverified) at local:laptop
+        this sign-in is for this run only: no keyring answers
+        ");
     }
 }

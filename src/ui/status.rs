@@ -3,17 +3,14 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::record::Identity;
-
 use super::escape::escape;
-use super::people;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, fields};
 
 /// Everything `ddgate status` knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusView {
-    /// The stored sign-in, if there is one that is still good.
+    /// The stored sign-in, if there is one.
     pub sign_in: Option<SignIn>,
     /// What a run would record: `oidc` or `local`.
     pub identity_mode: String,
@@ -33,15 +30,30 @@ pub struct StatusView {
     pub sessions: u64,
 }
 
-/// A stored sign-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A stored sign-in, as far as it is known without asking the provider.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SignIn {
-    /// Who.
-    pub who: Identity,
+    /// The identity provider.
+    pub issuer: String,
+    /// `sub` of the person.
+    pub subject: String,
+    /// Their name, if the provider sent one.
+    pub name: Option<String>,
+    /// Their e-mail address, if sent.
+    pub email: Option<String>,
     /// Where it is kept.
-    pub store: String,
-    /// When it lapses, if known.
-    pub until: Option<DateTime<Utc>>,
+    pub kept_in: String,
+    /// When it was last renewed.
+    #[serde(serialize_with = "super::json::serialize_time")]
+    pub renewed: DateTime<Utc>,
+}
+
+impl SignIn {
+    /// The short label people know somebody by: e-mail, else name, else subject.
+    fn label(&self) -> &str {
+        let name = self.email.as_deref().or(self.name.as_deref());
+        name.unwrap_or(&self.subject)
+    }
 }
 
 /// A key the gate holds, without its value.
@@ -70,11 +82,10 @@ pub struct ConfigEntry {
 pub fn status(view: &StatusView, look: &Look) -> String {
     let mut rows = vec![("signed in", sign_in(view, look))];
     if let Some(sign_in) = &view.sign_in {
-        rows.push(("subject", escape(&sign_in.who.subject).into_owned()));
-        rows.push(("kept in", escape(&sign_in.store).into_owned()));
-        if let Some(until) = sign_in.until {
-            rows.push(("until", look.moment(until, "%Y-%m-%d %H:%M:%S %:z")));
-        }
+        rows.push(("subject", escape(&sign_in.subject).into_owned()));
+        rows.push(("kept in", escape(&sign_in.kept_in).into_owned()));
+        let renewed = look.moment(sign_in.renewed, "%Y-%m-%d %H:%M:%S %:z");
+        rows.push(("renewed", renewed));
     }
     rows.push((
         "issuer",
@@ -102,7 +113,10 @@ pub fn status(view: &StatusView, look: &Look) -> String {
 
 fn sign_in(view: &StatusView, look: &Look) -> String {
     match &view.sign_in {
-        Some(sign_in) => people::long(Some(&sign_in.who), look),
+        Some(sign_in) => {
+            let label = look.paint(Tone::Strong, &escape(sign_in.label()));
+            format!("{label} at {}", escape(&sign_in.issuer))
+        }
         None if view.identity_mode == "local" => {
             look.paint(Tone::Warn, "no; runs record the OS user, unverified")
         }
@@ -162,15 +176,18 @@ fn optional(value: Option<&str>, otherwise: &str, look: &Look) -> String {
 pub(super) mod tests {
     use super::super::style::test_look;
     use super::*;
-    use crate::replay::sample::alice;
+    use crate::replay::sample::{alice, started};
 
     pub(in super::super) fn view() -> StatusView {
         let who = alice();
         StatusView {
             sign_in: Some(SignIn {
-                until: who.expires,
-                who,
-                store: "the system keyring".into(),
+                issuer: who.issuer,
+                subject: who.subject,
+                name: who.name,
+                email: who.email,
+                kept_in: "the system keyring".into(),
+                renewed: started(),
             }),
             identity_mode: "oidc".into(),
             issuer: Some("https://idp.example".into()),
@@ -195,10 +212,10 @@ pub(super) mod tests {
     #[test]
     fn status_says_who_and_where() {
         insta::assert_snapshot!(status(&view(), &test_look()), @r"
-        signed in  alice@example.com, verified by https://idp.example; groups: eng, oncall
+        signed in  alice@example.com at https://idp.example
         subject    u-1
         kept in    the system keyring
-        until      2027-01-15 11:00:00 +02:00
+        renewed    2027-01-15 10:00:00 +02:00
         issuer     https://idp.example
         site       datadoghq.eu
         sessions   12 in /home/alice/.local/share/ddgate

@@ -9,6 +9,7 @@ mod shapes;
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::replay::{CallDetail, SessionView, State, Summary};
@@ -122,17 +123,13 @@ pub fn sessions(list: &[Summary]) -> String {
     document(&list)
 }
 
-/// `ddgate status --json`: one object: `{"signed_in": bool, "who", "kept_in", "until",
-/// "identity_mode", "issuer", "site", "upstream", "keys": [{"name", "source"}], "data_dir",
-/// "config_files": [], "sessions"}`.
+/// `ddgate status --json`: one object: `{"signed_in": {"issuer", "subject", "name", "email",
+/// "kept_in", "renewed"} | null, "identity_mode", "issuer", "site", "upstream", "keys": [{"name",
+/// "source"}], "data_dir", "config_files": [], "sessions"}`.
 #[must_use]
 pub fn status(view: &StatusView) -> String {
-    let sign_in = view.sign_in.as_ref();
     document(&StatusJson {
-        signed_in: sign_in.is_some(),
-        who: sign_in.map(|sign_in| WhoJson::of(&sign_in.who)),
-        kept_in: sign_in.map(|sign_in| sign_in.store.as_str()),
-        until: sign_in.and_then(|sign_in| sign_in.until).map(time),
+        signed_in: view.sign_in.as_ref(),
         identity_mode: &view.identity_mode,
         issuer: view.issuer.as_deref(),
         site: &view.site,
@@ -155,6 +152,14 @@ pub fn keys(keys: &[KeyView]) -> String {
 #[must_use]
 pub fn config(entries: &[ConfigEntry]) -> String {
     document(entries)
+}
+
+/// Writes a time as all of `--json` does.
+pub(super) fn serialize_time<S: serde::Serializer>(
+    at: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time(*at))
 }
 
 /// Writes one value, indented, with a newline at its end.
@@ -329,7 +334,7 @@ mod tests {
           "method": "POST",
           "host": "api.datadoghq.eu",
           "route": "/api/v1/monitor",
-          "target": "/api/v1/monitor?api_key=[redacted]&x=\u001b[2J",
+          "target": "/api/v1/monitor?api_key=[REDACTED:dd-api-key]&x=\u001b[2J",
           "operation": "CreateMonitor",
           "label": "CreateMonitor",
           "effect": "write",
@@ -364,9 +369,9 @@ mod tests {
             ],
             "body": {
               "state": "kept",
-              "bytes": 56,
+              "bytes": 67,
               "complete": true,
-              "text": "{\"name\":\"cpu\",\"query\":\"avg(last_5m)\",\"key\":\"[redacted]\"}"
+              "text": "{\"name\":\"cpu\",\"query\":\"avg(last_5m)\",\"key\":\"[REDACTED:dd-api-key]\"}"
             }
           },
           "response": {
@@ -417,7 +422,10 @@ mod tests {
             list[1],
             serde_json::json!({"name": "app-key", "source": null})
         );
-        assert_eq!(parsed(&status(&view))["who"]["verified"], true);
+        assert_eq!(
+            parsed(&status(&view))["signed_in"]["renewed"],
+            "2027-01-15T08:00:00.000000Z"
+        );
         assert_eq!(parsed(&config(&[])), serde_json::json!([]));
     }
 

@@ -8,7 +8,7 @@ use crate::record::event::{RedactionCount, Tunnel};
 use crate::record::{HostFacts, Identity, Outcome, Resource};
 use crate::replay::{Body, Counts, Message, Seen, State};
 
-use super::super::status::KeyView;
+use super::super::status::{KeyView, SignIn};
 
 #[derive(Serialize)]
 pub(super) struct SessionJson<'a> {
@@ -45,10 +45,7 @@ pub(super) struct SummaryJson<'a> {
 
 #[derive(Serialize)]
 pub(super) struct StatusJson<'a> {
-    pub(super) signed_in: bool,
-    pub(super) who: Option<WhoJson<'a>>,
-    pub(super) kept_in: Option<&'a str>,
-    pub(super) until: Option<String>,
+    pub(super) signed_in: Option<&'a SignIn>,
     pub(super) identity_mode: &'a str,
     pub(super) issuer: Option<&'a str>,
     pub(super) site: &'a str,
