@@ -2,14 +2,27 @@
 //! here is used by any other room.
 
 mod completions;
+mod context;
+mod demo;
+mod login;
+mod look;
+mod replay;
+mod run;
+mod sessions;
+mod show;
+mod sign_in;
+mod status;
 mod usage;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, GlobalArgs};
+use crate::cli::{Cli, Command, ConfigCommand, GlobalArgs};
+use crate::config::Overrides;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::ui::{Printer, Talk};
+
+use context::Context;
 
 /// Parses the command line, runs the verb, prints what went wrong if something did.
 pub fn main() -> Exit {
@@ -32,20 +45,28 @@ pub fn dispatch(cli: Cli) -> Exit {
 }
 
 fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
+    let global = &cli.global;
+    let context = |overrides| Context::new(global, overrides, printer);
+    let plain = || context(Overrides::default());
     match cli.command {
+        Command::Run(args) => run::run(args, global, printer),
+        Command::Replay(args) => replay::run(&args, &plain()?),
+        Command::Show(args) => show::run(&args, &plain()?),
+        Command::Sessions(args) => sessions::run(&args, &plain()?),
+        Command::Login(args) => login::login(&context(Overrides {
+            issuer: args.provider.issuer,
+            client_id: args.provider.client_id,
+            ..Overrides::default()
+        })?),
+        Command::Logout(_) => login::logout(&plain()?),
+        Command::Status(args) => status::show(&args, &plain()?),
+        Command::Keys(args) => status::keys_verb(&args, &plain()?),
+        Command::Demo(args) => demo::run(args, global, printer),
+        Command::Config(args) => match args.command {
+            ConfigCommand::Show { json } => status::config(json, &plain()?),
+        },
         Command::Completions(args) => completions::run(&args, printer),
-        // Wired when their rooms are merged.
-        Command::Run(_)
-        | Command::Replay(_)
-        | Command::Show(_)
-        | Command::Sessions(_)
-        | Command::Login(_)
-        | Command::Logout(_)
-        | Command::Status(_)
-        | Command::Keys(_)
-        | Command::Demo(_)
-        | Command::Config(_)
-        | Command::DemoAgent => Err(CliError::new(Exit::Bug, "this verb is not wired yet")),
+        Command::DemoAgent => demo::play_agent(),
     }
 }
 

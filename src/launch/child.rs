@@ -19,6 +19,9 @@ mod platform;
 
 pub use platform::{Running, die_by, spawn};
 
+/// SIGINT, the same number everywhere.
+pub const INTERRUPT: i32 = 2;
+
 /// How the child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildEnd {

@@ -239,6 +239,25 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// The Datadog credentials an environment holds, each with the name the record has for its kind.
+pub fn credentials(
+    environment: &[(OsString, OsString)],
+) -> impl Iterator<Item = (&'static str, &str)> {
+    environment.iter().filter_map(|(name, value)| {
+        let name = name.to_str()?;
+        let kind = if API_KEYS.contains(&name) {
+            "dd-api-key"
+        } else if APP_KEYS.contains(&name) {
+            "dd-application-key"
+        } else if BEARERS.contains(&name) {
+            "dd-bearer"
+        } else {
+            return None;
+        };
+        Some((kind, value.to_str()?.trim())).filter(|(_, value)| !value.is_empty())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::scrub::Replacement;

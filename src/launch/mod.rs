@@ -13,7 +13,7 @@ mod scrub;
 mod signals;
 mod trust;
 
-pub use child::{ChildEnd, LaunchError, Running, die_by, spawn};
+pub use child::{ChildEnd, INTERRUPT, LaunchError, Running, die_by, spawn};
 pub use env::{Inputs, Placeholders, TrustPaths};
 pub use scrub::{Replacement, Scrubber};
 pub use trust::{TrustFiles, TrustWarning, files};

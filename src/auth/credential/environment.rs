@@ -30,6 +30,13 @@ pub(super) fn key_of(variable: &str) -> Option<Key> {
         .map(|&(key, _)| key)
 }
 
+/// Names the variable a key would be taken from, if one is set.
+pub fn variable(key: Key, lookup: &Lookup<'_>) -> Option<&'static str> {
+    let (_, names) = VARIABLES.iter().find(|(known, _)| *known == key)?;
+    let set = |name: &&&str| lookup(name).is_some_and(|value| !value.trim().is_empty());
+    names.iter().find(set).copied()
+}
+
 /// Reads the variables. An empty one counts as not set.
 pub(super) fn read(lookup: &Lookup<'_>) -> Result<Option<Credential>, CredentialError> {
     let mut credential = Credential::empty(String::new());

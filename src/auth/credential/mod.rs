@@ -18,7 +18,7 @@ use crate::limits::CREDENTIAL_VALUE_BYTES_MAX;
 use crate::record::Secret;
 
 pub use command::CommandLine;
-pub use environment::Lookup;
+pub use environment::{Lookup, variable};
 
 /// The kinds of secrets Datadog takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,6 +5,8 @@
 //! over a room's errors has no wildcard arm, so a new variant does not compile until somebody has
 //! written, or declined, its hint. Nothing is printed here; `ui::diagnostic` does.
 
+mod rooms;
+
 use std::error::Error;
 
 use crate::exit::Exit;
