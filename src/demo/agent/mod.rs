@@ -290,8 +290,11 @@ async fn try_another_key<W: Write>(
         .await?;
     let own = Keys::random().map_err(AgentError::Random)?;
     let refused = desk.with_keys(&own, "GET", "/api/v1/monitor").await?;
-    let why = refused["errors"][0].as_str().unwrap_or("no reason given");
-    story.learns(&format!("refused: {why}"))
+    // The first clause says what is wrong; the rest says what to do instead.
+    let why = refused["errors"][0]
+        .as_str()
+        .and_then(|why| why.split(';').next());
+    story.learns(&format!("refused: {}", why.unwrap_or("no reason given")))
 }
 
 /// What the agent says, as it happens.
