@@ -18,9 +18,7 @@ use crate::auth::credential::Credential;
 use crate::datadog::{Site, base_host};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, commit};
-use crate::launch::{
-    self, ChildEnd, LaunchError, Placeholders, Replacement, Scrubber, TrustPaths,
-};
+use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scrubber, TrustPaths};
 use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
@@ -111,7 +109,10 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
     let strays = stray_keys(&plan.environment, &keys);
     let known = known_secrets(&keys, &strays)?;
     let extra_domains = extra_domains(&plan.site);
-    let ca = Arc::new(SessionCa::new(&plan.session.short(), extra_domains.clone())?);
+    let ca = Arc::new(SessionCa::new(
+        &plan.session.short(),
+        extra_domains.clone(),
+    )?);
     let listener = proxy::bind().await.map_err(GateError::Listen)?;
     let address = listener.local_addr().map_err(GateError::Listen)?;
     let files = ChildFiles::write(&plan, ca.pem(), address, warn)?;
@@ -291,7 +292,11 @@ fn origin_host(name: &str) -> String {
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c))
         .collect();
-    if fit.is_empty() { "localhost".into() } else { fit }
+    if fit.is_empty() {
+        "localhost".into()
+    } else {
+        fit
+    }
 }
 
 /// The site's own domain, where it is none of Datadog's.
@@ -336,7 +341,10 @@ fn stray_keys(
     environment: &[(OsString, OsString)],
     keys: &Keys,
 ) -> Vec<(&'static str, Secret<String>)> {
-    let used: Vec<&str> = keys.reals().map(|(_, real, _)| real.expose().as_str()).collect();
+    let used: Vec<&str> = keys
+        .reals()
+        .map(|(_, real, _)| real.expose().as_str())
+        .collect();
     launch::env::credentials(environment)
         .filter(|(_, value)| !used.contains(value))
         .map(|(name, value)| (name, Secret::new(value.to_owned())))
@@ -354,7 +362,10 @@ fn placeholders(keys: &Keys) -> Placeholders {
 fn scrubber(keys: &Keys, strays: Vec<(&'static str, Secret<String>)>) -> Scrubber {
     let placeholder = |name: &str| {
         let slot = keys.named().find(|(known, _)| *known == name);
-        slot.map_or(&keys.api, |(_, slot)| slot).placeholder.expose().clone()
+        slot.map_or(&keys.api, |(_, slot)| slot)
+            .placeholder
+            .expose()
+            .clone()
     };
     let reals = keys
         .reals()

@@ -40,7 +40,13 @@ impl Context {
             data_dir: global.data_dir.clone(),
             ..overrides
         };
-        Self::with(Paths::platform()?, &working_directory()?, lookup, &overrides, printer)
+        Self::with(
+            Paths::platform()?,
+            &working_directory()?,
+            lookup,
+            &overrides,
+            printer,
+        )
     }
 
     /// The same with other directories and another environment: for the demo.
@@ -148,8 +154,11 @@ pub(super) fn runtime(threads: Option<usize>) -> Result<tokio::runtime::Runtime,
         None => tokio::runtime::Builder::new_current_thread(),
     };
     builder.enable_all().build().map_err(|e| {
-        CliError::new(Exit::GateFailed, "cannot start: the system grants no threads or descriptors")
-            .caused_by(&e)
+        CliError::new(
+            Exit::GateFailed,
+            "cannot start: the system grants no threads or descriptors",
+        )
+        .caused_by(&e)
     })
 }
 
@@ -169,7 +178,10 @@ pub(super) fn host_facts() -> HostFacts {
 
 #[cfg(unix)]
 fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[cfg(not(unix))]

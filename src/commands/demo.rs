@@ -11,9 +11,9 @@ use crate::config::{Overrides, Paths, create_private};
 use crate::demo::{self, Sandbox};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::ui::playback;
 use crate::replay::Pace;
 use crate::ui::Printer;
+use crate::ui::playback;
 
 /// How long the demo's person takes to find the page and approve.
 const PERSON_NEEDS: Duration = Duration::from_millis(400);
@@ -52,11 +52,7 @@ pub(super) fn run(
 }
 
 /// Settings of the demo: nothing of the user's, and a data directory apart.
-fn context(
-    global: &GlobalArgs,
-    printer: &Printer,
-    sandbox: &Sandbox,
-) -> Result<Context, CliError> {
+fn context(global: &GlobalArgs, printer: &Printer, sandbox: &Sandbox) -> Result<Context, CliError> {
     let mut paths = Paths::platform()?;
     let data = match &global.data_dir {
         Some(chosen) => chosen.clone(),

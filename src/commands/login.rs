@@ -11,8 +11,10 @@ use crate::ui::escape::escape;
 
 pub(super) fn login(context: &Context) -> Result<Exit, CliError> {
     if context.config.identity.mode.value == IdentityMode::Local {
-        return Err(CliError::usage("there is nobody to sign in with: `identity.mode` is `local`")
-            .hint("set `identity.mode = \"oidc\"`, an issuer and a client id"));
+        return Err(
+            CliError::usage("there is nobody to sign in with: `identity.mode` is `local`")
+                .hint("set `identity.mode = \"oidc\"`, an issuer and a client id"),
+        );
     }
     let http = context.http()?;
     let store = context.store();
@@ -39,8 +41,11 @@ pub(super) fn logout(context: &Context) -> Result<Exit, CliError> {
              expires by itself",
         ),
         Err(error) => printer.error(
-            &CliError::new(Exit::Remote, "the sign-in was forgotten here, but not revoked")
-                .caused_by(&error),
+            &CliError::new(
+                Exit::Remote,
+                "the sign-in was forgotten here, but not revoked",
+            )
+            .caused_by(&error),
         ),
     }
     Ok(Exit::Success)

@@ -24,11 +24,7 @@ const RUNTIME_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Calls are short and mostly wait for the network or the disk.
 const WORKERS: usize = 2;
 
-pub(super) fn run(
-    args: RunArgs,
-    global: &GlobalArgs,
-    printer: &Printer,
-) -> Result<Exit, CliError> {
+pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Result<Exit, CliError> {
     let overrides = Overrides {
         upstream: args.upstream,
         identity: args.identity.map(|how| {
@@ -103,12 +99,13 @@ pub(super) async fn session(
     let session = gate::fresh_session();
     sweep(context);
     let site = Site::parse(&context.config.datadog.site.value)?;
-    let upstream = match &context.config.datadog.upstream.value {
-        Some(url) => Some(url.as_str().parse::<Uri>().map_err(|e| {
-            CliError::usage("the upstream address cannot be used").caused_by(&e)
-        })?),
-        None => None,
-    };
+    let upstream =
+        match &context.config.datadog.upstream.value {
+            Some(url) => Some(url.as_str().parse::<Uri>().map_err(|e| {
+                CliError::usage("the upstream address cannot be used").caused_by(&e)
+            })?),
+            None => None,
+        };
     let plan = Plan {
         command,
         environment: std::env::vars_os().collect(),
@@ -141,7 +138,8 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
                 ));
             }
             let counts = look::counts(&manifest.counts);
-            let line = timeline::run_summary(report.session, &counts, Some(who), printer.talk_look());
+            let line =
+                timeline::run_summary(report.session, &counts, Some(who), printer.talk_look());
             printer.say(&line);
         }
         None => printer.warn("the record's writer died; `ddgate replay` shows what it still wrote"),

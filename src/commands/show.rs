@@ -41,7 +41,12 @@ fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, 
         BodySide::Response => "response",
     };
     let number = detail.seen.call.number;
-    let missing = |why: &str| Err(CliError::new(Exit::No, format!("the {word} of call {number} {why}")));
+    let missing = |why: &str| {
+        Err(CliError::new(
+            Exit::No,
+            format!("the {word} of call {number} {why}"),
+        ))
+    };
     match message.map(|message| &message.body) {
         None => missing("is not on record: no answer came"),
         Some(Body::Empty) => Ok(Exit::Success),
@@ -50,7 +55,9 @@ fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, 
         Some(Body::Kept { content, complete }) => {
             context.printer.bytes(content)?;
             if !complete {
-                context.printer.warn(&format!("the {word} broke off: this is what was recorded"));
+                context
+                    .printer
+                    .warn(&format!("the {word} broke off: this is what was recorded"));
             }
             Ok(Exit::Success)
         }

@@ -37,7 +37,9 @@ impl SignInScreen for Screen {
             expires_in: prompt.expires_in,
         };
         // Without it nobody could sign in: said even by a quiet run.
-        let printer = self.printer.talking(self.printer.talk().max(crate::ui::Talk::Normal));
+        let printer = self
+            .printer
+            .talking(self.printer.talk().max(crate::ui::Talk::Normal));
         printer.say(&code.screen(false, printer.talk_look()));
         let waiting = Progress::begin(&printer, "waiting for approval…");
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
@@ -45,7 +47,10 @@ impl SignInScreen for Screen {
 
     fn trouble(&self, what: &str) {
         if let Some(waiting) = &*self.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
-            waiting.say(&format!("network trouble, still trying: {}", crate::ui::escape::escape(what)));
+            waiting.say(&format!(
+                "network trouble, still trying: {}",
+                crate::ui::escape::escape(what)
+            ));
         }
     }
 }
@@ -73,10 +78,20 @@ pub(super) async fn identify(
     }
     let settings = context.issuer()?;
     let screen = Screen::new(context.printer);
-    let established =
-        session::establish(&settings, store, http, &screen, prompting(context, asked_for));
+    let established = session::establish(
+        &settings,
+        store,
+        http,
+        &screen,
+        prompting(context, asked_for),
+    );
     let (sign_in, how) = Box::pin(established).await?;
-    let was_asked = screen.waiting.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+    let was_asked = screen
+        .waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+        .is_some();
     let kept = match &how {
         HowKept::Kept { place } => Kept::In(place),
         HowKept::ThisRun { why } => Kept::ThisRun(why),

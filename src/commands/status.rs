@@ -8,7 +8,6 @@ use crate::config::IdentityMode;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::Catalog;
-use crate::record::{Identity, Via};
 use crate::ui::status::{ConfigEntry, KeyView, SignIn, StatusView};
 use crate::ui::{json, prompt, status};
 
@@ -21,31 +20,39 @@ pub(super) fn show(args: &StatusArgs, context: &Context) -> Result<Exit, CliErro
     if is_oidc && let Ok(settings) = context.issuer() {
         let stored = runtime.block_on(session::stored(&settings, &store))?;
         sign_in = stored.map(|stored| SignIn {
-            who: Identity {
-                issuer: settings.issuer.clone(),
-                subject: stored.subject,
-                name: stored.name,
-                email: stored.email,
-                email_verified: None,
-                groups: Vec::new(),
-                groups_incomplete: false,
-                via: Via::Refresh,
-                expires: None,
-            },
-            store: store.describe(),
-            until: None,
+            issuer: settings.issuer.clone(),
+            subject: stored.subject,
+            name: stored.name,
+            email: stored.email,
+            kept_in: store.describe(),
+            renewed: stored.renewed,
         });
     }
-    let files = [Some(&config.user_file).filter(|f| f.exists()), config.project_file.as_ref()];
+    let files = [
+        Some(&config.user_file).filter(|f| f.exists()),
+        config.project_file.as_ref(),
+    ];
     let view = StatusView {
         sign_in,
-        identity_mode: config.identity.mode.value.word().into(),
+        identity_mode: match config.identity.mode.value {
+            IdentityMode::Oidc => "oidc".into(),
+            IdentityMode::Local => "local".into(),
+        },
         issuer: config.identity.issuer.value.clone(),
         keys: keys(context, &runtime)?,
         site: config.datadog.site.value.clone(),
-        upstream: config.datadog.upstream.value.as_ref().map(ToString::to_string),
+        upstream: config
+            .datadog
+            .upstream
+            .value
+            .as_ref()
+            .map(ToString::to_string),
         data_dir: config.data_dir.value.display().to_string(),
-        config_files: files.into_iter().flatten().map(|f| f.display().to_string()).collect(),
+        config_files: files
+            .into_iter()
+            .flatten()
+            .map(|f| f.display().to_string())
+            .collect(),
         sessions: Catalog::new(config.sessions()).list()?.len() as u64,
     };
     let text = match args.json {
@@ -64,7 +71,9 @@ pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliE
             let key = key_of(*name);
             let value = prompt::secret(&format!("{key}: "))?;
             runtime.block_on(stored::keep(&store, key, value.expose()))?;
-            context.printer.say(&format!("{key} kept in {}", store.describe()));
+            context
+                .printer
+                .say(&format!("{key} kept in {}", store.describe()));
             Ok(Exit::Success)
         }
         KeysCommand::List { json: as_json } => {
@@ -79,11 +88,16 @@ pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliE
         KeysCommand::Rm { name } => {
             let key = key_of(*name);
             if runtime.block_on(stored::remove(&store, key))? {
-                context.printer.say(&format!("{key} removed from {}", store.describe()));
+                context
+                    .printer
+                    .say(&format!("{key} removed from {}", store.describe()));
                 return Ok(Exit::Success);
             }
-            Err(CliError::new(Exit::No, format!("no {key} is kept in {}", store.describe()))
-                .hint("to see which keys there are: ddgate keys list"))
+            Err(CliError::new(
+                Exit::No,
+                format!("no {key} is kept in {}", store.describe()),
+            )
+            .hint("to see which keys there are: ddgate keys list"))
         }
     }
 }
@@ -118,7 +132,9 @@ const fn key_of(name: KeyName) -> Key {
 /// Every key with the place it would be taken from.
 fn keys(context: &Context, runtime: &tokio::runtime::Runtime) -> Result<Vec<KeyView>, CliError> {
     let settings = context.credential_settings();
-    let command = settings.command.map(|line| format!("credential_command ({})", line.program()));
+    let command = settings
+        .command
+        .map(|line| format!("credential_command ({})", line.program()));
     let store = context.store();
     let kept = match command {
         Some(_) => Vec::new(),

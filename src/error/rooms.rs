@@ -114,13 +114,19 @@ impl From<StoreError> for CliError {
         let told = Self::of(Exit::Unreadable, &error);
         let elsewhere = "set `identity.storage = \"file\"` to keep secrets in a file that only you can read, or \"memory\" to keep none";
         match error {
-            StoreError::Keyring { .. } | StoreError::KeyringSilent { .. } | StoreError::Thread(_) => {
-                told.hint(elsewhere)
-            }
+            StoreError::Keyring { .. }
+            | StoreError::KeyringSilent { .. }
+            | StoreError::Thread(_) => told.hint(elsewhere),
             StoreError::File { .. } => told.hint("is the directory yours, and is there space?"),
-            StoreError::Exposed { .. } => told.hint("remove it, and make the secrets new: others could read them"),
-            StoreError::Damaged { .. } => told.hint("remove it, then sign in and set the keys again"),
-            StoreError::Locked { .. } => told.hint("another ddgate holds it: wait for it, or end it"),
+            StoreError::Exposed { .. } => {
+                told.hint("remove it, and make the secrets new: others could read them")
+            }
+            StoreError::Damaged { .. } => {
+                told.hint("remove it, then sign in and set the keys again")
+            }
+            StoreError::Locked { .. } => {
+                told.hint("another ddgate holds it: wait for it, or end it")
+            }
         }
     }
 }
@@ -156,8 +162,9 @@ impl From<JournalError> for CliError {
     fn from(error: JournalError) -> Self {
         let told = Self::of(Exit::Unreadable, &error);
         match error {
-            JournalError::Io { .. } => told
-                .hint("is the disk full, or the directory not yours? choose another with --data-dir"),
+            JournalError::Io { .. } => told.hint(
+                "is the disk full, or the directory not yours? choose another with --data-dir",
+            ),
             JournalError::NoSuchSession(_) | JournalError::NoSessions(_) => told
                 .exiting(Exit::No)
                 .hint("to see which there are: ddgate sessions"),
@@ -166,7 +173,9 @@ impl From<JournalError> for CliError {
                 told.hint("its beginning was lost or changed; nothing can be said about it")
             }
             JournalError::Newer { .. } => told.hint("read it with the newer ddgate"),
-            JournalError::Index { .. } => told.hint("remove the directory; it is rebuilt from the record"),
+            JournalError::Index { .. } => {
+                told.hint("remove the directory; it is rebuilt from the record")
+            }
             JournalError::NoSuchCall { session, .. } => told
                 .exiting(Exit::No)
                 .hint(format!("to see its calls: ddgate replay {session}")),
@@ -198,7 +207,9 @@ impl From<LaunchError> for CliError {
     fn from(error: LaunchError) -> Self {
         let told = Self::of(error.exit(), &error);
         match error {
-            LaunchError::NotFound { .. } => told.hint("is it installed, and its directory in PATH?"),
+            LaunchError::NotFound { .. } => {
+                told.hint("is it installed, and its directory in PATH?")
+            }
             LaunchError::NotExecutable { .. } => {
                 told.hint("is it a program, and executable? for a script: sh SCRIPT")
             }

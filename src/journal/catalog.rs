@@ -264,5 +264,4 @@ impl Entry {
     pub fn open(&self) -> Result<SessionReader, JournalError> {
         SessionReader::open(self.dir.clone())
     }
-
 }
