@@ -20,8 +20,8 @@ pub enum AuthError {
         /// What is wrong.
         why: &'static str,
     },
-    /// The identity provider is not reached.
-    #[error("the identity provider {issuer} cannot be reached")]
+    /// The identity provider is not reached, or does not answer for this issuer.
+    #[error("the identity provider {issuer} gave no discovery document")]
     Discovery {
         /// The issuer.
         issuer: String,

@@ -6,6 +6,7 @@
 //! nobody has looked at.
 
 use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -224,18 +225,17 @@ impl<'a> Provider<'a> {
                 refusal.error_description().map(String::as_str),
             ),
             RequestTokenError::Parse(error, body) => {
+                let members = serde_json::from_slice::<Map<String, Value>>(&body);
+                let members = members.unwrap_or_default();
+                let text = |name: &str| members.get(name).and_then(Value::as_str);
                 // Some providers refuse with status 200.
-                if let Ok(Value::Object(members)) = serde_json::from_slice(&body)
-                    && let Some(code) = members.get("error").and_then(Value::as_str)
-                {
-                    let words = members.get("error_description").and_then(Value::as_str);
-                    return self.refused(code, words);
+                if let Some(code) = text("error") {
+                    return self.refused(code, text("error_description"));
                 }
-                let at = error.path().to_string();
-                if at == "id_token" {
+                if text("id_token").is_some_and(|token| OurIdToken::from_str(token).is_err()) {
                     return AuthError::Verify(Unverified::Malformed);
                 }
-                self.answer(what, &format!("it cannot be read at `{at}`"))
+                self.answer(what, &format!("it cannot be read at `{}`", error.path()))
             }
             RequestTokenError::Other(why) => self.answer(what, &why),
         }
