@@ -75,8 +75,11 @@ pub enum AuthError {
         description: Option<String>,
     },
     /// The person, or a policy, said no.
-    #[error("the sign-in was denied")]
-    Denied,
+    #[error("the sign-in was denied{}", suffix(description.as_deref()))]
+    Denied {
+        /// The provider's own words.
+        description: Option<String>,
+    },
     /// Nobody approved in time.
     #[error("the sign-in code expired before it was approved")]
     Expired,

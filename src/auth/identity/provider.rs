@@ -52,8 +52,8 @@ pub(super) type Tokens = StandardTokenResponse<
     CoreTokenType,
 >;
 
-/// The crate's client with a token endpoint, and nothing else.
-pub(super) type OurClient = Client<
+/// The crate's client; `T` says whether the token endpoint is set, no other endpoint is.
+type AnyClient<T> = Client<
     AnyClaims,
     CoreAuthDisplay,
     CoreGenderClaim,
@@ -69,9 +69,11 @@ pub(super) type OurClient = Client<
     EndpointNotSet,
     EndpointNotSet,
     EndpointNotSet,
-    EndpointSet,
+    T,
     EndpointNotSet,
 >;
+
+pub(super) type OurClient = AnyClient<EndpointSet>;
 
 /// How long to wait before an idempotent request is tried a second time.
 const RETRY_PAUSE: Duration = Duration::from_millis(400);
@@ -182,7 +184,7 @@ impl<'a> Provider<'a> {
 
     /// The crate's client for the token endpoint.
     pub(super) fn client(&self) -> OurClient {
-        let client = OurClientAtFirst::new(
+        let client = AnyClient::<EndpointNotSet>::new(
             ClientId::new(self.settings.client_id.clone()),
             self.issuer.clone(),
             // Tokens are verified by `verify`, never by what this client would make of the keys.
@@ -242,37 +244,18 @@ impl<'a> Provider<'a> {
     }
 
     fn refused(&self, code: &str, description: Option<&str>) -> AuthError {
+        let description = description.map(|text| clean(text, PROVIDER_TEXT_CHARS_MAX));
         match code {
-            "access_denied" => AuthError::Denied,
+            "access_denied" => AuthError::Denied { description },
             "expired_token" => AuthError::Expired,
             _ => AuthError::Refused {
                 issuer: self.settings.issuer.clone(),
                 code: clean(code, PROVIDER_TEXT_CHARS_MAX),
-                description: description.map(|text| clean(text, PROVIDER_TEXT_CHARS_MAX)),
+                description,
             },
         }
     }
 }
-
-type OurClientAtFirst = Client<
-    AnyClaims,
-    CoreAuthDisplay,
-    CoreGenderClaim,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJsonWebKey,
-    CoreAuthPrompt,
-    StandardErrorResponse<CoreErrorResponseType>,
-    Tokens,
-    CoreTokenIntrospectionResponse,
-    CoreRevocableToken,
-    CoreRevocationErrorResponse,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
->;
 
 fn config(settings: &IssuerSettings, why: &'static str) -> AuthError {
     AuthError::Config {
