@@ -127,7 +127,7 @@ async fn polling_keeps_the_pace_it_is_told() {
         .await
         .unwrap();
     let times = polls(&provider);
-    assert_eq!(times.len(), 3, "{times:?}");
+    assert!(times.len() >= 3, "{times:?}");
     assert!(
         times.windows(2).all(|pair| pair[1] - pair[0] >= 990),
         "{times:?}"

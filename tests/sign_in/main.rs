@@ -25,7 +25,7 @@ use ddgate::net::{Dialer, HttpsClient};
 use provider::TestProvider;
 
 /// What the table's longest silence may last: a hanging provider costs this much.
-const LIMIT: Duration = Duration::from_secs(1);
+const LIMIT: Duration = Duration::from_secs(3);
 
 fn client() -> HttpsClient {
     HttpsClient::for_tests(Dialer::direct(), None, LIMIT)
