@@ -20,8 +20,8 @@ pub enum AuthError {
         /// What is wrong.
         why: &'static str,
     },
-    /// The identity provider is not reached.
-    #[error("the identity provider {issuer} cannot be reached")]
+    /// The identity provider is not reached, or does not answer for this issuer.
+    #[error("the identity provider {issuer} gave no discovery document")]
     Discovery {
         /// The issuer.
         issuer: String,
@@ -75,8 +75,11 @@ pub enum AuthError {
         description: Option<String>,
     },
     /// The person, or a policy, said no.
-    #[error("the sign-in was denied")]
-    Denied,
+    #[error("the sign-in was denied{}", suffix(description.as_deref()))]
+    Denied {
+        /// The provider's own words.
+        description: Option<String>,
+    },
     /// Nobody approved in time.
     #[error("the sign-in code expired before it was approved")]
     Expired,

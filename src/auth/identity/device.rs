@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use openidconnect::core::CoreDeviceAuthorizationResponse;
-use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse, Scope};
+use openidconnect::{AsyncHttpClient, AuthType, HttpRequest, HttpResponse, Scope};
 use url::Url;
 
 use super::claims::{chain, is_hidden};
@@ -66,9 +66,14 @@ async fn begin(provider: &Provider<'_>) -> Result<CoreDeviceAuthorizationRespons
     let client = provider.client().set_device_authorization_url(endpoint);
     // The crate adds `openid` by itself.
     let scopes = settings.scopes.iter().filter(|scope| *scope != "openid");
-    client
+    let mut request = client
         .exchange_device_code()
-        .add_scopes(scopes.cloned().map(Scope::new))
+        .add_scopes(scopes.cloned().map(Scope::new));
+    if settings.client_secret.is_some() && matches!(provider.auth_type, AuthType::BasicAuth) {
+        // With Basic the crate leaves it out, but some device endpoints look only here.
+        request = request.add_extra_param("client_id", &settings.client_id);
+    }
+    request
         .request_async(provider.http)
         .await
         .map_err(|error| provider.failed(DEVICE_ANSWER, error))

@@ -1,7 +1,7 @@
 //! The person: OpenID Connect device sign-in (RFC 8628), refresh, revocation, verification.
 //!
 //! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
-//! [`verify`]. Access and ID tokens never leave it at all. This is the only room that knows the
+//! `verify`. Access and ID tokens never leave it at all. This is the only room that knows the
 //! openidconnect crate's protocol types.
 
 mod claims;

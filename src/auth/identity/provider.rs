@@ -6,6 +6,7 @@
 //! nobody has looked at.
 
 use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -51,8 +52,8 @@ pub(super) type Tokens = StandardTokenResponse<
     CoreTokenType,
 >;
 
-/// The crate's client with a token endpoint, and nothing else.
-pub(super) type OurClient = Client<
+/// The crate's client; `T` says whether the token endpoint is set, no other endpoint is.
+type AnyClient<T> = Client<
     AnyClaims,
     CoreAuthDisplay,
     CoreGenderClaim,
@@ -68,9 +69,11 @@ pub(super) type OurClient = Client<
     EndpointNotSet,
     EndpointNotSet,
     EndpointNotSet,
-    EndpointSet,
+    T,
     EndpointNotSet,
 >;
+
+pub(super) type OurClient = AnyClient<EndpointSet>;
 
 /// How long to wait before an idempotent request is tried a second time.
 const RETRY_PAUSE: Duration = Duration::from_millis(400);
@@ -181,7 +184,7 @@ impl<'a> Provider<'a> {
 
     /// The crate's client for the token endpoint.
     pub(super) fn client(&self) -> OurClient {
-        let client = OurClientAtFirst::new(
+        let client = AnyClient::<EndpointNotSet>::new(
             ClientId::new(self.settings.client_id.clone()),
             self.issuer.clone(),
             // Tokens are verified by `verify`, never by what this client would make of the keys.
@@ -224,55 +227,35 @@ impl<'a> Provider<'a> {
                 refusal.error_description().map(String::as_str),
             ),
             RequestTokenError::Parse(error, body) => {
+                let members = serde_json::from_slice::<Map<String, Value>>(&body);
+                let members = members.unwrap_or_default();
+                let text = |name: &str| members.get(name).and_then(Value::as_str);
                 // Some providers refuse with status 200.
-                if let Ok(Value::Object(members)) = serde_json::from_slice(&body)
-                    && let Some(code) = members.get("error").and_then(Value::as_str)
-                {
-                    let words = members.get("error_description").and_then(Value::as_str);
-                    return self.refused(code, words);
+                if let Some(code) = text("error") {
+                    return self.refused(code, text("error_description"));
                 }
-                let at = error.path().to_string();
-                if at == "id_token" {
+                if text("id_token").is_some_and(|token| OurIdToken::from_str(token).is_err()) {
                     return AuthError::Verify(Unverified::Malformed);
                 }
-                self.answer(what, &format!("it cannot be read at `{at}`"))
+                self.answer(what, &format!("it cannot be read at `{}`", error.path()))
             }
             RequestTokenError::Other(why) => self.answer(what, &why),
         }
     }
 
     fn refused(&self, code: &str, description: Option<&str>) -> AuthError {
+        let description = description.map(|text| clean(text, PROVIDER_TEXT_CHARS_MAX));
         match code {
-            "access_denied" => AuthError::Denied,
+            "access_denied" => AuthError::Denied { description },
             "expired_token" => AuthError::Expired,
             _ => AuthError::Refused {
                 issuer: self.settings.issuer.clone(),
                 code: clean(code, PROVIDER_TEXT_CHARS_MAX),
-                description: description.map(|text| clean(text, PROVIDER_TEXT_CHARS_MAX)),
+                description,
             },
         }
     }
 }
-
-type OurClientAtFirst = Client<
-    AnyClaims,
-    CoreAuthDisplay,
-    CoreGenderClaim,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJsonWebKey,
-    CoreAuthPrompt,
-    StandardErrorResponse<CoreErrorResponseType>,
-    Tokens,
-    CoreTokenIntrospectionResponse,
-    CoreRevocableToken,
-    CoreRevocationErrorResponse,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
->;
 
 fn config(settings: &IssuerSettings, why: &'static str) -> AuthError {
     AuthError::Config {

@@ -43,7 +43,10 @@ pub enum Unverified {
     /// The access token beside it is of an unknown type.
     #[error("the access token beside it is not of type Bearer")]
     TokenType,
-    /// Signature or algorithm.
+    /// `alg`.
+    #[error("its signature algorithm is not accepted")]
+    Algorithm,
+    /// Signature.
     #[error("its signature does not hold ({0})")]
     Signature(String),
     /// No published key fits.
@@ -206,9 +209,8 @@ fn check(
         return Err(Unverified::IssuedLongAgo);
     }
     if let Some(expected) = claims.access_token_hash() {
-        let signature = |error: SignatureVerificationError| crate_says(error.into_claims());
-        let alg = token.signing_alg().map_err(signature)?;
-        let key = token.signing_key(&verifier).map_err(signature)?;
+        let alg = token.signing_alg().map_err(signature_says)?;
+        let key = token.signing_key(&verifier).map_err(signature_says)?;
         let hash = AccessTokenHash::from_token(access, alg, key);
         if hash.ok().as_ref() != Some(expected) {
             return Err(Unverified::AccessTokenHash);
@@ -264,33 +266,35 @@ fn not_before_passed(claims: &Map<String, Value>, latest: DateTime<Utc>) -> bool
     }
 }
 
-/// Gives the two error types of the crate one way into ours.
-trait IntoClaims {
-    fn into_claims(self) -> ClaimsVerificationError;
-}
-
-impl IntoClaims for SignatureVerificationError {
-    fn into_claims(self) -> ClaimsVerificationError {
-        ClaimsVerificationError::SignatureVerification(self)
-    }
-}
-
 fn crate_says(error: ClaimsVerificationError) -> Unverified {
+    use ClaimsVerificationError as Claims;
     let short = |text: &str| clean(text, PROVIDER_TEXT_CHARS_MAX);
     match error {
-        ClaimsVerificationError::SignatureVerification(
-            SignatureVerificationError::NoMatchingKey,
-        ) => Unverified::UnknownKey,
-        ClaimsVerificationError::SignatureVerification(error) => {
-            Unverified::Signature(short(&error.to_string()))
-        }
-        ClaimsVerificationError::Expired(_) => Unverified::Expired,
-        ClaimsVerificationError::InvalidAudience(why) => Unverified::Audience(short(&why)),
-        ClaimsVerificationError::InvalidIssuer(_) => Unverified::Issuer,
-        ClaimsVerificationError::InvalidNonce(_) => Unverified::Nonce,
-        ClaimsVerificationError::InvalidSubject(_) => Unverified::Subject,
+        Claims::SignatureVerification(error) => signature_says(error),
+        Claims::Expired(_) => Unverified::Expired,
+        Claims::InvalidAudience(why) => Unverified::Audience(short(&why)),
+        Claims::InvalidIssuer(_) => Unverified::Issuer,
+        Claims::InvalidNonce(_) => Unverified::Nonce,
+        Claims::InvalidSubject(_) => Unverified::Subject,
+        Claims::Unsupported(why) => Unverified::Unsupported(short(&why)),
         other => Unverified::Unsupported(short(&other.to_string())),
     }
+}
+
+fn signature_says(error: SignatureVerificationError) -> Unverified {
+    use SignatureVerificationError as Signature;
+    let why = match error {
+        Signature::NoMatchingKey => return Unverified::UnknownKey,
+        // The crate's words list all that are, in random order.
+        Signature::DisallowedAlg(_) => return Unverified::Algorithm,
+        Signature::NoSignature => "there is none".to_owned(),
+        Signature::CryptoError(why)
+        | Signature::AmbiguousKeyId(why)
+        | Signature::InvalidKey(why)
+        | Signature::UnsupportedAlg(why) => why,
+        other => other.to_string(),
+    };
+    Unverified::Signature(clean(&why, PROVIDER_TEXT_CHARS_MAX))
 }
 
 #[cfg(test)]

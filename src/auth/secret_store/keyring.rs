@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn silence_ends_after_the_limit_and_is_remembered() {
-        let keyring = Keyring::new(Duration::from_millis(40));
+        let keyring = Keyring::new(Duration::from_millis(300));
         let hang = || {
             std::thread::sleep(Duration::from_secs(60));
             Ok(())
@@ -157,7 +157,7 @@ mod tests {
         assert!(matches!(error, StoreError::KeyringSilent { .. }));
         let began = Instant::now();
         assert!(keyring.get("x").is_err());
-        assert!(began.elapsed() < Duration::from_millis(30));
+        assert!(began.elapsed() < Duration::from_millis(250));
     }
 
     #[test]
