@@ -92,7 +92,7 @@ impl From<AuthError> for CliError {
             }
             AuthError::Refused { .. } => told
                 .hint("is `identity.client_id` a public client that may use the device flow there?"),
-            AuthError::Denied => told.hint("if that was a mistake, try again"),
+            AuthError::Denied { .. } => told.hint("if that was a mistake, try again"),
             AuthError::Expired => told.hint("try again: you get a new code"),
             AuthError::NoIdToken { .. } => {
                 told.hint("the client must be allowed the scope `openid`, also in the device flow")
