@@ -198,10 +198,6 @@ impl Feeder {
     pub(super) fn start(dir: &Path) -> Self {
         let (queue, batches) = mpsc::sync_channel(FEED_QUEUE);
         let path = index_path(dir);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "sled blocks: it has its own thread"
-        )]
         let thread = std::thread::Builder::new()
             .name("ddgate-index".into())
             .spawn(move || feed(&path, &batches))
