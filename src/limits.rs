@@ -82,3 +82,8 @@ pub const INDEX_INLINE_BYTES_MAX: usize = 2048;
 pub const SECRET_SCAN_BYTES_MIN: usize = 8;
 /// A file of root certificates, or a wgetrc, may be this large: platform stores are about 256 KiB.
 pub const TRUST_FILE_BYTES_MAX: u64 = 16 << 20;
+/// Signals that stop or continue child and ddgate together are seen by both within this time,
+/// in any order.
+pub const STOP_SETTLE: Duration = Duration::from_millis(100);
+/// A signal that stops the whole process group has stopped all of it after this time.
+pub const GROUP_STOP: Duration = Duration::from_millis(10);
