@@ -159,3 +159,8 @@ pub const DEMO_GRANTS_MAX: usize = 256;
 pub const DEMO_CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// An answer the demo's own small client accepts.
 pub const DEMO_ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Signals that stop or continue child and ddgate together are seen by both within this time,
+/// in any order.
+pub const STOP_SETTLE: Duration = Duration::from_millis(100);
+/// A signal that stops the whole process group has stopped all of it after this time.
+pub const GROUP_STOP: Duration = Duration::from_millis(10);
