@@ -12,13 +12,13 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::JournalError;
 use super::catalog::{Manifest, SessionDir};
 use super::content::Attachment;
 use super::frame::Frame;
 use super::permit::Permit;
 use super::wal::WalWriter;
 use super::writer::WriterThread;
-use super::{JournalError, disk};
 use crate::limits;
 use crate::record::event::{CallRequest, SessionClose, SessionOpen};
 use crate::record::{CallNumber, Event};
@@ -168,9 +168,6 @@ impl Journal {
                 other => io::Error::other(other.to_string()),
             })
             .map_err(JournalError::io("write", path))?;
-        if let Some(root) = path.parent() {
-            disk::sync_dir(root).map_err(JournalError::io("sync", root))?;
-        }
         let (queue, messages) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("ddgate-journal".into())

@@ -280,10 +280,12 @@ impl Rows {
     /// The rows of a session nobody writes to: sled, caught up; memory when sled refuses.
     pub(super) fn of_closed(dir: &Path) -> Result<(Self, Findings), JournalError> {
         let path = index_path(dir);
-        let opened = Db::open(&path).or_else(|_| {
-            db::discard(&path)?;
-            Db::open(&path)
-        });
+        let opened = match Db::open(&path) {
+            // Somebody else is reading: theirs must not be pulled from under them.
+            Err(e) if db::is_locked(&e) => return Self::of_live(dir),
+            Err(_) => db::discard(&path).and_then(|()| Db::open(&path)),
+            opened => opened,
+        };
         let Ok(db) = opened else {
             return Self::of_live(dir);
         };

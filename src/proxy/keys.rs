@@ -3,8 +3,6 @@
 //! Invariant: a real key is added only where its placeholder stood. A placeholder doubles as the
 //! right to use the gate: whoever cannot show one is refused.
 
-use std::sync::Arc;
-
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use subtle::ConstantTimeEq;
@@ -213,12 +211,6 @@ impl Keys {
             ("dd-bearer", &self.bearer),
         ]
         .into_iter()
-    }
-
-    /// Shares the keys between the tasks of a session.
-    #[must_use]
-    pub fn shared(self) -> Arc<Self> {
-        Arc::new(self)
     }
 }
 
