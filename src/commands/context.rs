@@ -106,6 +106,8 @@ impl Context {
         let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
         SecretStore::new(StoreSettings {
             storage: match self.config.identity.storage.value {
+                // A CI job has no keyring worth the name, and nobody to unlock it.
+                config::Storage::Auto if self.is_ci() => Storage::Memory,
                 config::Storage::Auto => Storage::Auto,
                 config::Storage::Keyring => Storage::Keyring,
                 config::Storage::File => Storage::File,
