@@ -92,8 +92,11 @@ pub(super) enum When {
 pub(super) enum Admission {
     /// Must leave the reserve untouched.
     Refusable,
-    /// The end of something already admitted: lives off the reserve.
+    /// The end of something already admitted: lives off the reserve. When that too is used up,
+    /// the end is left out, and its beginning is in doubt.
     Conclusion,
+    /// The end of the session, which always has its place.
+    Close,
 }
 
 pub(super) struct Append {
@@ -310,7 +313,7 @@ impl Journal {
         let last = Append {
             frames: Vec::new(),
             leaf: Some(self.draft(Event::SessionClose(close), Vec::new())),
-            admission: Admission::Conclusion,
+            admission: Admission::Close,
             reply: None,
             _budget: None,
         };

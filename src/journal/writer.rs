@@ -172,17 +172,22 @@ impl WriterThread {
             leaf_index = Some(leaf);
         }
         let bytes = frames.iter().map(Frame::stored_bytes).sum::<usize>() as u64;
-        if let Err(e) = self.wal.admit(bytes)
-            && append.admission == Admission::Refusable
-        {
-            return Err(Refused::DiskFull {
-                path: self.wal.path(),
-                why: e.to_string(),
-            });
+        if let Err(e) = self.wal.admit(bytes) {
+            let fits = match append.admission {
+                Admission::Refusable => false,
+                Admission::Conclusion => self.wal.has_room(bytes + limits::JOURNAL_CLOSE_BYTES),
+                Admission::Close => self.wal.has_room(bytes),
+            };
+            if !fits {
+                return Err(Refused::DiskFull {
+                    path: self.wal.path(),
+                    why: e.to_string(),
+                });
+            }
         }
         for frame in frames {
             let (seq, at) = self.wal.put(&frame);
-            indexed.push(Indexed { seq, at, frame });
+            indexed.push(Indexed::new(seq, at, frame));
         }
         Ok(leaf_index.map(|leaf| {
             self.leaves += 1;
