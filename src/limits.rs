@@ -12,6 +12,13 @@ pub const REQUEST_GATHER: Duration = Duration::from_millis(50);
 pub const BODY_PIECE_BYTES_MAX: usize = 64 << 10;
 /// Pieces of one streamed request that may wait for the disk at once.
 pub const REQUEST_PIECES_IN_FLIGHT: usize = 2;
+/// Of a request body nobody wants (its call was refused, or answered early) so much is read and
+/// thrown away: many clients look for the answer only when they have sent everything.
+pub const DISCARD_BYTES_MAX: usize = 256 << 20;
+/// The longest silence while doing so.
+pub const DISCARD_IDLE: Duration = Duration::from_secs(5);
+/// What a blind tunnel copies at once, each way.
+pub const TUNNEL_BUFFER_BYTES: usize = 32 << 10;
 /// Bytes queued for the journal before producers wait: back pressure instead of memory.
 pub const JOURNAL_QUEUE_BYTES_MAX: usize = 4 << 20;
 /// Bytes written to the journal with one sync.
@@ -24,6 +31,8 @@ pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
 pub const JOURNAL_AHEAD_BYTES: u64 = 1 << 20;
 /// Space kept back for the ends of calls already admitted and for the session's close.
 pub const JOURNAL_RESERVE_BYTES: u64 = 256 << 10;
+/// The last part of that space, for the session's close alone.
+pub const JOURNAL_CLOSE_BYTES: u64 = 4 << 10;
 /// How much of a compressed body is unpacked at a time: a thousandfold bomb gives 4 MiB a step.
 pub const CODED_PIECE_BYTES_MAX: usize = 4 << 10;
 /// The largest leaf (C2SP tlog-tiles: an entry has a 16-bit length).
@@ -159,3 +168,8 @@ pub const DEMO_GRANTS_MAX: usize = 256;
 pub const DEMO_CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// An answer the demo's own small client accepts.
 pub const DEMO_ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Signals that stop or continue child and ddgate together are seen by both within this time,
+/// in any order.
+pub const STOP_SETTLE: Duration = Duration::from_millis(100);
+/// A signal that stops the whole process group has stopped all of it after this time.
+pub const GROUP_STOP: Duration = Duration::from_millis(10);

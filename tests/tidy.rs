@@ -326,6 +326,32 @@ fn only_ui_prints() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Whoever may start threads and free tasks. Everything else runs on what `gate` counts and ends.
+const STARTERS: &[&str] = &[
+    "auth/aside.rs",
+    "auth/credential/command.rs",
+    "auth/secret_store/keyring.rs",
+    "demo/",
+    "journal/handle.rs",
+    "journal/index.rs",
+    "launch/",
+];
+
+#[test]
+fn threads_and_tasks_start_in_few_places() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let starts = ["thread::spawn", "thread::Builder", "tokio::spawn"];
+        let found = starts.iter().find(|start| source.code.contains(**start));
+        if let Some(start) = found
+            && !STARTERS.iter().any(|place| source.path.starts_with(place))
+        {
+            wrong.push(format!("{}: {start}", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn every_file_says_what_it_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

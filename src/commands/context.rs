@@ -106,6 +106,8 @@ impl Context {
         let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
         SecretStore::new(StoreSettings {
             storage: match self.config.identity.storage.value {
+                // A CI job has no keyring worth the name, and nobody to unlock it.
+                config::Storage::Auto if self.is_ci() => Storage::Memory,
                 config::Storage::Auto => Storage::Auto,
                 config::Storage::Keyring => Storage::Keyring,
                 config::Storage::File => Storage::File,
@@ -189,20 +191,32 @@ fn host_name() -> String {
     env::process("COMPUTERNAME").unwrap_or_else(|| "localhost".into())
 }
 
-/// The operating system's user, as it calls itself: nobody verified it.
+/// The operating system's user, as the system knows it: nobody verified it.
 pub(super) fn user_name(lookup: &Lookup) -> String {
-    ["USER", "LOGNAME", "USERNAME"]
-        .into_iter()
-        .find_map(|name| lookup(name).filter(|value| !value.is_empty()))
-        .unwrap_or_else(user_number)
+    account_name()
+        .or_else(|| {
+            ["USER", "LOGNAME", "USERNAME"]
+                .into_iter()
+                .find_map(|name| lookup(name).filter(|value| !value.is_empty()))
+        })
+        .unwrap_or_else(|| "unknown".into())
 }
 
+/// The name of the account this process runs under: not what a variable claims it is.
 #[cfg(unix)]
-fn user_number() -> String {
-    format!("uid-{}", rustix::process::getuid().as_raw())
+fn account_name() -> Option<String> {
+    let own = rustix::process::getuid().as_raw();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        // passwd(5): name:password:uid:…
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let uid: u32 = fields.nth(1)?.parse().ok()?;
+        (uid == own && !name.is_empty()).then(|| name.to_owned())
+    })
 }
 
 #[cfg(not(unix))]
-fn user_number() -> String {
-    "unknown".into()
+fn account_name() -> Option<String> {
+    None
 }

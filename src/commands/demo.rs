@@ -89,9 +89,8 @@ fn agent() -> Result<Vec<OsString>, CliError> {
 /// What the hidden verb `demo-agent` does.
 pub(super) fn play_agent() -> Result<Exit, CliError> {
     let environment = demo::agent::Environment::read(|name| std::env::var(name).ok());
-    let played = runtime(None)?.block_on(async {
-        Box::pin(demo::agent::work(&environment?, &mut std::io::stdout())).await
-    });
+    let played =
+        runtime(None)?.block_on(async { Box::pin(demo::agent::play(&environment?)).await });
     played.map_err(|e| CliError::of(Exit::No, &e))?;
     Ok(Exit::Success)
 }

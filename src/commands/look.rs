@@ -64,16 +64,15 @@ pub(super) fn detail(
         body: body(reader, body_leaf)?,
     };
     let (mut response, mut wait_us) = (None, None);
-    if let Some(leaf) = call.response_leaf {
-        if let Some(Event::CallResponse(ended)) = reader.leaf(leaf)?.map(|leaf| leaf.event)
-            && ended.status.is_some()
-        {
-            response = Some(Message {
-                headers: json(reader, leaf, "headers")?,
-                body: body(reader, leaf)?,
-            });
-            wait_us = ended.wait_us;
-        }
+    if let Some(leaf) = call.response_leaf
+        && let Some(Event::CallResponse(ended)) = reader.leaf(leaf)?.map(|leaf| leaf.event)
+        && ended.status.is_some()
+    {
+        response = Some(Message {
+            headers: json(reader, leaf, "headers")?,
+            body: body(reader, leaf)?,
+        });
+        wait_us = ended.wait_us;
     }
     Ok(CallDetail {
         session: view.head.id,

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::frame::{FLAG_ZSTD, Frame, Kind};
-use super::writer::{Journal, Refused, Ticket};
+use super::handle::{Journal, Refused, Ticket};
 use crate::limits;
 use crate::record::Commitment;
 use crate::redact::Redacted;

@@ -35,11 +35,35 @@ const TAG_INLINE: u8 = 0;
 const TAG_CONTENT: u8 = 1;
 const TAG_FRAME: u8 = 2;
 
-/// A frame with its place in the file.
+/// A frame with its place in the file, without what the index has no use for: many of these can
+/// wait for sled at once.
 pub(super) struct Indexed {
-    pub(super) seq: u64,
-    pub(super) at: Position,
-    pub(super) frame: Frame,
+    seq: u64,
+    at: Position,
+    end: u64,
+    frame: Frame,
+}
+
+impl Indexed {
+    pub(super) fn new(seq: u64, at: Position, mut frame: Frame) -> Self {
+        let end = at.offset + frame.stored_bytes() as u64;
+        let kept = match frame.kind {
+            Kind::Content => 0,
+            // Enough to see that it is too large to stand in the index.
+            Kind::Opening => limits::INDEX_INLINE_BYTES_MAX + 1,
+            Kind::Leaf | Kind::Segment | Kind::Seal => frame.payload.len(),
+        };
+        if frame.payload.len() > kept {
+            frame.payload.truncate(kept);
+            frame.payload.shrink_to_fit();
+        }
+        Self {
+            seq,
+            at,
+            end,
+            frame,
+        }
+    }
 }
 
 /// Where the content of an opened field is.
@@ -198,10 +222,6 @@ impl Feeder {
     pub(super) fn start(dir: &Path) -> Self {
         let (queue, batches) = mpsc::sync_channel(FEED_QUEUE);
         let path = index_path(dir);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "sled blocks: it has its own thread"
-        )]
         let thread = std::thread::Builder::new()
             .name("ddgate-index".into())
             .spawn(move || feed(&path, &batches))
@@ -215,6 +235,7 @@ impl Feeder {
     /// Passes frames on. Never waits: when sled is too slow it is left behind.
     pub(super) fn feed(&mut self, batch: Vec<Indexed>) {
         if let Some(queue) = &self.queue
+            && !batch.is_empty()
             && queue.try_send(batch).is_err()
         {
             self.queue = None;
@@ -238,14 +259,11 @@ fn feed(path: &Path, batches: &mpsc::Receiver<Vec<Indexed>>) {
         let mut applied = None;
         for indexed in std::iter::once(batch).chain(batches.try_iter()).flatten() {
             rows_of(&indexed, &mut rows);
-            let end = indexed.at.offset + indexed.frame.stored_bytes() as u64;
-            applied = Some(applied_row(
-                Position {
-                    offset: end,
-                    ..indexed.at
-                },
-                indexed.seq + 1,
-            ));
+            let next = Position {
+                offset: indexed.end,
+                ..indexed.at
+            };
+            applied = Some(applied_row(next, indexed.seq + 1));
             if rows.len() >= CATCH_UP_ROWS {
                 rows.extend(applied.take());
                 if db.apply(std::mem::take(&mut rows)).is_err() {
@@ -284,10 +302,12 @@ impl Rows {
     /// The rows of a session nobody writes to: sled, caught up; memory when sled refuses.
     pub(super) fn of_closed(dir: &Path) -> Result<(Self, Findings), JournalError> {
         let path = index_path(dir);
-        let opened = Db::open(&path).or_else(|_| {
-            db::discard(&path)?;
-            Db::open(&path)
-        });
+        let opened = match Db::open(&path) {
+            // Somebody else is reading: theirs must not be pulled from under them.
+            Err(e) if db::is_locked(&e) => return Self::of_live(dir),
+            Err(_) => db::discard(&path).and_then(|()| Db::open(&path)),
+            opened => opened,
+        };
         let Ok(db) = opened else {
             return Self::of_live(dir);
         };
@@ -327,14 +347,7 @@ impl Rows {
             match scanner.step().map_err(io)? {
                 Step::Frame(found, at, frame) => {
                     seq = found + 1;
-                    rows_of(
-                        &Indexed {
-                            seq: found,
-                            at,
-                            frame,
-                        },
-                        &mut rows,
-                    );
+                    rows_of(&Indexed::new(found, at, frame), &mut rows);
                 }
                 Step::Damage { from, to } => findings.damage.push((from, to)),
                 Step::End(end) => {

@@ -95,6 +95,11 @@ impl WalWriter {
         Ok(())
     }
 
+    /// Whether `bytes` more fit into space already taken.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.end() + bytes <= self.allocated
+    }
+
     /// Where the next frame goes.
     fn end(&self) -> u64 {
         self.written + self.buffer.len() as u64

@@ -20,17 +20,23 @@
 //! **Stopping.** Ctrl-Z stops the child if it wishes (an editor may put the terminal in order
 //! first; a program may ignore it), never ddgate by itself. When the child *is* stopped, by
 //! whatever, ddgate stops, too, by SIGSTOP, since that cannot be caught: the shell sees its
-//! job stopped and takes the terminal back. On SIGCONT ddgate always continues the child: it
-//! may be in another group, and continuing twice does no harm. Without a controlling terminal
-//! there is no shell to give way to; then the gate stays open, or whoever pauses just the
-//! child and continues just the child would find the gate shut. (With a terminal that remains:
-//! such a child needs `fg`, `bg`, or SIGCONT to ddgate.)
+//! job stopped and takes the terminal back. The shell continues the whole group, so that the
+//! child usually runs again before ddgate does, and may even have stopped anew; if it is still
+//! in the same stop a moment after ddgate has heard SIGCONT, it is in another group, or SIGCONT
+//! was for ddgate alone, and ddgate continues it. A SIGTSTP that comes while the child is
+//! stopped, or has just been continued, is the one that stopped it, and is dropped. Without a
+//! controlling terminal there is no shell to give way to; then the gate stays open, or whoever
+//! pauses just the child and continues just the child would find the gate shut. (With a
+//! terminal that remains: such a child needs `fg`, `bg`, or SIGCONT to ddgate.)
 //!
 //! **Ignored signals.** A caller that ignores a signal (`nohup`: SIGHUP; a shell's background
-//! job: SIGINT, SIGQUIT) has it ignored in the child, since handlers are installed only after
-//! the child has started. Handing it on then changes nothing for the child, and ddgate stays
-//! for as long as the child does. Exceptions: SIGPIPE, which Rust's runtime ignores in
-//! ddgate and restores to its default in every child; and SIGCHLD (see `unix`).
+//! job: SIGINT, SIGQUIT) has it ignored in the child: a handler, which would become the default
+//! there, is installed for such a signal only after the child has started. Handing it on then
+//! changes nothing for the child, and ddgate stays for as long as the child does. All other
+//! handlers are there before the child is, so that no signal finds ddgate unprepared with a
+//! child under way. Where the system does not say what is ignored, all are installed
+//! afterwards. Exceptions: SIGPIPE, which Rust's runtime ignores in ddgate and restores to its
+//! default in every child; and SIGCHLD (see `unix`).
 //!
 //! **Afterwards** the handlers stay: while the session is being closed, which is bounded by
 //! time limits, Ctrl-C must not tear the journal.
@@ -64,16 +70,36 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers, for good. Needs a tokio runtime that does I/O.
+    /// Installs, for good, the handlers that cannot change what the child inherits. Needs a
+    /// tokio runtime that does I/O.
     pub(super) fn install() -> io::Result<Self> {
-        let streams = HEARD
-            .iter()
-            .map(|signal| {
-                let kind = SignalKind::from_raw(signal.as_raw());
-                unix::signal(kind).map(|stream| (*signal, stream))
-            })
-            .collect::<io::Result<_>>()?;
-        Ok(Self { streams })
+        let mut signals = Self {
+            streams: Vec::with_capacity(HEARD.len()),
+        };
+        if let Some(ignored) = ignored() {
+            for signal in HEARD {
+                if ignored & (1 << (signal.as_raw() - 1)) == 0 {
+                    signals.add(signal)?;
+                }
+            }
+        }
+        Ok(signals)
+    }
+
+    /// Installs the others: to be called when the child has started.
+    pub(super) fn install_rest(&mut self) -> io::Result<()> {
+        for signal in HEARD {
+            if self.streams.iter().all(|(other, _)| *other != signal) {
+                self.add(signal)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, signal: Signal) -> io::Result<()> {
+        let stream = unix::signal(SignalKind::from_raw(signal.as_raw()))?;
+        self.streams.push((signal, stream));
+        Ok(())
     }
 
     /// The next signal. Of one kind, those that come together are one, as everywhere in Unix.
@@ -88,6 +114,16 @@ impl Signals {
         })
         .await
     }
+}
+
+/// Which signals this process ignores, bit n-1 for signal n. Asking `sigaction` would take
+/// unsafe code; only Linux says it otherwise.
+fn ignored() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 /// Whether the child needs to be sent this signal by us: see the top of this file.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use super::super::env::value;
 use super::super::signals::{self, Signals};
 use super::{ChildEnd, LaunchError};
+use crate::limits::{GROUP_STOP, STOP_SETTLE};
 
 /// A child under way. Dropping it leaves the child alone.
 #[derive(Debug)]
@@ -37,7 +39,18 @@ pub struct Running {
 #[derive(Debug)]
 struct Watched {
     pid: Pid,
-    reaped: Mutex<bool>,
+    life: Mutex<Life>,
+}
+
+/// What the watching thread knows of the child.
+#[derive(Clone, Copy, Debug)]
+enum Life {
+    Running,
+    /// For how many-th time.
+    Stopped(u64),
+    Continued(Instant),
+    /// The process is gone, and its number may be somebody else's.
+    Reaped,
 }
 
 /// Starts `command` with exactly this environment.
@@ -56,6 +69,7 @@ pub fn spawn(
     tokio::runtime::Handle::try_current()
         .map_err(|error| LaunchError::Signals(io::Error::other(error)))?;
     keep_status().map_err(LaunchError::Signals)?;
+    let mut signals = Signals::install().map_err(LaunchError::Signals)?;
 
     // The thread comes first: once the child runs, nothing is left that may fail for want of
     // resources.
@@ -76,14 +90,13 @@ pub fn spawn(
 
     let mut child = start(name, &program, arguments, environment)
         .map_err(|source| LaunchError::from_start(name.clone(), source))?;
-    // Only now: what the caller ignores has to reach the child ignored.
-    let signals = Signals::install().map_err(|source| {
+    signals.install_rest().map_err(|source| {
         let _ = child.kill().and_then(|()| child.wait());
         LaunchError::Signals(source)
     })?;
     let child = Arc::new(Watched {
         pid: Pid::from_child(&child),
-        reaped: Mutex::new(false),
+        life: Mutex::new(Life::Running),
     });
     // The thread waits for exactly this; if it were gone, `end` would say so.
     let _ = hand_over.send(Arc::clone(&child));
@@ -100,67 +113,116 @@ impl Running {
     /// # Errors
     /// [`LaunchError::Wait`]: somebody else reaped the child.
     pub async fn wait(mut self) -> Result<ChildEnd, LaunchError> {
+        // A stop to be undone, and when: see `signals`, "Stopping".
+        let mut due: Option<(u64, tokio::time::Instant)> = None;
         loop {
+            let at = due.map_or_else(tokio::time::Instant::now, |(_, at)| at);
             tokio::select! {
                 end = &mut self.end => {
                     return end
                         .unwrap_or_else(|gone| Err(io::Error::other(gone)))
                         .map_err(LaunchError::Wait);
                 }
-                signal = self.signals.next() => self.child.forward(signal),
+                signal = self.signals.next() => {
+                    if signal == Signal::CONT {
+                        let at = tokio::time::Instant::now() + STOP_SETTLE;
+                        due = self.child.stop().map(|stop| (stop, at));
+                    } else {
+                        self.child.forward(signal);
+                    }
+                }
+                () = tokio::time::sleep_until(at), if due.is_some() => {
+                    if due.take().map(|(stop, _)| stop) == self.child.stop() {
+                        self.child.forward(Signal::CONT);
+                    }
+                }
             }
         }
     }
 }
 
 impl Watched {
+    /// Which stop the child is in, if it is in one.
+    fn stop(&self) -> Option<u64> {
+        match *self.life() {
+            Life::Stopped(stop) => Some(stop),
+            _ => None,
+        }
+    }
+
     fn forward(&self, signal: Signal) {
-        let reaped = self.lock();
-        if !*reaped && signals::is_for_us_to_send(signal, self.pid) {
+        let life = self.life();
+        let is_done = match *life {
+            Life::Reaped => true,
+            // The same Ctrl-Z that stopped the child. It is often handled only after ddgate,
+            // stopped as well, has been continued, and then the foreground is no guide.
+            Life::Stopped(_) => signal == Signal::TSTP,
+            Life::Continued(since) => signal == Signal::TSTP && since.elapsed() < STOP_SETTLE,
+            Life::Running => false,
+        };
+        if !is_done && signals::is_for_us_to_send(signal, self.pid) {
             // It may have become another user's process by setuid: then it is not for us to
             // signal, just as it would not be for the caller.
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.reaped.lock().unwrap_or_else(PoisonError::into_inner)
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Blocks until the child has ended; stops ddgate when the child is stopped.
 fn watch(child: &Watched) -> io::Result<ChildEnd> {
-    let events = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    let events = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED;
+    let take = WaitOptions::UNTRACED | WaitOptions::CONTINUED | WaitOptions::NOHANG;
+    let mut stops = 0;
     loop {
-        // Only looks: reaping is done below, under the lock.
-        match waitid(WaitId::Pid(child.pid), events) {
+        // Only looks: taking, and with it reaping, is done below, under the lock.
+        match waitid(WaitId::Pid(child.pid), events | WaitIdOptions::NOWAIT) {
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let mut reaped = child.lock();
-        let status = match waitpid(Some(child.pid), WaitOptions::UNTRACED | WaitOptions::NOHANG) {
+        let mut life = child.life();
+        let status = match waitpid(Some(child.pid), take) {
             Ok(Some((_, status))) => status,
-            // It was continued in between: nothing to do.
+            // It has changed again in between; the next turn sees how.
             Ok(None) | Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         };
         if let Some(signal) = status.terminating_signal() {
-            *reaped = true;
+            *life = Life::Reaped;
             return Ok(ChildEnd::Signalled(signal));
         }
         if let Some(code) = status.exit_status() {
-            *reaped = true;
+            *life = Life::Reaped;
             return Ok(ChildEnd::Exited(u8::try_from(code).unwrap_or(u8::MAX)));
         }
-        drop(reaped);
-        if signals::has_terminal() {
-            // Everything in ddgate stands still from here until the shell says SIGCONT,
-            // which `signals` then hands on to the child. The stop may take effect a few
-            // instructions late, so nothing may follow that must not run before it.
+        if status.continued() {
+            *life = Life::Continued(Instant::now());
+            continue;
+        }
+        stops += 1;
+        *life = Life::Stopped(stops);
+        drop(life);
+        if signals::has_terminal() && is_still_stopped(child) {
+            // Everything in ddgate stands still from here until the shell says SIGCONT. The
+            // stop may take effect a few instructions late, so nothing may follow that must
+            // not run before it.
             let _ = kill_process(getpid(), Signal::STOP);
         }
     }
+}
+
+/// Looks again after a moment. A signal for the whole group (SIGTTIN, or a shell's `suspend`)
+/// stops ddgate as well, possibly right here, and then it must not stop once more when both
+/// have been continued.
+fn is_still_stopped(child: &Watched) -> bool {
+    thread::sleep(GROUP_STOP);
+    let events = WaitIdOptions::EXITED | WaitIdOptions::CONTINUED;
+    let look = WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::Pid(child.pid), events | look), Ok(None))
 }
 
 fn start(

@@ -4,16 +4,22 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use http::header::{HOST, HeaderValue};
 use http::uri::Authority;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
-use super::body::PassBody;
+use super::body::{Counted, PassBody};
 use super::listener::{self, Way};
 use super::rewind::Rewind;
 use super::{Proxy, headers, respond};
@@ -52,25 +58,18 @@ pub(super) async fn connect(
             .spawn(intercept(Arc::clone(&proxy), upgrade, host.into()));
         return respond::empty(StatusCode::OK);
     }
-    let opened = Instant::now();
+    let note = Note::of(&authority);
     match proxy.dialer.tcp(bare_host(&authority), port).await {
         Ok(upstream) => {
             let shared = Arc::clone(&proxy);
             proxy.tasks.spawn(async move {
-                tunnel(&shared, upgrade, upstream, authority.to_string(), opened).await;
+                tunnel(&shared, upgrade, upstream, note).await;
             });
             respond::empty(StatusCode::OK)
         }
         Err(e) => {
             let why = super::upstream::reasons(&e);
-            note(
-                &proxy,
-                authority.to_string(),
-                (0, 0),
-                opened,
-                Some(why.clone()),
-            )
-            .await;
+            note.down(&proxy, Some(why.clone())).await;
             respond::refusal(StatusCode::BAD_GATEWAY, "unreachable", &why, None)
         }
     }
@@ -85,8 +84,11 @@ fn bare_host(authority: &Authority) -> &str {
 
 async fn intercept(proxy: Arc<Proxy>, upgrade: OnUpgrade, host: Arc<str>) -> io::Result<()> {
     let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
-    let looked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, Rewind::look(stream));
-    match looked.await?? {
+    let looked = tokio::select! {
+        () = proxy.draining.cancelled() => return Ok(()),
+        looked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, Rewind::look(stream)) => looked,
+    };
+    match looked?? {
         (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, host).await,
         // A CONNECT to port 80 carries plain HTTP.
         (Some(_), stream) => listener::h1_within(proxy, stream, Way::For(host)).await,
@@ -94,110 +96,164 @@ async fn intercept(proxy: Arc<Proxy>, upgrade: OnUpgrade, host: Arc<str>) -> io:
     }
 }
 
-async fn tunnel(
-    proxy: &Proxy,
-    upgrade: OnUpgrade,
-    mut upstream: TcpStream,
-    host: String,
-    opened: Instant,
-) {
-    let mut bytes = (0, 0);
-    let mut error = None;
-    match upgrade.await {
-        Ok(child) => {
-            let mut child: TokioIo<Upgraded> = TokioIo::new(child);
-            let copied = tokio::io::copy_bidirectional(&mut child, &mut upstream);
-            tokio::select! {
-                copied = copied => match copied {
-                    Ok(both) => bytes = both,
-                    Err(e) => error = Some(e.to_string()),
-                },
-                () = proxy.stopping.cancelled() => error = Some("the session ended".into()),
-            }
-        }
-        Err(e) => error = Some(e.to_string()),
-    }
-    note(proxy, host, bytes, opened, error).await;
+/// Bytes that passed, whatever became of their connection.
+#[derive(Debug, Default)]
+struct Counts {
+    sent: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
 }
 
-async fn note(
-    proxy: &Proxy,
+async fn tunnel(proxy: &Proxy, upgrade: OnUpgrade, upstream: TcpStream, note: Note) {
+    let error = match upgrade.await {
+        Ok(child) => {
+            let child: TokioIo<Upgraded> = TokioIo::new(child);
+            let (mut from_child, mut to_child) = tokio::io::split(child);
+            let (mut from_host, mut to_host) = upstream.into_split();
+            let child_ended = CancellationToken::new();
+            let up = async {
+                copy(&mut from_child, &mut to_host, &note.counts.sent).await?;
+                child_ended.cancel();
+                Ok::<_, io::Error>(())
+            };
+            let down = copy(&mut from_host, &mut to_child, &note.counts.received);
+            // When the session ends, nobody is left to read what a host still might say.
+            let abandoned = async {
+                child_ended.cancelled().await;
+                proxy.draining.cancelled().await;
+            };
+            tokio::select! {
+                both = async { tokio::try_join!(up, down) } => both.err().map(|e| e.to_string()),
+                () = abandoned => None,
+                () = proxy.stopping.cancelled() => Some("the session ended".into()),
+            }
+        }
+        Err(e) => Some(e.to_string()),
+    };
+    note.down(proxy, error).await;
+}
+
+/// Copies until the end, passes the end on, and counts what was taken over.
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    count: &AtomicU64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; limits::TUNNEL_BUFFER_BYTES];
+    loop {
+        let n = from.read(&mut buffer).await?;
+        if n == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..n]).await?;
+        to.flush().await?;
+        count.fetch_add(n as u64, Ordering::Relaxed);
+    }
+}
+
+/// What will be recorded of a connection to somebody else.
+struct Note {
     host: String,
-    (sent, received): (u64, u64),
     opened: Instant,
-    error: Option<String>,
-) {
-    let dur_us = u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let tunnel = Event::Tunnel(Tunnel {
-        host,
-        sent,
-        received,
-        dur_us,
-        error,
-    });
-    // A tunnel carries nothing of Datadog's: without its record the session still is whole.
-    let _ = proxy.journal.conclude(tunnel, Vec::new()).await;
+    counts: Counts,
+}
+
+impl Note {
+    fn of(authority: &Authority) -> Self {
+        Self {
+            host: authority.to_string(),
+            opened: Instant::now(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Records it.
+    async fn down(self, proxy: &Proxy, error: Option<String>) {
+        let tunnel = Event::Tunnel(Tunnel {
+            host: self.host,
+            sent: self.counts.sent.load(Ordering::Relaxed),
+            received: self.counts.received.load(Ordering::Relaxed),
+            dur_us: u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX),
+            error,
+        });
+        // A tunnel carries nothing of Datadog's: without its record the session still is whole.
+        let _ = proxy.journal.conclude(tunnel, Vec::new()).await;
+    }
 }
 
 /// Passes a plain `http://` request of the child on to a host that is not Datadog's.
 pub(super) async fn forward_plain(
-    proxy: &Proxy,
-    mut request: Request<Incoming>,
+    proxy: &Arc<Proxy>,
+    request: Request<Incoming>,
 ) -> Response<PassBody> {
     let Some(authority) = request.uri().authority().cloned() else {
         return respond::empty(StatusCode::BAD_REQUEST);
     };
-    let opened = Instant::now();
-    headers::strip_hop_by_hop(request.headers_mut());
-    let answer = async {
-        let port = authority.port_u16().unwrap_or(80);
-        let stream = proxy.dialer.tcp(bare_host(&authority), port).await;
-        let stream = TokioIo::new(stream.map_err(io::Error::other)?);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
-            .await
-            .map_err(io::Error::other)?;
-        proxy.tasks.spawn(connection);
-        if let Some(target) = request.uri().path_and_query().cloned() {
-            *request.uri_mut() = target.into();
-        }
-        let sent = sender.send_request(request);
-        tokio::time::timeout(limits::RESPONSE_HEAD_TIMEOUT, sent)
-            .await?
-            .map_err(io::Error::other)
-    };
-    match answer.await {
+    let note = Note::of(&authority);
+    match send_plain(proxy, &authority, request, &note.counts).await {
         Ok(response) => {
-            note(proxy, authority.to_string(), (0, 0), opened, None).await;
             let (mut parts, incoming) = response.into_parts();
             headers::strip_hop_by_hop(&mut parts.headers);
-            Response::from_parts(parts, pass_through(proxy, incoming))
+            Response::from_parts(parts, pass_through(proxy, incoming, note))
         }
         Err(e) => {
             let why = super::upstream::reasons(&e);
-            note(
-                proxy,
-                authority.to_string(),
-                (0, 0),
-                opened,
-                Some(why.clone()),
-            )
-            .await;
+            note.down(proxy, Some(why.clone())).await;
             respond::refusal(StatusCode::BAD_GATEWAY, "unreachable", &why, None)
         }
     }
 }
 
-fn pass_through(proxy: &Proxy, mut incoming: Incoming) -> PassBody {
-    use http_body::Body;
-    use http_body_util::BodyExt;
+async fn send_plain(
+    proxy: &Proxy,
+    authority: &Authority,
+    request: Request<Incoming>,
+    counts: &Counts,
+) -> io::Result<Response<Incoming>> {
+    let port = authority.port_u16().unwrap_or(80);
+    let stream = proxy.dialer.tcp(bare_host(authority), port).await;
+    let stream = TokioIo::new(stream.map_err(io::Error::other)?);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
+        .await
+        .map_err(io::Error::other)?;
+    proxy.tasks.spawn(connection);
+    let (mut head, body) = request.into_parts();
+    headers::strip_hop_by_hop(&mut head.headers);
+    // RFC 9112, 3.2.2: the absolute form says which host is meant.
+    let host = HeaderValue::from_str(authority.as_str()).map_err(io::Error::other)?;
+    head.headers.insert(HOST, host);
+    head.uri = head
+        .uri
+        .path_and_query()
+        .cloned()
+        .map_or(head.uri, Uri::from);
+    let body = Counted::new(body, Arc::clone(&counts.sent));
+    let sent = sender.send_request(Request::from_parts(head, body));
+    tokio::time::timeout(limits::RESPONSE_HEAD_TIMEOUT, sent)
+        .await?
+        .map_err(io::Error::other)
+}
+
+fn pass_through(proxy: &Arc<Proxy>, incoming: Incoming, note: Note) -> PassBody {
     let (feed, body) = PassBody::fed(incoming.size_hint().exact());
+    let mut incoming = Counted::new(incoming, Arc::clone(&note.counts.received));
+    let shared = Arc::clone(proxy);
     proxy.tasks.spawn(async move {
-        while let Some(frame) = incoming.frame().await {
-            let ended = frame.is_err();
-            if feed.send(frame.map_err(io::Error::other)).await.is_err() || ended {
-                return;
+        let mut error = None;
+        loop {
+            let frame = tokio::select! {
+                frame = incoming.frame() => frame,
+                () = feed.closed() => break,
+                () = shared.stopping.cancelled() => {
+                    Some(Err(io::Error::other("the session ended")))
+                }
+            };
+            let Some(frame) = frame else { break };
+            error = frame.as_ref().err().map(ToString::to_string);
+            if feed.send(frame).await.is_err() || error.is_some() {
+                break;
             }
         }
+        note.down(&shared, error).await;
     });
     body
 }

@@ -107,16 +107,21 @@ pub(super) fn towards_child(headers: &mut HeaderMap, recoded: bool, swap: &Repla
         headers.remove(CONTENT_ENCODING);
         headers.remove(CONTENT_LENGTH);
     }
+    swap_keys(headers, swap);
+}
+
+/// Real keys in values become placeholders.
+pub(super) fn swap_keys(headers: &mut HeaderMap, swap: &Replacer) {
     for value in headers.values_mut() {
+        if !swap.finds(value.as_bytes()) {
+            continue;
+        }
         let mut stream = swap.stream();
         let mut swapped = Vec::new();
         stream.push(value.as_bytes(), &mut swapped);
         stream.finish(&mut swapped);
-        if swapped != value.as_bytes()
-            && let Ok(new) = HeaderValue::from_bytes(&swapped)
-        {
-            *value = new;
-        }
+        // A stand-in that is no header value leaves nothing rather than the key.
+        *value = HeaderValue::from_bytes(&swapped).unwrap_or(HeaderValue::from_static(""));
     }
 }
 

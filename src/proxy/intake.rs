@@ -4,9 +4,7 @@
 //! that the record does not have.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -16,7 +14,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
-use super::body::{Feed, PassBody};
+use super::body::{Feed, PassBody, discard};
 use crate::journal::{ContentStream, Journal, Refused, Ticket};
 use crate::limits;
 use crate::record::event::{CallStream, Side};
@@ -121,14 +119,24 @@ impl Intake {
             journal: std::sync::Arc::clone(&proxy.journal),
             call,
             feed,
+            rest,
             redactor,
             content: ContentStream::new("body"),
             waiting: VecDeque::new(),
             left_bytes: length,
+            last: None,
+            trailers: None,
         };
-        let stopping = proxy.stopping.clone();
-        proxy.tasks.spawn(pump.run(self.start, rest, stopping));
+        let (stopping, draining) = (proxy.stopping.clone(), proxy.draining.clone());
+        proxy.tasks.spawn(pump.run(self.start, stopping, draining));
         body
+    }
+
+    /// Reads and forgets what is still to come.
+    pub(super) async fn discard(self, draining: &CancellationToken) {
+        if let Some(rest) = self.rest {
+            discard(rest, draining).await;
+        }
     }
 }
 
@@ -145,18 +153,30 @@ fn with_trailers(proxy: &Proxy, start: Bytes, trailers: HeaderMap) -> PassBody {
 }
 
 /// Why a streamed body ended early.
-#[derive(Debug, thiserror::Error)]
-enum Broke {
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum UploadBroke {
+    /// The child went away, or broke HTTP's rules.
     #[error("the child broke off its upload: {0}")]
     Child(String),
+    /// Nothing came for [`limits::REQUEST_IDLE_TIMEOUT`].
     #[error("the child was silent for too long")]
     Silent,
+    /// The connection to Datadog takes no more: it broke, or the answer came early.
     #[error("Datadog stopped reading")]
     Upstream,
+    /// The session ends.
     #[error("the session ended")]
     Stopped,
-    #[error(transparent)]
+    /// The journal refuses.
+    #[error("not sent to its end, because it cannot be recorded: {0}")]
     Record(#[from] Refused),
+}
+
+impl UploadBroke {
+    /// Whether the child may still be sending.
+    const fn leaves_the_child_sending(&self) -> bool {
+        matches!(self, Self::Upstream | Self::Record(_))
+    }
 }
 
 /// Moves a long request body, piece by piece.
@@ -164,70 +184,80 @@ struct Pump {
     journal: std::sync::Arc<Journal>,
     call: CallNumber,
     feed: Feed,
+    rest: Incoming,
     redactor: BodyRedactor,
     content: ContentStream,
     /// Pieces whose record is on its way to the disk.
-    waiting: VecDeque<(Ticket, Frame<Bytes>)>,
+    waiting: VecDeque<(Ticket, Bytes)>,
     /// Of a body with a known length, what the child has still to send.
     left_bytes: Option<u64>,
+    /// The end of the body: waits for the record of the whole.
+    last: Option<Bytes>,
+    trailers: Option<HeaderMap>,
 }
 
 impl Pump {
-    async fn run(mut self, start: Bytes, rest: Incoming, stopping: CancellationToken) {
+    async fn run(mut self, start: Bytes, stopping: CancellationToken, draining: CancellationToken) {
         let moved = tokio::select! {
-            moved = self.move_all(start, rest) => moved,
-            () = stopping.cancelled() => Err(Broke::Stopped),
+            biased;
+            () = stopping.cancelled() => Err(UploadBroke::Stopped),
+            moved = self.move_all(start) => moved,
         };
+        let broke = moved.err();
+        let recorded = self.record_end(broke.as_ref()).await;
+        // What is refused when all is lost anyway is told by the call's own end.
+        let broke = broke.or_else(|| recorded.err().map(UploadBroke::Record));
         let Self {
-            journal,
-            call,
             feed,
-            mut redactor,
-            mut content,
+            rest,
+            last,
+            trailers,
             ..
         } = self;
-        let broke = moved.as_ref().err().map(ToString::to_string);
-        let ended = async {
-            content.push(&journal, redactor.finish()).await?;
-            let body = content.finish(&journal).await?;
-            let summary = redactor.summary();
-            let event = Event::CallStream(CallStream {
-                call,
-                side: Side::Request,
-                body: body.commitment(),
-                end: true,
-                unkept: broke.or(summary.unkept),
-                redactions: summary.redactions,
-            });
-            journal.note_durably(event, vec![body]).await
+        let Some(broke) = broke else {
+            let end = last.map(Frame::data).into_iter();
+            for frame in end.chain(trailers.map(Frame::trailers)) {
+                // Datadog may have answered and hung up already; the answer then tells.
+                let _ = feed.send(Ok(frame)).await;
+            }
+            return;
         };
-        let ended: Result<(), Refused> = ended.await;
-        let end = match (moved, ended) {
-            (Ok(held), Ok(())) => held.map(Ok),
-            (Err(broke), _) => Some(Err(io::Error::other(broke))),
-            (Ok(_), Err(refused)) => Some(Err(io::Error::other(refused))),
-        };
-        if let Some(frame) = end {
-            // Datadog may have answered and hung up already; the answer then tells.
-            let _ = feed.send(frame).await;
+        let still_sending = broke.leaves_the_child_sending();
+        let _ = feed.send(Err(io::Error::other(broke))).await;
+        drop(feed);
+        if still_sending {
+            discard(rest, &draining).await;
         }
     }
 
-    /// Moves everything but the end, which is returned: the caller records first.
-    async fn move_all(
-        &mut self,
-        start: Bytes,
-        mut rest: Incoming,
-    ) -> Result<Option<Frame<Bytes>>, Broke> {
-        let mut held = self.take(Frame::data(start)).await?;
+    /// Puts the record of the whole body on stable storage.
+    async fn record_end(&mut self, broke: Option<&UploadBroke>) -> Result<(), Refused> {
+        let journal = &self.journal;
+        let mut content = std::mem::replace(&mut self.content, ContentStream::new("body"));
+        content.push(journal, self.redactor.finish()).await?;
+        let body = content.finish(journal).await?;
+        let summary = self.redactor.summary();
+        let event = Event::CallStream(CallStream {
+            call: self.call,
+            side: Side::Request,
+            body: body.commitment(),
+            end: true,
+            unkept: broke.map(ToString::to_string).or(summary.unkept),
+            redactions: summary.redactions,
+        });
+        journal.note_durably(event, vec![body]).await
+    }
+
+    /// Moves everything but the end: the caller records first.
+    async fn move_all(&mut self, start: Bytes) -> Result<(), UploadBroke> {
+        self.take(start).await?;
         loop {
             let full = self.waiting.len() >= limits::REQUEST_PIECES_IN_FLIGHT;
-            let Self { waiting, .. } = &mut *self;
-            let durable = front(waiting);
             let step = tokio::select! {
                 biased;
-                durable = durable => Step::Durable(durable),
-                frame = tokio::time::timeout(limits::REQUEST_IDLE_TIMEOUT, rest.frame()),
+                durable = front(&mut self.waiting) => Step::Durable(durable),
+                () = self.feed.closed() => return Err(UploadBroke::Upstream),
+                frame = tokio::time::timeout(limits::REQUEST_IDLE_TIMEOUT, self.rest.frame()),
                     if !full => Step::Frame(frame),
             };
             match step {
@@ -235,11 +265,14 @@ impl Pump {
                     durable?;
                     self.release().await?;
                 }
-                Step::Frame(Err(_)) => return Err(Broke::Silent),
+                Step::Frame(Err(_)) => return Err(UploadBroke::Silent),
                 Step::Frame(Ok(Some(Err(e)))) => {
-                    return Err(Broke::Child(super::upstream::reasons(&e)));
+                    return Err(UploadBroke::Child(super::upstream::reasons(&e)));
                 }
-                Step::Frame(Ok(Some(Ok(frame)))) => held = self.take(frame).await?,
+                Step::Frame(Ok(Some(Ok(frame)))) => match frame.into_data() {
+                    Ok(data) => self.take(data).await?,
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
                 Step::Frame(Ok(None)) => break,
             }
         }
@@ -247,42 +280,41 @@ impl Pump {
             front(&mut self.waiting).await?;
             self.release().await?;
         }
-        Ok(held)
+        Ok(())
     }
 
-    /// Records one frame. Returns it when it ends the body, and so must wait.
-    async fn take(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Broke> {
-        let data = match frame.into_data() {
-            Ok(data) => data,
-            Err(trailers) => return Ok(Some(trailers)),
-        };
-        let mut rest = data;
-        while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(limits::BODY_PIECE_BYTES_MAX));
-            for slice in piece.chunks(limits::CODED_PIECE_BYTES_MAX) {
-                let clean = self.redactor.push(slice);
+    /// Records some bytes. Those that end the body are kept back.
+    async fn take(&mut self, mut data: Bytes) -> Result<(), UploadBroke> {
+        while !data.is_empty() {
+            let piece = data.split_to(data.len().min(limits::BODY_PIECE_BYTES_MAX));
+            for slice in slices(&piece) {
+                let clean = self.redactor.push_bytes(slice);
                 self.content.push(&self.journal, clean).await?;
             }
             if let Some(left) = &mut self.left_bytes {
                 *left = left.saturating_sub(piece.len() as u64);
                 if *left == 0 {
-                    return Ok(Some(Frame::data(piece)));
+                    self.last = Some(piece);
+                    return Ok(());
                 }
             }
             let ticket = self.content.flush(&self.journal).await?;
-            self.waiting.push_back((ticket, Frame::data(piece)));
+            self.waiting.push_back((ticket, piece));
             while self.waiting.len() > limits::REQUEST_PIECES_IN_FLIGHT {
                 front(&mut self.waiting).await?;
                 self.release().await?;
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Sends the first waiting piece, whose record is durable.
-    async fn release(&mut self) -> Result<(), Broke> {
+    async fn release(&mut self) -> Result<(), UploadBroke> {
         match self.waiting.pop_front() {
-            Some((_, frame)) => self.feed.send(Ok(frame)).await.map_err(|_| Broke::Upstream),
+            Some((_, piece)) => {
+                let sent = self.feed.send(Ok(Frame::data(piece))).await;
+                sent.map_err(|_| UploadBroke::Upstream)
+            }
             None => Ok(()),
         }
     }
@@ -294,11 +326,17 @@ enum Step {
 }
 
 /// Resolves when the first waiting piece is durable; never, when none waits.
-fn front(
-    waiting: &mut VecDeque<(Ticket, Frame<Bytes>)>,
-) -> Pin<Box<dyn Future<Output = Result<(), Refused>> + Send + '_>> {
+async fn front(waiting: &mut VecDeque<(Ticket, Bytes)>) -> Result<(), Refused> {
     match waiting.front_mut() {
-        Some((ticket, _)) => Box::pin(ticket.ready()),
-        None => Box::pin(std::future::pending()),
+        Some((ticket, _)) => ticket.ready().await,
+        None => std::future::pending().await,
     }
+}
+
+/// Cuts bytes, without copying them, into pieces that are unpacked one at a time.
+pub(super) fn slices(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
+    let cut = limits::CODED_PIECE_BYTES_MAX;
+    (0..bytes.len())
+        .step_by(cut)
+        .map(move |at| bytes.slice(at..bytes.len().min(at + cut)))
 }

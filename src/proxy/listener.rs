@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::TlsAcceptor;
 
-use super::body::PassBody;
+use super::body::{PassBody, discard};
 use super::{Proxy, connect, pipeline, respond};
 use crate::{datadog, limits};
 
@@ -74,8 +74,12 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
 async fn connection(proxy: Arc<Proxy>, stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut first = [0; HTTP2_PREFACE.len()];
-    let peeked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, stream.peek(&mut first));
-    let n = peeked.await??;
+    let n = tokio::select! {
+        () = proxy.draining.cancelled() => return Ok(()),
+        peeked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, stream.peek(&mut first)) => {
+            peeked??
+        }
+    };
     match first[..n] {
         [] => Ok(()),
         [TLS_HANDSHAKE, ..] => tls(proxy, stream, None).await,
@@ -110,8 +114,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let acceptor = TlsAcceptor::from(Arc::clone(&proxy.tls));
-    let accepted = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-    let stream = accepted.await??;
+    let stream = tokio::select! {
+        () = proxy.draining.cancelled() => return Ok(()),
+        accepted = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => {
+            accepted??
+        }
+    };
     let (_, session) = stream.get_ref();
     let h2_asked = session.alpn_protocol() == Some(b"h2");
     let host: Arc<str> = match (session.server_name(), named) {
@@ -206,6 +214,14 @@ async fn route(
         }
         Goal::Elsewhere => connect::forward_plain(&proxy, request).await,
         Goal::Nobody => {
+            // Whoever asked first (RFC 9110, 10.1.1) has its answer and sends nothing.
+            if !request.headers().contains_key(http::header::EXPECT) {
+                let draining = proxy.draining.clone();
+                let body = request.into_body();
+                proxy
+                    .tasks
+                    .spawn(async move { discard(body, &draining).await });
+            }
             let message = "this gate does not speak for the host this request names";
             respond::refusal(
                 StatusCode::MISDIRECTED_REQUEST,

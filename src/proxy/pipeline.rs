@@ -17,23 +17,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, request};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::body::PassBody;
-use super::intake::{GatherError, Intake};
+use super::body::{PassBody, discard};
+use super::intake::{GatherError, Intake, slices};
 use super::keys::Right;
 use super::relay::Call;
 use super::upstream::SendError;
 use super::{Proxy, headers, respond};
+use crate::datadog;
 use crate::journal::{Attachment, ContentStream, Permit, Refused, commit};
 use crate::record::event::{CallRequest, Decision};
-use crate::record::{CallNumber, Event, Operation, Outcome};
+use crate::record::{CallNumber, Event, Operation};
 use crate::redact::{self, BodyRedactor};
-use crate::{datadog, limits};
 
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Response<PassBody>>;
@@ -78,7 +78,7 @@ pub(super) async fn call(
     };
     let right = match admit(&proxy, &head, &target) {
         Ok(right) => right,
-        Err(refusal) => return request.deny(refusal, reply).await,
+        Err(refusal) => return request.deny(refusal, body, reply).await,
     };
     let intake = match Intake::gather(body, &proxy.stopping).await {
         Ok(intake) => intake,
@@ -86,13 +86,16 @@ pub(super) async fn call(
     };
     let (permit, redactor) = match request.intend(&intake).await {
         Ok(intended) => intended,
-        Err(refused) => return unrecordable(&refused, reply),
+        Err(refused) => {
+            unrecordable(&refused, reply);
+            return intake.discard(&proxy.draining).await;
+        }
     };
-    let call = Call::new(&proxy, number, permit.request_leaf(), started, &operation);
+    let call = Call::new(&proxy, &permit, started, &head.method, &operation);
 
     let armed = match arm(&proxy, right, &mut head.headers, &host, &target) {
         Ok(uri) => uri,
-        Err(e) => return call.fail(Outcome::Failed, &e.to_string(), reply).await,
+        Err(e) => return call.fail(e.into(), reply).await,
     };
     let mut outgoing = Request::new(intake.send(&proxy, number, redactor));
     *outgoing.method_mut() = head.method;
@@ -100,17 +103,13 @@ pub(super) async fn call(
     *outgoing.headers_mut() = head.headers;
 
     let sent = tokio::select! {
+        biased;
+        () = proxy.stopping.cancelled() => Err(SendError::Stopped),
         sent = proxy.upstream.send(permit, outgoing) => sent,
-        () = proxy.stopping.cancelled() => {
-            return call.fail(Outcome::InDoubt, "the session ended before the answer", reply).await;
-        }
     };
     match sent {
         Ok(response) => call.relay(response, reply).await,
-        Err(e @ SendError::Unreachable { .. }) => {
-            call.fail(Outcome::Failed, &e.to_string(), reply).await;
-        }
-        Err(e) => call.fail(Outcome::InDoubt, &e.to_string(), reply).await,
+        Err(e) => call.fail(e, reply).await,
     }
 }
 
@@ -136,7 +135,7 @@ fn admit(proxy: &Proxy, head: &request::Parts, target: &PathAndQuery) -> Result<
     Ok(right)
 }
 
-/// Makes a head fit for Datadog: real keys, true host, no hop-by-hop headers.
+/// Makes a head fit for Datadog: real keys, no hop-by-hop headers, and the URI that names the host.
 fn arm(
     proxy: &Proxy,
     right: Right,
@@ -146,7 +145,6 @@ fn arm(
 ) -> Result<Uri, http::Error> {
     headers::towards_datadog(head);
     let target = proxy.keys.arm(right, head, target)?;
-    head.insert(HOST, HeaderValue::from_str(host)?);
     Uri::builder()
         .scheme(proxy.upstream.scheme())
         .authority(host)
@@ -191,10 +189,9 @@ impl Described<'_> {
         };
         if !whole.is_empty() {
             let mut content = ContentStream::new("body");
-            for piece in whole.chunks(limits::CODED_PIECE_BYTES_MAX) {
-                content
-                    .push(&self.proxy.journal, redactor.push(piece))
-                    .await?;
+            for piece in slices(whole) {
+                let clean = redactor.push_bytes(piece);
+                content.push(&self.proxy.journal, clean).await?;
             }
             content.push(&self.proxy.journal, redactor.finish()).await?;
             let body = content.finish(&self.proxy.journal).await?;
@@ -209,7 +206,7 @@ impl Described<'_> {
     }
 
     /// Records a refusal and answers the child. Nothing was sent.
-    async fn deny(self, refusal: Refusal, reply: Reply) {
+    async fn deny(self, refusal: Refusal, body: Incoming, reply: Reply) {
         let (mut event, attachments) = self.event(Decision::Deny, refusal.rule);
         if self.has_body() {
             event.unkept = Some("refused before the body was read".into());
@@ -229,6 +226,10 @@ impl Described<'_> {
             // The child may be gone; then nobody needs the answer.
             Ok(()) => drop(reply.send(answer)),
             Err(refused) => unrecordable(&refused, reply),
+        }
+        // A child that asked first (RFC 9110, 10.1.1) has its answer and sends nothing.
+        if !self.head.headers.contains_key(EXPECT) {
+            discard(body, &self.proxy.draining).await;
         }
     }
 

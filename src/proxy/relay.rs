@@ -8,16 +8,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use http::{HeaderValue, Response, StatusCode, response};
+use http::{HeaderValue, Method, Response, StatusCode, response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::body::{Feed, PassBody};
+use super::body::{Feed, PassBody, discard};
 use super::pipeline::Reply;
+use super::upstream::SendError;
 use super::{Proxy, headers, respond};
 use crate::content_coding::Decoder;
-use crate::journal::{Attachment, ContentStream, commit};
+use crate::journal::{Attachment, ContentStream, Permit, commit};
 use crate::limits;
 use crate::record::event::CallResponse;
 use crate::record::{CallNumber, Event, Operation, Outcome};
@@ -30,36 +31,44 @@ pub(super) struct Call {
     request_leaf: u64,
     started: Instant,
     sent: Instant,
+    is_head: bool,
     secret_paths: &'static [&'static str],
 }
 
 impl Call {
     pub(super) fn new(
         proxy: &Arc<Proxy>,
-        number: CallNumber,
-        request_leaf: u64,
+        permit: &Permit,
         started: Instant,
+        method: &Method,
         operation: &Operation,
     ) -> Self {
         Self {
             proxy: Arc::clone(proxy),
-            number,
-            request_leaf,
+            number: permit.call(),
+            request_leaf: permit.request_leaf(),
             started,
             sent: Instant::now(),
+            is_head: method == Method::HEAD,
             secret_paths: operation.secret_response,
         }
     }
 
-    /// Ends a call to which no answer came.
-    pub(super) async fn fail(self, outcome: Outcome, why: &str, reply: Reply) {
-        let mut event = self.response(outcome);
-        event.error = Some(why.to_owned());
+    /// Ends a call to which no answer came that could be passed on.
+    pub(super) async fn fail(self, error: SendError, reply: Reply) {
+        let mut event = self.response(error.outcome());
+        event.status = error.status().map(|status| status.as_u16());
+        event.error = Some(error.to_string());
         // A poisoned journal refuses the next call; this one can only be answered.
         let _ = self.conclude(event, Vec::new()).await;
-        let status = StatusCode::BAD_GATEWAY;
+        let (status, verdict) = error.verdict();
         // The child may be gone; then nobody needs the answer.
-        let _ = reply.send(respond::refusal(status, "failed", why, Some(self.number)));
+        let _ = reply.send(respond::refusal(
+            status,
+            verdict,
+            &error.to_string(),
+            Some(self.number),
+        ));
     }
 
     /// Passes an answer on and records it.
@@ -73,29 +82,40 @@ impl Call {
         event.wait_us = Some(wait_us);
         event.headers = Some(kept.commitment());
 
-        if incoming.is_end_stream() {
+        if self.has_no_body(head.status) || incoming.is_end_stream() {
             let head = for_child(&self.proxy, head, false);
             let _ = self.conclude(event, vec![kept]).await;
             let _ = reply.send(Response::from_parts(head, PassBody::empty()));
-            return;
+            // Over HTTP/2 the end may come in a frame of its own.
+            return discard(incoming, &self.proxy.draining).await;
         }
-        let mut passage = Passage::new(&self, &head.headers, &incoming);
+        let mut passage = Passage::new(&self, &head.headers);
         let recoded = passage.decoder.is_some() || !self.proxy.swap_keeps_length;
-        let length = incoming.size_hint().exact().filter(|_| !recoded);
-        let (feed, body) = PassBody::fed(length);
-        passage.left_bytes = length;
+        passage.left_bytes = incoming.size_hint().exact().filter(|_| !recoded);
+        let (feed, body) = PassBody::fed(passage.left_bytes);
         let head = for_child(&self.proxy, head, recoded);
         if reply.send(Response::from_parts(head, body)).is_err() {
             passage.broke = Some(Broke::Child);
         }
         passage.run(incoming, &feed).await;
+        let end = passage.held_back();
         let attachments = passage.end(&mut event, kept).await;
         let broke = event.error.clone();
         let _ = self.conclude(event, attachments).await;
         if let Some(why) = broke {
             // Without this the child would take half an answer for a whole one.
             let _ = feed.send(Err(std::io::Error::other(why))).await;
+            return;
         }
+        for frame in end {
+            // A child that leaves here has been answered; an HTTP/1 body with a length has no trailers.
+            let _ = feed.send(Ok(frame)).await;
+        }
+    }
+
+    /// RFC 9110, 6.4.1.
+    fn has_no_body(&self, status: StatusCode) -> bool {
+        self.is_head || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
     }
 
     fn response(&self, outcome: Outcome) -> CallResponse {
@@ -165,11 +185,15 @@ struct Passage<'a> {
     is_event_stream: bool,
     /// Of an answer with a known length, what is still to come.
     left_bytes: Option<u64>,
+    /// The last piece of such an answer: the call is concluded before the child has all of it, so
+    /// that the child's next call stands behind this one in the record.
+    last: Option<Bytes>,
+    trailers: Option<HeaderMap>,
     broke: Option<Broke>,
 }
 
 impl<'a> Passage<'a> {
-    fn new(call: &'a Call, headers: &HeaderMap, incoming: &Incoming) -> Self {
+    fn new(call: &'a Call, headers: &HeaderMap) -> Self {
         let text = |name| {
             headers
                 .get(name)
@@ -186,8 +210,10 @@ impl<'a> Passage<'a> {
             swap: proxy.swap.stream(),
             redactor: BodyRedactor::new(&proxy.known, content_type, left_coded, call.secret_paths),
             content: ContentStream::new("body"),
-            is_event_stream: content_type.is_some_and(|t| t.starts_with("text/event-stream")),
-            left_bytes: incoming.size_hint().exact(),
+            is_event_stream: content_type.is_some_and(is_event_stream),
+            left_bytes: None,
+            last: None,
+            trailers: None,
             decoder,
             broke: None,
         }
@@ -201,11 +227,7 @@ impl<'a> Passage<'a> {
                 biased;
                 () = stopping.cancelled() => return self.broke = Some(Broke::Stopped),
                 frame = tokio::time::timeout(limits::RESPONSE_IDLE_TIMEOUT, incoming.frame()) => frame,
-                // A child that has all it was promised may hang up before the end is seen here.
-                () = feed.closed() => {
-                    self.broke = (self.left_bytes != Some(0)).then_some(Broke::Child);
-                    return;
-                }
+                () = feed.closed() => return self.broke = Some(Broke::Child),
             };
             let moved = match frame {
                 Err(_) => Err(Broke::Silent),
@@ -220,7 +242,11 @@ impl<'a> Passage<'a> {
     async fn frame(&mut self, frame: Frame<Bytes>, feed: &Feed) -> Result<(), Broke> {
         let data = match frame.into_data() {
             Ok(data) => data,
-            Err(trailers) => return pass(feed, trailers).await,
+            Err(frame) => {
+                // Behind whatever of the body is still held back.
+                self.trailers = frame.into_trailers().ok();
+                return Ok(());
+            }
         };
         if self.decoder.is_none() {
             let swapped = self.swap.push_bytes(data);
@@ -253,8 +279,13 @@ impl<'a> Passage<'a> {
         }
         if let Some(left) = &mut self.left_bytes {
             *left = left.saturating_sub(bytes.len() as u64);
+            if *left == 0 {
+                self.last = Some(bytes);
+                return Ok(());
+            }
         }
-        pass(feed, Frame::data(bytes)).await
+        let passed = feed.send(Ok(Frame::data(bytes))).await;
+        passed.map_err(|_| Broke::Child)
     }
 
     async fn finish(&mut self, feed: &Feed) {
@@ -266,6 +297,19 @@ impl<'a> Passage<'a> {
             Err(e) => Some(Broke::Coding(e.to_string())),
             Ok(()) => delivered.err(),
         };
+    }
+
+    /// What the child gets only when the call is concluded.
+    fn held_back(&mut self) -> impl Iterator<Item = Frame<Bytes>> + use<> {
+        let trailers = self.trailers.take().map(|mut trailers| {
+            headers::swap_keys(&mut trailers, &self.call.proxy.swap);
+            Frame::trailers(trailers)
+        });
+        self.last
+            .take()
+            .map(Frame::data)
+            .into_iter()
+            .chain(trailers)
     }
 
     /// Closes the record of the body and says in `event` how it went.
@@ -298,6 +342,7 @@ impl<'a> Passage<'a> {
     }
 }
 
-async fn pass(feed: &Feed, frame: Frame<Bytes>) -> Result<(), Broke> {
-    feed.send(Ok(frame)).await.map_err(|_| Broke::Child)
+fn is_event_stream(content_type: &str) -> bool {
+    let media = content_type.split(';').next().unwrap_or_default();
+    media.trim().eq_ignore_ascii_case("text/event-stream")
 }

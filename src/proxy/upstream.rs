@@ -8,23 +8,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, Uri};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncBufRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::body::PassBody;
+use super::intake::UploadBroke;
 use crate::journal::Permit;
 use crate::limits;
 use crate::net::{Dialer, NetError};
+use crate::record::Outcome;
 
 /// A warm connection is thrown away when nobody took it by then: servers close idle ones.
 const WARM_FOR: Duration = Duration::from_secs(20);
@@ -41,6 +45,76 @@ pub(super) enum SendError {
     /// No answer in time: it may or may not have taken effect.
     #[error("{host} did not answer within {} s", .after.as_secs())]
     Silent { host: String, after: Duration },
+    /// The answer leaves HTTP, which nobody asked for: it may or may not have taken effect.
+    #[error("{host} answered {}, which ends HTTP on its connection", .status.as_u16())]
+    Switched { host: String, status: StatusCode },
+    /// The request never became whole, so it cannot have taken effect.
+    #[error(transparent)]
+    Upload(UploadBroke),
+    /// The request cannot be put into HTTP: nothing was sent.
+    #[error("the request cannot be sent: {0}")]
+    Malformed(#[from] http::Error),
+    /// The session ended meanwhile: it may or may not have taken effect.
+    #[error("the session ended before the answer")]
+    Stopped,
+}
+
+impl SendError {
+    /// How such a call ends on record.
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Unreachable { .. } | Self::Upload(_) | Self::Malformed(_) => Outcome::Failed,
+            Self::Broken { .. } | Self::Silent { .. } | Self::Switched { .. } | Self::Stopped => {
+                Outcome::InDoubt
+            }
+        }
+    }
+
+    /// What Datadog said, if it said anything.
+    pub(super) const fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Switched { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Status and verdict for the child.
+    pub(super) const fn verdict(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Upload(UploadBroke::Record(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unrecordable")
+            }
+            _ => (StatusCode::BAD_GATEWAY, "failed"),
+        }
+    }
+
+    fn of(host: String, error: &hyper_util::client::legacy::Error) -> Self {
+        if let Some(broke) = upload_broke(error) {
+            return Self::Upload(broke);
+        }
+        let why = reasons(error);
+        if error.is_connect() {
+            Self::Unreachable { host, why }
+        } else {
+            Self::Broken { host, why }
+        }
+    }
+}
+
+/// Why the body of a request ended early, if that is what is behind an error.
+fn upload_broke(error: &(dyn std::error::Error + 'static)) -> Option<UploadBroke> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An `io::Error` shows what it wraps only this way.
+        if let Some(broke) = error
+            .downcast_ref::<io::Error>()
+            .and_then(|e| e.get_ref()?.downcast_ref())
+        {
+            return Some(UploadBroke::clone(broke));
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Connections to Datadog, kept and re-used.
@@ -74,7 +148,6 @@ impl Upstream {
             .pool_idle_timeout(limits::UPSTREAM_IDLE_KEEP)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .set_host(false)
             .http1_max_buf_size(limits::HTTP1_BUFFER_BYTES)
             .http2_initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW_BYTES)
@@ -105,21 +178,25 @@ impl Upstream {
     pub(super) async fn send(
         &self,
         permit: Permit,
-        request: Request<PassBody>,
+        mut request: Request<PassBody>,
     ) -> Result<Response<Incoming>, SendError> {
         drop(permit);
         let host = request.uri().host().unwrap_or_default().to_owned();
+        // Each version of HTTP has its own place for the host; the client puts it there.
+        request.headers_mut().remove(HOST);
+        if request.body().size_hint().exact().is_none() {
+            // Otherwise the client takes it that a GET has no body (and HTTP/2 drops this).
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+        }
         let answer = self.client.request(request);
         match tokio::time::timeout(limits::RESPONSE_HEAD_TIMEOUT, answer).await {
+            Ok(Ok(response)) if response.status().is_informational() => Err(SendError::Switched {
+                host,
+                status: response.status(),
+            }),
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(e)) if e.is_connect() => Err(SendError::Unreachable {
-                host,
-                why: reasons(&e),
-            }),
-            Ok(Err(e)) => Err(SendError::Broken {
-                host,
-                why: reasons(&e),
-            }),
+            Ok(Err(e)) => Err(SendError::of(host, &e)),
             Err(_) => Err(SendError::Silent {
                 host,
                 after: limits::RESPONSE_HEAD_TIMEOUT,
@@ -194,10 +271,14 @@ impl Connector {
         }
     }
 
-    fn take_warm(&self, uri: &Uri) -> Option<UpstreamStream> {
-        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, stream) = warm.remove(uri.host()?)?;
-        (since.elapsed() < WARM_FOR).then_some(stream)
+    async fn take_warm(&self, uri: &Uri) -> Option<UpstreamStream> {
+        let taken = {
+            let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+            warm.remove(uri.host()?)
+        };
+        let (since, mut stream) = taken?;
+        let is_open = std::future::poll_fn(|cx| Poll::Ready(stream.is_open(cx))).await;
+        (is_open && since.elapsed() < WARM_FOR).then_some(stream)
     }
 }
 
@@ -217,7 +298,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
         Box::pin(async move {
-            match connector.take_warm(&uri) {
+            match connector.take_warm(&uri).await {
                 Some(stream) => Ok(stream),
                 None => connector.dial(&uri).await,
             }
@@ -229,6 +310,28 @@ impl Service<Uri> for Connector {
 enum UpstreamStream {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
+
+impl UpstreamStream {
+    /// Whether the other side has not closed, as far as is known. Takes nothing from the stream.
+    fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Plain(stream) => {
+                let mut byte = [0];
+                let mut byte = ReadBuf::new(&mut byte);
+                match stream.inner().poll_peek(cx, &mut byte) {
+                    Poll::Ready(Ok(n)) => n > 0,
+                    Poll::Ready(Err(_)) => false,
+                    Poll::Pending => true,
+                }
+            }
+            Self::Tls(stream) => match Pin::new(stream.inner_mut()).poll_fill_buf(cx) {
+                Poll::Ready(Ok(bytes)) => !bytes.is_empty(),
+                Poll::Ready(Err(_)) => false,
+                Poll::Pending => true,
+            },
+        }
+    }
 }
 
 impl Connection for UpstreamStream {

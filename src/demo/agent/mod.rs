@@ -75,6 +75,14 @@ pub enum AgentError {
     Output(#[source] io::Error),
 }
 
+/// Does the agent's work and tells about it on standard output, which is the agent's own.
+///
+/// # Errors
+/// As [`work`].
+pub async fn play(environment: &Environment) -> Result<(), AgentError> {
+    work(environment, &mut io::stdout()).await
+}
+
 /// Does the agent's work: thirteen calls, told on `out` as they happen.
 ///
 /// # Errors
