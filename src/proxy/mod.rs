@@ -15,6 +15,7 @@ mod pipeline;
 mod relay;
 mod respond;
 mod rewind;
+mod send_error;
 mod upstream;
 
 use std::net::SocketAddr;

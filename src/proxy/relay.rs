@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 
 use super::body::{Feed, PassBody, discard};
 use super::pipeline::Reply;
-use super::upstream::SendError;
+use super::send_error::SendError;
 use super::{Proxy, headers, respond};
 use crate::content_coding::Decoder;
 use crate::journal::{Attachment, ContentStream, Permit, commit};
@@ -140,6 +140,8 @@ impl Call {
         attachments: Vec<Attachment>,
     ) -> Result<(), crate::journal::Refused> {
         event.dur_us = micros(self.started);
+        // It may quote the host, and a host can be any word.
+        event.error = event.error.map(|e| self.proxy.known.text(&e).into_inner());
         self.proxy
             .journal
             .conclude(Event::CallResponse(event), attachments)
@@ -232,7 +234,7 @@ impl<'a> Passage<'a> {
             let moved = match frame {
                 Err(_) => Err(Broke::Silent),
                 Ok(None) => return self.finish(feed).await,
-                Ok(Some(Err(e))) => Err(Broke::Upstream(super::upstream::reasons(&e))),
+                Ok(Some(Err(e))) => Err(Broke::Upstream(super::send_error::reasons(&e))),
                 Ok(Some(Ok(frame))) => self.frame(frame, feed).await,
             };
             self.broke = moved.err();
