@@ -11,6 +11,7 @@ mod headers;
 mod intake;
 mod keys;
 mod listener;
+mod outlet;
 mod pipeline;
 mod relay;
 mod respond;
