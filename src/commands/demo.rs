@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::context::{Context, Lookup, runtime};
+use super::context::{Context, Lookup, runtime, working_directory};
 use super::look;
 use super::run as real;
 use crate::cli::{DemoArgs, GlobalArgs};
@@ -55,7 +55,7 @@ pub(super) fn run(
 fn context(global: &GlobalArgs, printer: &Printer, sandbox: &Sandbox) -> Result<Context, CliError> {
     let mut paths = Paths::platform()?;
     let data = match &global.data_dir {
-        Some(chosen) => chosen.clone(),
+        Some(chosen) => working_directory()?.join(chosen),
         None => paths.data.join("demo"),
     };
     create_private(&data)?;

@@ -50,6 +50,22 @@ pub(super) fn view(reader: &SessionReader) -> Result<SessionView, CliError> {
     Ok(view)
 }
 
+/// Adds path and query of every call, which the timeline does not need and `--json` promises.
+pub(super) fn add_targets(reader: &SessionReader, view: &mut SessionView) -> Result<(), CliError> {
+    let missing: Vec<_> = view
+        .calls
+        .iter()
+        .filter(|seen| seen.target.is_none())
+        .map(|seen| (seen.call.number, seen.call.request_leaf))
+        .collect();
+    for (number, leaf) in missing {
+        if let Some(target) = text(reader, leaf, "target")? {
+            view.set_target(number, target);
+        }
+    }
+    Ok(())
+}
+
 /// One call with its content.
 pub(super) fn detail(
     reader: &SessionReader,

@@ -10,8 +10,9 @@ use crate::ui::{json, playback};
 
 pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let view = look::view(&reader)?;
+    let mut view = look::view(&reader)?;
     if args.json {
+        look::add_targets(&reader, &mut view)?;
         context.printer.data(&json::session(&view))?;
         return Ok(Exit::Success);
     }

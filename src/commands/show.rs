@@ -7,6 +7,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::record::CallNumber;
+use crate::record::event::Decision;
 use crate::replay::{Body, CallDetail};
 use crate::ui::{call, json};
 
@@ -48,6 +49,10 @@ fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, 
         ))
     };
     match message.map(|message| &message.body) {
+        None if detail.seen.call.decision == Decision::Deny => {
+            missing("is not on record: the call was denied, so nothing was sent")
+        }
+        None if detail.live => missing("is not on record: no answer came yet"),
         None => missing("is not on record: no answer came"),
         Some(Body::Empty) => Ok(Exit::Success),
         Some(Body::NotKept { why }) => missing(&format!("was not kept: {why}")),

@@ -41,14 +41,14 @@ fn a_command_that_is_not_there() {
     let world = World::new();
     let outcome = world.run(["no-such-command"]).exits(127);
     insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot find `no-such-command`
     ddgate: hint: is it installed, and its directory in PATH?
     ");
     let script = world.file("work/not executable.sh", "exit 0");
     let outcome = world.run([script]).exits(126);
     insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot execute `[ROOT]/work/not executable.sh`
     ddgate:   caused by: Permission denied (os error 13)
     ddgate: hint: is it a program, and executable? for a script: sh SCRIPT
@@ -118,8 +118,8 @@ fn one_summary_line_or_none() {
         .agent("GET /api/v1/monitor\nDELETE /api/v1/monitor/1")
         .succeeds();
     insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
-    ddgate: session [ID]: 2 calls (1 delete, 1 error answer) as root (unverified), replay with: ddgate replay [ID]
+    ddgate: this session is recorded as [USER], which nobody has verified
+    ddgate: session [ID]: 2 calls (1 delete, 1 error answer) as [USER] (unverified), replay with: ddgate replay [ID]
     ");
     ours_only(&outcome.stderr);
     let quiet = world.run_with(&["-q"], ["sh", "-c", "exit 3"]).exits(3);
@@ -188,10 +188,10 @@ fn a_running_session_can_be_looked_at() {
     assert_eq!(session["counts"]["calls"], 1);
     insta::assert_snapshot!(world.ddgate(["replay", "latest"]).succeeds().shown(), @r"
     session  [ID]  [SESSION]
-    who  root, unverified OS user on vm: nobody vouched for this name
+    who  [USER], unverified OS user on [HOST]: nobody vouched for this name
     when  [WHEN] +00:00, still running
     command  [AGENT]
-    where  vm in [ROOT]/work
+    where  [HOST] in [ROOT]/work
     site  datadoghq.com
     calls  1: 1 read
 

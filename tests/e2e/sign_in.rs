@@ -50,7 +50,7 @@ fn login_run_status_logout() {
     insta::assert_snapshot!(status.shown(), @r"
     signed in  sam.rivera@example.com at http://127.0.0.1:[PORT]
     subject  u-[ID]
-    kept in  file [ROOT]/data/secrets.json, readable by your user
+    kept in  file [ROOT]/data/secrets.json, readable by you alone
     renewed  [WHEN] +00:00
     issuer  http://127.0.0.1:[PORT]
     site  datadoghq.com
@@ -187,7 +187,7 @@ fn a_provider_that_is_not_there() {
     let outcome = world.ddgate(words).exits(3);
     insta::assert_snapshot!(outcome.said(), @r"
     ddgate: error: the identity provider http://127.0.0.1:[PORT] gave no discovery document
-    ddgate:   caused by: cannot connect to 127.0.0.1 port 41357
+    ddgate:   caused by: cannot connect to 127.0.0.1 port [PORT]
     ddgate:   caused by: Connection refused (os error 111)
     ddgate: hint: is `identity.issuer` the right address, and the network up?
     ddgate: hint: to go on unverified: ddgate run --identity local -- …
@@ -214,7 +214,7 @@ fn something_else_answers_at_the_issuer() {
         &other,
     ];
     insta::assert_snapshot!(world.ddgate(words).exits(3).said(), @r#"
-    ddgate: error: the configured issuer is `http://localhost:44397`, but the provider calls itself `http://127.0.0.1:[PORT]`
+    ddgate: error: the configured issuer is `http://localhost:[PORT]`, but the provider calls itself `http://127.0.0.1:[PORT]`
     ddgate: hint: if that is the right one, configure `issuer = "http://127.0.0.1:[PORT]"`, letter for letter
     "#);
     let words = [
