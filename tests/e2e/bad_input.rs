@@ -338,9 +338,9 @@ fn a_full_disk() {
 
     // Full in the middle of a session: refused in plain words; room again: it goes on.
     let [full, refused, free] = ["full", "refused", "free"].map(|name| world.root().join(name));
-    let noise = "x".repeat(30_000);
-    let call = format!("POST /api/v1/monitor {{\"name\": \"{noise}\"}}");
-    let flood = format!("{call}\n").repeat(60);
+    let flood: String = (0..60)
+        .map(|seed| format!("POST /api/v1/monitor {{\"name\": \"{}\"}}\n", noise(seed)))
+        .collect();
     let script = format!(
         "GET /api/v1/monitor\ntouch {}\nawait {}\n{flood}touch {}\nawait {}\nGET /api/v1/dashboard",
         full.display(),
@@ -381,4 +381,20 @@ fn fill(ballast: &std::path::Path) {
     use std::io::Write as _;
     let mut file = fs::File::create(ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
+}
+
+/// Text that no compression makes small.
+fn noise(seed: u64) -> String {
+    let mut state = seed + 1;
+    (0..30_000)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            char::from(
+                b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+                    [(state >> 58) as usize],
+            )
+        })
+        .collect()
 }
