@@ -4,12 +4,15 @@
 //! ARCHITECTURE.md has the map; `tests/tidy.rs` holds who may use whom.
 
 pub mod auth;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod content_coding;
 pub mod datadog;
 pub mod demo;
+pub mod error;
 pub mod exit;
+pub mod gate;
 pub mod journal;
 pub mod launch;
 pub mod limits;
@@ -23,5 +26,5 @@ pub mod ui;
 /// Parses the command line, runs it, and returns what the shell should see.
 #[must_use]
 pub fn run() -> std::process::ExitCode {
-    exit::Exit::Success.into()
+    commands::main().into()
 }

@@ -141,3 +141,42 @@ pub const INDEX_LAG: Duration = Duration::from_millis(100);
 pub const INDEX_ROW_BYTES_MAX: usize = 700;
 /// Contents up to this size stand in the index itself; larger ones are pointers into the journal.
 pub const INDEX_INLINE_BYTES_MAX: usize = 2048;
+/// A shorter secret is not looked for in the child's environment: it would match ordinary text.
+pub const SECRET_SCAN_BYTES_MIN: usize = 8;
+/// A file of root certificates, or a wgetrc, may be this large: platform stores are about 256 KiB.
+pub const TRUST_FILE_BYTES_MAX: u64 = 16 << 20;
+/// The longest pause of a paced replay: nobody watches a session sleep.
+pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Contradictions in a record that a view keeps word for word; the rest is counted.
+pub const ODDITIES_MAX: usize = 64;
+/// Connections the demo's loopback servers serve at once, each; more wait in the backlog.
+pub const DEMO_CONNECTIONS_MAX: usize = 256;
+/// The longest silence inside a request body the demo's servers put up with.
+pub const DEMO_BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// No connection to the demo's servers lives longer: whoever reads or writes too slowly ends here.
+pub const DEMO_CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long a demo server that stops lets an answer under way finish.
+pub const DEMO_STOP_TIMEOUT: Duration = Duration::from_secs(1);
+/// A body the demo's Datadog looks into; its log intake takes 5 MB, and nothing else takes more.
+pub const DEMO_BODY_BYTES_MAX: usize = 6 << 20;
+/// A larger body is read to its end and digested, so that tests may compare; here even that ends.
+pub const DEMO_UPLOAD_BYTES_MAX: u64 = 256 << 20;
+/// Requests the demo's Datadog remembers; the oldest are forgotten first.
+pub const DEMO_SEEN_MAX: usize = 65_536;
+/// One stored monitor or dashboard, as JSON text.
+pub const DEMO_RESOURCE_BYTES_MAX: usize = 256 << 10;
+/// Monitors, dashboards, events and logs the demo's Datadog stores, each.
+pub const DEMO_RESOURCES_MAX: usize = 1000;
+/// A text field (log message, event text) the demo's Datadog stores, in characters.
+pub const DEMO_TEXT_CHARS_MAX: usize = 4000;
+/// Device codes and refresh tokens the demo's provider keeps, each; the oldest are forgotten first.
+pub const DEMO_GRANTS_MAX: usize = 256;
+/// A request of the demo's own small client, from connecting to the end of the answer.
+pub const DEMO_CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// An answer the demo's own small client accepts.
+pub const DEMO_ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Signals that stop or continue child and ddgate together are seen by both within this time,
+/// in any order.
+pub const STOP_SETTLE: Duration = Duration::from_millis(100);
+/// A signal that stops the whole process group has stopped all of it after this time.
+pub const GROUP_STOP: Duration = Duration::from_millis(10);

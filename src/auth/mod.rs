@@ -1,1 +1,15 @@
-//! Placeholder: being written.
+//! Who is acting, and with which keys: identity, credentials, and the place secrets are kept.
+//!
+//! [`session`] is what commands call; it stands on [`identity`] (OpenID Connect device flow),
+//! [`secret_store`] (OS keyring, file, memory) and [`credential`] (what opens Datadog). Nothing
+//! here prints, and no error carries a token, a key, or the body of an answer.
+
+mod aside;
+pub mod credential;
+mod error;
+pub mod identity;
+mod lock;
+pub mod secret_store;
+pub mod session;
+
+pub use error::AuthError;

@@ -1,1 +1,80 @@
-//! Placeholder: being written.
+//! One verb, one file: takes what was typed, calls a room, hands the result to `ui`. Nothing
+//! here is used by any other room.
+
+mod completions;
+mod context;
+mod demo;
+mod login;
+mod look;
+mod replay;
+mod run;
+mod sessions;
+mod show;
+mod sign_in;
+mod status;
+mod usage;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command, ConfigCommand, GlobalArgs};
+use crate::config::Overrides;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::ui::{Printer, Talk};
+
+use context::Context;
+
+/// Parses the command line, runs the verb, prints what went wrong if something did.
+pub fn main() -> Exit {
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli),
+        Err(error) => usage::refuse(&error),
+    }
+}
+
+/// Runs the verb.
+pub fn dispatch(cli: Cli) -> Exit {
+    let printer = printer(&cli.global);
+    match run(cli, &printer) {
+        Ok(exit) => exit,
+        Err(error) => {
+            printer.error(&error);
+            error.exit
+        }
+    }
+}
+
+fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
+    let global = &cli.global;
+    let context = |overrides| Context::new(global, overrides, printer);
+    let plain = || context(Overrides::default());
+    match cli.command {
+        Command::Run(args) => run::run(args, global, printer),
+        Command::Replay(args) => replay::run(&args, &plain()?),
+        Command::Show(args) => show::run(&args, &plain()?),
+        Command::Sessions(args) => sessions::run(&args, &plain()?),
+        Command::Login(args) => login::login(&context(Overrides {
+            issuer: args.provider.issuer,
+            client_id: args.provider.client_id,
+            ..Overrides::default()
+        })?),
+        Command::Logout(_) => login::logout(&plain()?),
+        Command::Status(args) => status::show(&args, &plain()?),
+        Command::Keys(args) => status::keys_verb(&args, &plain()?),
+        Command::Demo(args) => demo::run(args, global, printer),
+        Command::Config(args) => match args.command {
+            ConfigCommand::Show { json } => status::config(json, &plain()?),
+        },
+        Command::Completions(args) => completions::run(&args, printer),
+        Command::DemoAgent => demo::play_agent(),
+    }
+}
+
+/// The printer the global flags ask for.
+fn printer(global: &GlobalArgs) -> Printer {
+    let talk = match global.verbose {
+        0 => Talk::Normal,
+        _ => Talk::Verbose,
+    };
+    Printer::new(global.color, talk)
+}

@@ -21,4 +21,4 @@ pub use resolve::{Lookup, Overrides, load};
 pub use settings::{
     Config, CredentialCommand, DatadogSettings, IdentitySettings, Origin, Row, Setting,
 };
-pub use value::{IdentityMode, Prompt, SITES, Storage};
+pub use value::{IdentityMode, Prompt, Storage};

@@ -13,7 +13,8 @@ use super::paths::Paths;
 use super::settings::{
     Config, CredentialCommand, DatadogSettings, IdentitySettings, Origin, Setting,
 };
-use super::value::{self, Choice, IdentityMode, Prompt, SITES, Storage};
+use super::value::{self, Choice, IdentityMode, Prompt, Storage};
+use crate::datadog::Site;
 use crate::record::Secret;
 
 /// Looks up one environment variable.
@@ -373,7 +374,7 @@ fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigErro
         whence: Whence::File(entry.place.clone(), entry.key),
         problem,
     })?;
-    if SITES.contains(&site.as_str()) {
+    if Site::known().contains(&site.as_str()) {
         return Ok(());
     }
     Err(ConfigError::ForeignSite {

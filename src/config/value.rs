@@ -7,19 +7,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Datadog's own sites.
-pub const SITES: &[&str] = &[
-    "datadoghq.com",
-    "us3.datadoghq.com",
-    "us5.datadoghq.com",
-    "ap1.datadoghq.com",
-    "ap2.datadoghq.com",
-    "uk1.datadoghq.com",
-    "datadoghq.eu",
-    "ddog-gov.com",
-    "us2.ddog-gov.com",
-    "datad0g.com",
-];
+use crate::datadog::Site;
 
 /// Who opens a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +131,7 @@ pub(super) fn site_of_url(text: &str) -> Option<&'static str> {
         .filter(Url::has_host)
         .or_else(|| Url::parse(&format!("https://{text}")).ok())?;
     let host = url.host_str()?.trim_end_matches('.');
-    SITES
+    Site::known()
         .iter()
         .copied()
         .filter(|site| {
@@ -302,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_known_site_is_a_site_and_its_own() {
-        for known in SITES {
+        for known in Site::known() {
             assert_eq!(site(known).unwrap(), *known);
             assert_eq!(site_of_url(known), Some(*known));
             assert_eq!(site_of_url(&format!("https://api.{known}/")), Some(*known));

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::reader::{self, SessionReader, State};
+use super::reader::{self, SessionReader};
 use super::{JournalError, disk};
 use crate::record::event::{Decision, SessionClose};
-use crate::record::{Event, Leaf, Outcome, SessionId};
+use crate::record::{Effect, Event, Leaf, Outcome, SessionId};
 
 /// The directory of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +55,18 @@ pub struct Counts {
     pub calls: u64,
     /// Calls that may have changed something: write, destroy, unknown.
     pub changes: u64,
+    /// Of these, calls that create or change.
+    pub writes: u64,
+    /// Of these, calls that remove.
+    pub deletes: u64,
     /// Refused by the gate.
     pub denied: u64,
-    /// Sent or not, but without a whole answer.
+    /// Not sent, or the answer did not arrive whole.
     pub failed: u64,
+    /// Ended without anybody knowing whether they took effect.
+    pub in_doubt: u64,
+    /// Answered by Datadog with a status of 400 or above.
+    pub error_answers: u64,
     /// Requests that have their end on record.
     pub ended: u64,
 }
@@ -72,14 +80,20 @@ impl Counts {
                 if e.decision == Decision::Deny {
                     self.denied += 1;
                     self.ended += 1;
-                } else if e.access.is_change() {
-                    self.changes += 1;
+                } else {
+                    self.changes += u64::from(e.access.is_change());
+                    self.writes += u64::from(e.access == Effect::Write);
+                    self.deletes += u64::from(e.access == Effect::Destroy);
                 }
             }
             Event::CallResponse(e) => {
                 self.ended += 1;
-                if matches!(e.outcome, Outcome::Failed | Outcome::InDoubt) {
-                    self.failed += 1;
+                match e.outcome {
+                    Outcome::Failed => self.failed += 1,
+                    Outcome::InDoubt => self.in_doubt += 1,
+                    Outcome::Answered | Outcome::Refused => {
+                        self.error_answers += u64::from(e.status.is_some_and(|s| s >= 400));
+                    }
                 }
             }
             _ => {}
@@ -224,6 +238,12 @@ impl Catalog {
         }
     }
 
+    /// Whether a gate holds the session right now; unknown counts as yes.
+    #[must_use]
+    pub fn is_running(&self, id: SessionId) -> bool {
+        reader::is_live(&SessionDir::new(&self.sessions, id)).unwrap_or(true)
+    }
+
     fn ids(&self) -> Result<Vec<SessionId>, JournalError> {
         let entries = match fs::read_dir(&self.sessions) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -243,19 +263,5 @@ impl Entry {
     /// As [`SessionReader::open`].
     pub fn open(&self) -> Result<SessionReader, JournalError> {
         SessionReader::open(self.dir.clone())
-    }
-
-    /// Whether it runs, and how it ended.
-    ///
-    /// # Errors
-    /// The lock cannot be looked at.
-    pub fn state(&self) -> Result<State, JournalError> {
-        Ok(if reader::is_live(&self.dir)? {
-            State::Running
-        } else if self.manifest.is_some() {
-            State::Closed
-        } else {
-            State::EndedWithoutClosing
-        })
     }
 }

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use zstd::bulk::Compressor;
 
 use super::frame::{FLAG_ZSTD, Frame, Kind};
-use super::writer::{Journal, Refused, Ticket};
+use super::handle::{Journal, Refused, Ticket};
 use crate::limits;
 use crate::record::Commitment;
 use crate::redact::Redacted;

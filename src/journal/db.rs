@@ -110,7 +110,8 @@ pub(super) fn discard(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-fn is_locked(error: &JournalError) -> bool {
+/// Whether another process has the database open, so that nothing is wrong with it.
+pub(super) fn is_locked(error: &JournalError) -> bool {
     matches!(error, JournalError::Index { why, .. } if why.contains("lock"))
 }
 

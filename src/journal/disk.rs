@@ -48,19 +48,31 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates a directory, and those above it, that only this user can enter.
+/// Creates a directory, and those above it, that only this user can enter. What was created is
+/// durable: its entry in the directory above is synced.
 ///
 /// # Errors
-/// It cannot be created.
+/// It cannot be created or synced.
 pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above {
+        create_private_dir(above)?;
+    }
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder.create(path)
+    match builder.create(path) {
+        // Two runs may create the same directory at once.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        other => other?,
+    }
+    above.map_or(Ok(()), sync_dir)
 }
 
 /// Creates a new file that only this user can read.

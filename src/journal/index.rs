@@ -197,9 +197,7 @@ fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
 fn call_leaf(event: &Event) -> Option<(CallNumber, CallLeaf)> {
     match event {
         Event::CallRequest(e) | Event::CallDenied(e) => Some((e.call, CallLeaf::Request)),
-        Event::CallStream(e) if e.side == Side::Request && e.end => {
-            Some((e.call, CallLeaf::RequestStream))
-        }
+        Event::CallStream(e) if e.side == Side::Request => Some((e.call, CallLeaf::RequestStream)),
         Event::CallResponse(e) => Some((e.call, CallLeaf::Response)),
         _ => None,
     }
@@ -223,10 +221,6 @@ impl Feeder {
     pub(super) fn start(dir: &Path) -> Self {
         let (queue, batches) = mpsc::sync_channel(FEED_QUEUE);
         let path = index_path(dir);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "sled blocks: it has its own thread"
-        )]
         let thread = std::thread::Builder::new()
             .name("ddgate-index".into())
             .spawn(move || feed(&path, &batches))
@@ -309,10 +303,12 @@ impl Rows {
     /// The rows of a session nobody writes to: sled, caught up; memory when sled refuses.
     pub(super) fn of_closed(dir: &Path) -> Result<(Self, Findings), JournalError> {
         let path = index_path(dir);
-        let opened = Db::open(&path).or_else(|_| {
-            db::discard(&path)?;
-            Db::open(&path)
-        });
+        let opened = match Db::open(&path) {
+            // Somebody else is reading: theirs must not be pulled from under them.
+            Err(e) if db::is_locked(&e) => return Self::of_live(dir),
+            Err(_) => db::discard(&path).and_then(|()| Db::open(&path)),
+            opened => opened,
+        };
         let Ok(db) = opened else {
             return Self::of_live(dir);
         };

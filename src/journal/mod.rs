@@ -1,6 +1,6 @@
 //! The record: durable before it is acknowledged, append-only, one directory a session.
 //!
-//! Read in this order: [`writer`] (the one thread that writes), [`wal`] (the file that
+//! Read in this order: [`handle`] (what everybody holds), [`writer`] (the one thread that writes), [`wal`] (the file that
 //! acknowledges), [`index`] and [`db`] (the sled log that is queried), [`reader`].
 //! Invariant: whoever holds a [`Permit`] has a request on stable storage, and only this room can
 //! make one. Nothing here knows HTTP, and nothing raw comes in: content arrives as
@@ -11,21 +11,22 @@ mod content;
 mod db;
 mod disk;
 mod frame;
+mod handle;
 mod index;
 mod permit;
 pub mod reader;
 #[cfg(test)]
 mod tests;
 mod wal;
-pub mod writer;
+mod writer;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use content::{Attachment, ContentStream, commit};
+pub use handle::{Journal, Refused, Ticket};
 pub use permit::Permit;
 pub use reader::SessionReader;
-pub use writer::{Journal, Refused, Ticket};
 
 /// What can go wrong when a session's record is created, listed or read.
 #[derive(Debug, thiserror::Error)]

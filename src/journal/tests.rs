@@ -246,3 +246,19 @@ async fn the_catalog_finds_latest_and_prefixes() {
         Err(JournalError::NoSuchSession(_))
     ));
 }
+
+#[tokio::test]
+async fn two_readers_at_once_see_the_same_and_spoil_nothing() {
+    let sessions = tempfile::tempdir().unwrap();
+    let (dir, journal) = session(sessions.path(), 4);
+    let _permit = one_call(&journal, Bytes::from_static(b"{}")).await;
+    journal.close(closing()).unwrap();
+    let first = SessionReader::open(dir.clone()).unwrap();
+    let second = SessionReader::open(dir.clone()).unwrap();
+    for reader in [&first, &second, &first] {
+        assert_eq!(reader.state(), State::Closed);
+        assert_eq!(reader.leaves(0).map(Result::unwrap).count(), 3);
+    }
+    drop((first, second));
+    assert!(dir.path().join("index/db").exists());
+}

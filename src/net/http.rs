@@ -5,32 +5,23 @@
 //! it: nothing runs in the background, and dropping a request drops its connection. Not for
 //! Datadog: those bytes go through `proxy`.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::header::{CONTENT_ENCODING, DATE, HOST, HeaderValue, USER_AGENT};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Body as _;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::header::DATE;
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::dial::{Dialer, is_loopback};
+use super::link::{Link, Target, prepared};
 use super::{NetError, tls};
-use crate::limits::{
-    HTTP1_BUFFER_BYTES, PROVIDER_BYTES_MAX, PROVIDER_IDLE_KEEP, PROVIDER_IDLE_MAX, PROVIDER_TIMEOUT,
-};
+use crate::limits::{PROVIDER_IDLE_KEEP, PROVIDER_IDLE_MAX, PROVIDER_TIMEOUT};
 
 /// The client. Clones share connections.
 #[derive(Clone)]
@@ -44,23 +35,6 @@ struct Shared {
     idle: Mutex<Vec<Link>>,
     /// Seconds the last server's clock is ahead of ours; `i64::MIN` before the first answer.
     clock_ahead: AtomicI64,
-}
-
-type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
-
-/// A connection and the way to use it. `connection` is gone once it has ended.
-struct Link {
-    origin: String,
-    sender: http1::SendRequest<Full<Bytes>>,
-    connection: Option<Connection>,
-    idle_since: Instant,
-}
-
-struct Target {
-    host: String,
-    port: u16,
-    secure: bool,
-    origin: String,
 }
 
 /// Whether an address may be asked, or shown: https, or http to a loopback address, and no user
@@ -159,12 +133,11 @@ impl HttpsClient {
                 .clock_ahead
                 .store(ahead.num_seconds(), Ordering::Relaxed);
         }
-        if link.connection.is_some() {
-            link.idle_since = Instant::now();
-            let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.truncate(PROVIDER_IDLE_MAX - 1);
-            idle.push(link);
-        }
+        link.idle_since = Instant::now();
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.truncate(PROVIDER_IDLE_MAX - 1);
+        idle.push(link);
+        drop(idle);
         response
     }
 
@@ -177,8 +150,7 @@ impl HttpsClient {
                 let at = idle.iter().position(|link| link.origin == target.origin)?;
                 idle.swap_remove(at)
             };
-            link.look().await;
-            if link.connection.is_some() && link.sender.is_ready() {
+            if link.is_alive().await {
                 return Some(link);
             }
         }
@@ -220,181 +192,16 @@ impl<'c> AsyncHttpClient<'c> for HttpsClient {
     }
 }
 
-impl Target {
-    fn of(uri: &http::Uri) -> Result<Self, NetError> {
-        let refused = || NetError::Scheme {
-            url: format!(
-                "{}://{}",
-                uri.scheme_str().unwrap_or_default(),
-                uri.host().unwrap_or_default()
-            ),
-        };
-        let url = Url::parse(&uri.to_string()).map_err(|_| refused())?;
-        if !is_allowed(&url) {
-            return Err(refused());
-        }
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or(443);
-        Ok(Self {
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
-            port,
-            secure: url.scheme() == "https",
-            origin: format!("{}://{host}:{port}", url.scheme()),
-        })
-    }
-
-    fn failed(&self, source: hyper::Error) -> NetError {
-        NetError::Http {
-            host: self.host.clone(),
-            source,
-        }
-    }
-
-    fn too_large(&self) -> NetError {
-        NetError::TooLarge {
-            host: self.host.clone(),
-            limit: PROVIDER_BYTES_MAX,
-        }
-    }
-}
-
-/// Turns the absolute form into what a connection wants: origin form plus `Host`.
-fn prepared(request: HttpRequest, target: &Target) -> http::Request<Full<Bytes>> {
-    let (mut parts, body) = request.into_parts();
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = HeaderValue::from_str(authority.unwrap_or(&target.host));
-    parts
-        .headers
-        .extend(host.into_iter().map(|value| (HOST, value)));
-    parts.headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("ddgate/", env!("CARGO_PKG_VERSION"))),
-    );
-    let path = parts.uri.path_and_query().cloned();
-    parts.uri = path.map_or_else(|| http::Uri::from_static("/"), http::Uri::from);
-    http::Request::from_parts(parts, Full::new(Bytes::from(body)))
-}
-
 /// How far the server is ahead, if it says what time it is (RFC 9110, section 6.6.1).
 fn clock_ahead(headers: &http::HeaderMap, now: DateTime<Utc>) -> Option<TimeDelta> {
     let date = headers.get(DATE)?.to_str().ok()?;
     Some(DateTime::parse_from_rfc2822(date).ok()?.to_utc() - now)
 }
 
-impl Link {
-    async fn begin<S>(stream: S, target: &Target) -> Result<Self, NetError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(HTTP1_BUFFER_BYTES)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| target.failed(error))?;
-        Ok(Self {
-            origin: target.origin.clone(),
-            sender,
-            connection: Some(Box::pin(connection)),
-            idle_since: Instant::now(),
-        })
-    }
-
-    /// Lets an idle connection notice that the server has closed it.
-    async fn look(&mut self) {
-        poll_fn(|context| {
-            if let Some(connection) = &mut self.connection
-                && connection.as_mut().poll(context).is_ready()
-            {
-                self.connection = None;
-            }
-            Poll::Ready(())
-        })
-        .await;
-    }
-
-    /// Sends the request and reads the answer. On failure also returns a request that provably
-    /// never left.
-    async fn call(
-        &mut self,
-        request: http::Request<Full<Bytes>>,
-        target: &Target,
-    ) -> Result<HttpResponse, (NetError, Option<http::Request<Full<Bytes>>>)> {
-        let sender = &mut self.sender;
-        let work = async move {
-            let answer = sender.try_send_request(request).await;
-            let response = answer.map_err(|mut error| {
-                let unsent = error.take_message();
-                (target.failed(error.into_error()), unsent)
-            })?;
-            let (parts, body) = response.into_parts();
-            checked(&parts, target).map_err(|error| (error, None))?;
-            if body.size_hint().lower() > PROVIDER_BYTES_MAX as u64 {
-                return Err((target.too_large(), None));
-            }
-            let body = Limited::new(body, PROVIDER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| (broken(error, target), None))?;
-            Ok(http::Response::from_parts(parts, body.to_bytes().to_vec()))
-        };
-        let result = drive(&mut self.connection, work).await;
-        if result.is_err() {
-            self.connection = None;
-        }
-        result
-    }
-}
-
-/// Runs `work` while the connection moves beside it.
-async fn drive<T>(connection: &mut Option<Connection>, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        if let Poll::Ready(done) = work.as_mut().poll(context) {
-            return Poll::Ready(done);
-        }
-        if let Some(running) = connection
-            && running.as_mut().poll(context).is_ready()
-        {
-            // Dropping it wakes whatever in `work` still waits for it.
-            *connection = None;
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-fn checked(parts: &http::response::Parts, target: &Target) -> Result<(), NetError> {
-    let host = || target.host.clone();
-    if parts.status.is_redirection() {
-        return Err(NetError::Redirect {
-            host: host(),
-            status: parts.status.as_u16(),
-        });
-    }
-    if parts
-        .headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(NetError::Encoding { host: host() });
-    }
-    Ok(())
-}
-
-fn broken(error: Box<dyn std::error::Error + Send + Sync>, target: &Target) -> NetError {
-    let error = match error.downcast::<hyper::Error>() {
-        Ok(error) => return target.failed(*error),
-        Err(error) => error,
-    };
-    debug_assert!(error.is::<LengthLimitError>());
-    target.too_large()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::HeaderValue;
     use std::sync::atomic::AtomicUsize;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -500,7 +307,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_refused() {
-        let cases: [(&'static [&'static [u8]], fn(&NetError) -> bool); 5] = [
+        type Fits = fn(&NetError) -> bool;
+        let cases: [(&'static [&'static [u8]], Fits); 5] = [
             (&[b"HTTP/1.1 302 no\r\nLocation: /x\r\n\r\n"], |e| {
                 matches!(e, NetError::Redirect { status: 302, .. })
             }),

@@ -5,7 +5,9 @@
 
 pub mod dial;
 pub mod http;
+mod link;
 mod no_proxy;
+mod proxy_tunnel;
 pub mod tls;
 
 use std::io;

@@ -243,7 +243,7 @@ impl Pump {
             call: self.call,
             side: Side::Request,
             body: body.commitment(),
-            end: true,
+            end: broke.is_none(),
             unkept: broke.map(ToString::to_string).or(summary.unkept),
             redactions: summary.redactions,
         });

@@ -3,8 +3,6 @@
 //! Invariant: a real key is added only where its placeholder stood. A placeholder doubles as the
 //! right to use the gate: whoever cannot show one is refused.
 
-use std::sync::Arc;
-
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use subtle::ConstantTimeEq;
@@ -57,7 +55,7 @@ pub(super) enum NoRight {
     NoKey,
     /// It shows a key that is no placeholder of this session.
     ForeignKey,
-    /// It shows a placeholder for a key the gate does not hold.
+    /// It shows only placeholders for keys the gate does not hold.
     NotHeld(&'static str),
 }
 
@@ -98,13 +96,17 @@ impl Keys {
         headers: &HeaderMap,
         target: &PathAndQuery,
     ) -> Result<Right, NoRight> {
-        let mut shown = false;
+        let mut missing = None;
+        let mut is_held = false;
         let mut check = |slot: &Slot, value: &str, which: &'static str| {
-            shown = true;
             if !slot.fits(value) {
                 return Err(NoRight::ForeignKey);
             }
-            slot.real.as_ref().map(drop).ok_or(NoRight::NotHeld(which))
+            match slot.real {
+                Some(_) => is_held = true,
+                None => missing = Some(which),
+            }
+            Ok(())
         };
         for (names, slot, which) in [
             (API_HEADERS, &self.api, "api-key"),
@@ -128,14 +130,16 @@ impl Keys {
                 _ => {}
             }
         }
-        if shown {
-            Ok(Right(()))
-        } else {
-            Err(NoRight::NoKey)
+        match missing {
+            _ if is_held => Ok(Right(())),
+            Some(which) => Err(NoRight::NotHeld(which)),
+            None => Err(NoRight::NoKey),
         }
     }
 
-    /// Puts the real keys where the placeholders stand. Returns the new target.
+    /// Puts the real keys where the placeholders stand, and takes away placeholders of keys that
+    /// are not held: clients send an application key along where an API key alone would do.
+    /// Returns the new target.
     pub(super) fn arm(
         &self,
         _: Right,
@@ -144,25 +148,20 @@ impl Keys {
     ) -> Result<PathAndQuery, http::Error> {
         for (names, slot) in [(API_HEADERS, &self.api), (APP_HEADERS, &self.app)] {
             for name in names {
-                if headers.contains_key(&name)
+                if headers.remove(&name).is_some()
                     && let Some(real) = &slot.real
                 {
                     headers.insert(name, sensitive(real.expose())?);
                 }
             }
         }
-        match headers.get(AUTHORIZATION).map(bearer) {
-            // Datadog's Ruby client sends an empty one beside its keys.
-            Some(Some("")) => {
-                headers.remove(AUTHORIZATION);
-            }
-            Some(_) => {
-                if let Some(real) = &self.bearer.real {
-                    let value = sensitive(&format!("Bearer {}", real.expose()))?;
-                    headers.insert(AUTHORIZATION, value);
-                }
-            }
-            None => {}
+        // Datadog's Ruby client sends an empty one beside its keys: that one just goes.
+        if let Some(shown) = headers.remove(AUTHORIZATION)
+            && bearer(&shown).is_some_and(|token| !token.is_empty())
+            && let Some(real) = &self.bearer.real
+        {
+            let value = sensitive(&format!("Bearer {}", real.expose()))?;
+            headers.insert(AUTHORIZATION, value);
         }
         self.arm_query(target)
     }
@@ -173,7 +172,7 @@ impl Keys {
         };
         let armed: Vec<String> = query
             .split('&')
-            .map(|pair| {
+            .filter_map(|pair| {
                 let name = pair.split_once('=').map_or(pair, |(name, _)| name);
                 // Compared decoded, as `identify` compares: `api%5Fkey` is a key too.
                 let decoded = url::form_urlencoded::parse(name.as_bytes())
@@ -182,17 +181,11 @@ impl Keys {
                 let slot = match decoded.as_deref() {
                     Some(API_PARAM) => &self.api,
                     Some(APP_PARAM) => &self.app,
-                    _ => return pair.to_owned(),
+                    _ => return Some(pair.to_owned()),
                 };
-                match &slot.real {
-                    Some(real) => {
-                        let value: String =
-                            url::form_urlencoded::byte_serialize(real.expose().as_bytes())
-                                .collect();
-                        format!("{name}={value}")
-                    }
-                    None => pair.to_owned(),
-                }
+                let real = slot.real.as_ref()?.expose();
+                let value: String = url::form_urlencoded::byte_serialize(real.as_bytes()).collect();
+                Some(format!("{name}={value}"))
             })
             .collect();
         let path = target.path();
@@ -213,12 +206,6 @@ impl Keys {
             ("dd-bearer", &self.bearer),
         ]
         .into_iter()
-    }
-
-    /// Shares the keys between the tasks of a session.
-    #[must_use]
-    pub fn shared(self) -> Arc<Self> {
-        Arc::new(self)
     }
 }
 
@@ -325,5 +312,21 @@ mod tests {
         assert!(!map.contains_key("dd-application-key"));
         assert!(!map.contains_key("authorization"));
         assert_eq!(armed, "/v?a=1&application%5Fkey=REAL%2FP&b=%20");
+    }
+
+    #[test]
+    fn placeholders_of_keys_not_held_go_no_further() {
+        let mut keys = keys();
+        keys.app.real = None;
+        let mut map = headers(&[("dd-api-key", "pa"), ("dd-application-key", "pp")]);
+        let target = PathAndQuery::from_static("/v?application_key=pp&a=1");
+        let right = keys.identify(&map, &target).unwrap();
+        let armed = keys.arm(right, &mut map, &target).unwrap();
+        assert_eq!(map["dd-api-key"], "REAL-A");
+        assert!(!map.contains_key("dd-application-key"));
+        assert_eq!(armed, "/v?a=1");
+        let alone = headers(&[("dd-application-key", "pp")]);
+        let not_held = keys.identify(&alone, &PathAndQuery::from_static("/"));
+        assert_eq!(not_held.map(drop), Err(NoRight::NotHeld("app-key")));
     }
 }

@@ -14,4 +14,4 @@ pub use call::{Call, Outcome};
 pub use event::{Commitment, Event, Leaf};
 pub use operation::{Effect, Operation, Resource};
 pub use secret::Secret;
-pub use session::{CallNumber, SessionId};
+pub use session::{CallNumber, HostFacts, SessionId};

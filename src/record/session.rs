@@ -81,6 +81,20 @@ impl fmt::Display for CallNumber {
     }
 }
 
+/// Where a session ran: the content behind `session.open`'s `host`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Host name.
+    #[serde(default)]
+    pub name: String,
+    /// Operating system and architecture, for example `linux x86_64`.
+    #[serde(default)]
+    pub os: String,
+    /// The child's working directory.
+    #[serde(default)]
+    pub cwd: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,21 @@
-//! Placeholder: being written.
+//! Looking back at a session: leaves are folded into calls, and calls into a timeline.
+//!
+//! Pure: no file, no clock, no terminal. The journal brings leaves and the content that stands
+//! beside them; `ui` draws what comes out.
+//!
+//! - [`fold`]: leaves → [`SessionView`], saying where the record contradicts itself
+//! - [`view`]: the model a reader sees: head, calls, tunnels, counts
+//! - [`detail`]: one call with its content
+//! - [`pace`]: how long to wait between two calls
+
+pub mod detail;
+pub mod fold;
+pub mod pace;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod view;
+
+pub use detail::{Body, CallDetail, Message};
+pub use fold::{Fold, FoldError};
+pub use pace::{Pace, Speed};
+pub use view::{Counts, HeadContent, Oddity, Seen, SessionHead, SessionView, State, Summary};

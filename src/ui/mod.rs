@@ -1,1 +1,33 @@
-//! Placeholder: being written.
+//! The only room that prints. Data goes to stdout; everything else goes to stderr, every line
+//! prefixed with `ddgate: `, because the child shares the terminal.
+//!
+//! Renderers are pure: plain data and a [`Look`] in, text out. Only [`printer`], [`progress`] and
+//! [`prompt`] touch a stream. No renderer decides anything; foreign text is always escaped.
+//!
+//! - [`printer`] the streams · [`style`] tones · [`escape`] harmless text · [`words`] numbers
+//! - [`table`] columns · [`timeline`] a session · [`call`] one call · [`sessions`] the list
+//! - [`status`] sign-in, keys, settings · [`sign_in`] the device code · [`json`] for machines
+//! - [`playback`] a timeline at a pace · [`progress`] spinner · [`prompt`] questions · [`diagnostic`] errors
+
+pub mod call;
+pub mod diagnostic;
+pub mod escape;
+pub mod json;
+mod json_text;
+mod people;
+pub mod playback;
+pub mod printer;
+pub mod progress;
+pub mod prompt;
+pub mod sessions;
+pub mod sign_in;
+pub mod status;
+pub mod style;
+pub mod table;
+pub mod timeline;
+pub mod words;
+
+pub use printer::{PrintError, Printer, Talk};
+pub use progress::Progress;
+pub use prompt::PromptError;
+pub use style::{ColorWish, Look, Tone};

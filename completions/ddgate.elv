@@ -1,0 +1,203 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[ddgate] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'ddgate'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'ddgate'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand run 'Run a command behind the gate'
+            cand replay 'Show a session as a timeline'
+            cand show 'Show one call of a session in full'
+            cand sessions 'List the sessions on this machine, the latest first'
+            cand login 'Sign in'
+            cand logout 'Sign out, here and at the identity provider'
+            cand status 'Show who is signed in, which keys there are, and where things are kept'
+            cand keys 'Hand the gate the Datadog keys it is to hold'
+            cand demo 'See it work against a pretend Datadog, without account or network'
+            cand config 'Look at the configuration'
+            cand completions 'Print a completion script for a shell'
+        }
+        &'ddgate;run'= {
+            cand --identity 'Who the session belongs to'
+            cand --upstream 'Send every Datadog call to this address instead (the Host header is kept)'
+            cand --site 'The Datadog site, for example datadoghq.eu'
+            cand --issuer 'The OpenID Connect issuer to sign in with'
+            cand --client-id 'The public client id of ddgate at the issuer'
+            cand --prompt 'Whether ddgate may ask the person something'
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -q 'Say nothing unless something is wrong'
+            cand --quiet 'Say nothing unless something is wrong'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;replay'= {
+            cand --speed 'Keep the session''s rhythm, this much faster (pauses last at most 5 s)'
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON object'
+            cand --step 'Wait for Enter before each call'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;show'= {
+            cand --body 'Write the recorded bytes of one body, and nothing else, to standard output'
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON object'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;sessions'= {
+            cand --limit 'Show at most this many'
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON array'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;login'= {
+            cand --issuer 'The OpenID Connect issuer to sign in with'
+            cand --client-id 'The public client id of ddgate at the issuer'
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;logout'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;status'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON object'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;keys'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand set 'Store a key in the system''s keyring'
+            cand list 'List which keys there are and where, never their values'
+            cand rm 'Remove a key from the system''s keyring'
+        }
+        &'ddgate;keys;set'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;keys;list'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON array'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;keys;rm'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;demo'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;config'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand show 'Show every setting, its value, and where the value came from'
+        }
+        &'ddgate;config;show'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON array'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;completions'= {
+            cand --config 'Read this configuration file instead of the user''s and the project''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -v 'Say more about what is done (repeat for more)'
+            cand --verbose 'Say more about what is done (repeat for more)'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+    ]
+    $completions[$command]
+}

@@ -1,0 +1,118 @@
+//! Keys that `ddgate keys set` has put away.
+
+use super::{Credential, CredentialError, Key, usable};
+use crate::auth::aside::aside;
+use crate::auth::secret_store::{SecretStore, StoreError, datadog_name};
+
+/// Reads all stored keys.
+///
+/// # Errors
+/// The store fails, or holds something that is no key.
+pub(super) async fn read(store: &SecretStore) -> Result<Option<Credential>, CredentialError> {
+    let found = beside(store, |store| {
+        let mut found = Vec::new();
+        for key in Key::ALL {
+            if let Some(value) = store.get(&datadog_name(key.word()))? {
+                found.push((key, value));
+            }
+        }
+        Ok(found)
+    })
+    .await?;
+    let mut credential = Credential::empty(store.word().to_owned());
+    for (key, value) in found {
+        credential.put(key, usable(key, &store.describe(), value.expose())?);
+    }
+    Ok((!credential.is_empty()).then_some(credential))
+}
+
+/// Names the stored keys.
+///
+/// # Errors
+/// The store fails.
+pub async fn list(store: &SecretStore) -> Result<Vec<Key>, CredentialError> {
+    let found = beside(store, |store| {
+        let mut found = Vec::new();
+        for key in Key::ALL {
+            if store.get(&datadog_name(key.word()))?.is_some() {
+                found.push(key);
+            }
+        }
+        Ok(found)
+    });
+    Ok(found.await?)
+}
+
+/// Puts a key away for later runs.
+///
+/// # Errors
+/// The value cannot be a key, the store fails, or it forgets everything when ddgate ends.
+pub async fn keep(store: &SecretStore, key: Key, value: &str) -> Result<(), CredentialError> {
+    let value = usable(key, "your input", value)?;
+    beside(store, SecretStore::prove).await?;
+    if !store.is_durable() {
+        let why = store.fallback();
+        return Err(CredentialError::NotKept {
+            why: why.unwrap_or_else(|| "secrets are kept in memory, as configured".to_owned()),
+        });
+    }
+    beside(store, move |store| {
+        store.set(&datadog_name(key.word()), &value)
+    })
+    .await?;
+    // An automatic store may have fallen back to memory at the last moment.
+    match store.fallback() {
+        Some(why) => Err(CredentialError::NotKept { why }),
+        None => Ok(()),
+    }
+}
+
+/// Forgets a stored key; returns whether there was one.
+///
+/// # Errors
+/// The store fails.
+pub async fn remove(store: &SecretStore, key: Key) -> Result<bool, CredentialError> {
+    let gone = beside(store, move |store| store.delete(&datadog_name(key.word())));
+    Ok(gone.await?)
+}
+
+async fn beside<T: Send + 'static>(
+    store: &SecretStore,
+    work: impl FnOnce(&SecretStore) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let store = store.clone();
+    let result = aside("secrets", move || work(&store)).await;
+    result.map_err(StoreError::Thread)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::secret_store::{Storage, StoreSettings};
+
+    #[tokio::test]
+    async fn keep_list_remove() {
+        let home = tempfile::tempdir().unwrap();
+        let open = |storage| {
+            SecretStore::new(StoreSettings {
+                storage,
+                directory: home.path().to_owned(),
+                desktop: false,
+            })
+        };
+        let store = open(Storage::File);
+        keep(&store, Key::Bearer, " t \n").await.unwrap();
+        keep(&store, Key::Api, "a").await.unwrap();
+        assert!(keep(&store, Key::App, "a b").await.is_err());
+        assert_eq!(list(&store).await.unwrap(), [Key::Api, Key::Bearer]);
+        let read = read(&store).await.unwrap().unwrap();
+        assert_eq!(read.bearer.unwrap().expose(), "t");
+        assert!(remove(&store, Key::Api).await.unwrap());
+        assert!(!remove(&store, Key::Api).await.unwrap());
+
+        let error = keep(&open(Storage::Memory), Key::Api, "a")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CredentialError::NotKept { .. }));
+    }
+}

@@ -1,0 +1,186 @@
+//! The person: OpenID Connect device sign-in (RFC 8628), refresh, revocation, verification.
+//!
+//! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
+//! `verify`. Access and ID tokens never leave it at all. This is the only room that knows the
+//! openidconnect crate's protocol types.
+
+mod claims;
+mod device;
+mod provider;
+mod refresh;
+mod verify;
+
+use std::time::Duration;
+
+use crate::net::HttpsClient;
+use crate::record::{Identity, Secret, Via};
+
+use super::AuthError;
+pub(super) use claims::chain;
+pub use claims::clean;
+pub(super) use provider::Provider;
+pub(super) use refresh::Refreshed;
+pub use refresh::Revocation;
+pub use verify::Unverified;
+
+/// The provider to ask, and how.
+#[derive(Clone, Debug)]
+pub struct IssuerSettings {
+    /// Issuer identifier, compared byte by byte with what the provider says.
+    pub issuer: String,
+    /// The client ddgate is registered as.
+    pub client_id: String,
+    /// Its secret, for providers that insist on one.
+    pub client_secret: Option<Secret<String>>,
+    /// Scopes beside `openid`.
+    pub scopes: Vec<String>,
+    /// Where groups are: claim names, or JSON pointers when they begin with `/`.
+    pub groups_claims: Vec<String>,
+    /// Only accounts of this hosted domain (claim `hd`).
+    pub hosted_domain: Option<String>,
+    /// Replaces what discovery says.
+    pub device_authorization_endpoint: Option<String>,
+    /// Replaces what discovery says.
+    pub token_endpoint: Option<String>,
+    /// Tests divide every wait by this.
+    #[doc(hidden)]
+    pub time_scale: u32,
+}
+
+impl IssuerSettings {
+    /// Makes settings with the usual scopes and groups claim.
+    #[must_use]
+    pub fn new(issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
+        Self {
+            issuer: issuer.into(),
+            client_id: client_id.into(),
+            client_secret: None,
+            // Not `groups`: several providers refuse a scope they do not know.
+            scopes: words(&["profile", "email", "offline_access"]),
+            groups_claims: words(&["groups"]),
+            hosted_domain: None,
+            device_authorization_endpoint: None,
+            token_endpoint: None,
+            time_scale: 1,
+        }
+    }
+}
+
+/// What a person has to do to sign in. Every text is fit for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevicePrompt {
+    /// The code to enter.
+    pub user_code: String,
+    /// Where to enter it; https, or http on this machine.
+    pub verification_uri: String,
+    /// The same with the code filled in. Checked like the other; pass it as one argument.
+    pub verification_uri_complete: Option<String>,
+    /// How long the code lives.
+    pub expires_in: Duration,
+}
+
+/// Where a sign-in shows itself.
+pub trait SignInScreen: Send + Sync {
+    /// Called once, when there is a code to show. Must return soon: polling waits for it.
+    fn code(&self, prompt: &DevicePrompt);
+    /// Called when the provider has not been reached several times in a row; it is still tried.
+    fn trouble(&self, what: &str);
+}
+
+/// A verified person, and the way to verify them again later.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// Who it is.
+    pub identity: Identity,
+    /// Opens the next sign-in without a person. Worth as much as a password.
+    pub refresh_token: Option<Secret<String>>,
+}
+
+/// Signs a person in by the device flow.
+///
+/// # Errors
+/// The provider is not reached, refuses, or sends something that cannot be trusted; nobody
+/// approved before the code expired; the person said no.
+pub async fn sign_in(
+    settings: &IssuerSettings,
+    http: &HttpsClient,
+    screen: &dyn SignInScreen,
+) -> Result<SignIn, AuthError> {
+    let provider = Provider::discover(settings, http).await?;
+    Box::pin(device::sign_in(&provider, screen)).await
+}
+
+/// Verifies a person again with their refresh token. `before` is who it was: the subject must not
+/// change, and a provider that sends no new ID token leaves that identity as it was.
+///
+/// The refresh token in the answer replaces the old one, which may be dead from then on.
+///
+/// # Errors
+/// [`AuthError::SignedOut`] when the provider no longer accepts the token, and as [`sign_in`].
+pub async fn refresh(
+    settings: &IssuerSettings,
+    http: &HttpsClient,
+    refresh_token: &Secret<String>,
+    before: Option<&Identity>,
+) -> Result<SignIn, AuthError> {
+    let provider = Provider::discover(settings, http).await?;
+    let (keys, refreshed) = tokio::join!(provider.keys(), provider.refresh(refresh_token));
+    let refreshed = refreshed?;
+    let newest = refreshed.refresh_token().unwrap_or(refresh_token.clone());
+    let subject = before.map(|identity| identity.subject.as_str());
+    Ok(SignIn {
+        identity: Box::pin(refreshed.identity(&provider, keys?, subject, before)).await?,
+        refresh_token: Some(newest),
+    })
+}
+
+/// Tells the provider that a refresh token is no longer needed (RFC 7009).
+///
+/// # Errors
+/// The provider is not reached or refuses. The token may then live on until it expires.
+pub async fn revoke(
+    settings: &IssuerSettings,
+    http: &HttpsClient,
+    refresh_token: &Secret<String>,
+) -> Result<Revocation, AuthError> {
+    let provider = Provider::discover(settings, http).await?;
+    provider.revoke(refresh_token).await
+}
+
+/// Names the operating system's user, whom nobody verified.
+#[must_use]
+pub fn local_identity(host_name: &str, user_name: &str) -> Identity {
+    use crate::limits::{LABEL_CHARS_MAX, SUBJECT_CHARS_MAX};
+    Identity {
+        issuer: format!("local:{}", clean(host_name, LABEL_CHARS_MAX)),
+        subject: clean(user_name, SUBJECT_CHARS_MAX),
+        name: None,
+        email: None,
+        email_verified: None,
+        groups: Vec::new(),
+        groups_incomplete: false,
+        via: Via::Local,
+        expires: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_local_user_is_marked_as_unverified() {
+        let identity = local_identity("build\u{1b}[2J7", "alice");
+        assert_eq!(identity.issuer, "local:build\u{fffd}[2J7");
+        assert_eq!(identity.label(), "alice");
+        assert!(!identity.via.is_verified());
+    }
+
+    #[test]
+    fn settings_do_not_show_the_secret() {
+        let mut settings = IssuerSettings::new("https://idp.test", "ddgate");
+        settings.client_secret = Some(Secret::new("hunter2".to_owned()));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,443 @@
+//! Whether an ID token is to be believed (OpenID Connect Core, section 3.1.3.7), and what it says.
+//!
+//! The openidconnect crate checks signature, algorithm, key, `iss`, `aud`, `exp` and the header;
+//! everything else is checked here: `azp`, `nbf`, `iat`, `at_hash`, nonce, subject, hosted domain,
+//! and that a refreshed token still means the same person. Only asymmetric signatures count,
+//! whatever the provider advertises, and keys named inside a token are never used.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm as Alg, CoreTokenType};
+use openidconnect::{
+    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientId, IdTokenVerifier, IssuerUrl,
+    Nonce, OAuth2TokenResponse, SignatureVerificationError, TokenResponse,
+};
+use serde_json::{Map, Value};
+
+use super::claims::{clean, groups, is_hidden};
+use super::provider::{OurIdToken, Provider, Tokens};
+use crate::auth::AuthError;
+use crate::limits::{
+    CLOCK_LEEWAY, LABEL_CHARS_MAX, PROVIDER_TEXT_CHARS_MAX, SUBJECT_CHARS_MAX, TOKEN_AGE_MAX,
+};
+use crate::record::{Identity, Via};
+
+/// Signatures that only the provider can make.
+const ALGORITHMS: [Alg; 9] = [
+    Alg::RsaSsaPkcs1V15Sha256,
+    Alg::RsaSsaPkcs1V15Sha384,
+    Alg::RsaSsaPkcs1V15Sha512,
+    Alg::RsaSsaPssSha256,
+    Alg::RsaSsaPssSha384,
+    Alg::RsaSsaPssSha512,
+    Alg::EcdsaP256Sha256,
+    Alg::EcdsaP384Sha384,
+    Alg::EdDsa,
+];
+
+/// Why an ID token is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// Not a token, or without a claim every ID token has.
+    #[error("it cannot be read, or lacks one of iss, sub, aud, exp, iat")]
+    Malformed,
+    /// The access token beside it is of an unknown type.
+    #[error("the access token beside it is not of type Bearer")]
+    TokenType,
+    /// `alg`.
+    #[error("its signature algorithm is not accepted")]
+    Algorithm,
+    /// Signature.
+    #[error("its signature does not hold ({0})")]
+    Signature(String),
+    /// No published key fits.
+    #[error("none of the provider's keys fits its signature")]
+    UnknownKey,
+    /// `iss`.
+    #[error("it comes from another issuer")]
+    Issuer,
+    /// `aud`.
+    #[error("it was made for somebody else ({0})")]
+    Audience(String),
+    /// `azp`.
+    #[error("it was issued to another client (azp)")]
+    AuthorizedParty,
+    /// `exp`.
+    #[error("it has expired")]
+    Expired,
+    /// `nbf`.
+    #[error("it is not valid yet (nbf)")]
+    NotYetValid,
+    /// `iat` in the future.
+    #[error("it was issued in the future (iat)")]
+    IssuedInFuture,
+    /// `iat` too long ago for a sign-in just done.
+    #[error("it was issued long before this sign-in (iat)")]
+    IssuedLongAgo,
+    /// `nonce`.
+    #[error("it answers a question nobody asked (nonce)")]
+    Nonce,
+    /// `at_hash`.
+    #[error("it does not belong to the access token beside it (at_hash)")]
+    AccessTokenHash,
+    /// `sub` cannot be recorded as it is.
+    #[error("its subject is empty, too long, or holds invisible characters")]
+    Subject,
+    /// A refreshed token about somebody else.
+    #[error("it is about somebody else than before")]
+    SubjectChanged,
+    /// `hd`.
+    #[error("the account is not one of {expected} (hd)")]
+    HostedDomain {
+        /// The domain that is configured.
+        expected: String,
+    },
+    /// A header or encryption nobody here understands.
+    #[error("it is of a kind that is not accepted ({0})")]
+    Unsupported(String),
+}
+
+impl Unverified {
+    /// Whether a wrong clock would explain it.
+    #[must_use]
+    pub const fn is_about_time(&self) -> bool {
+        matches!(
+            self,
+            Self::Expired | Self::NotYetValid | Self::IssuedInFuture | Self::IssuedLongAgo
+        )
+    }
+}
+
+/// What is known beforehand about the token that comes.
+pub(super) struct Expectation<'a> {
+    pub(super) via: Via,
+    /// The subject it must have, when the sign-in is being refreshed.
+    pub(super) subject: Option<&'a str>,
+}
+
+struct Rules<'a> {
+    issuer: &'a IssuerUrl,
+    client_id: &'a str,
+    hosted_domain: Option<&'a str>,
+    groups_claims: &'a [String],
+    expectation: &'a Expectation<'a>,
+    now: DateTime<Utc>,
+}
+
+impl Provider<'_> {
+    /// Checks the ID token of an answer and reads the identity from it.
+    pub(super) async fn verified(
+        &self,
+        tokens: &Tokens,
+        keys: CoreJsonWebKeySet,
+        expectation: &Expectation<'_>,
+    ) -> Result<Identity, AuthError> {
+        if !matches!(tokens.token_type(), CoreTokenType::Bearer) {
+            return Err(AuthError::Verify(Unverified::TokenType));
+        }
+        let Some(token) = tokens.id_token() else {
+            return Err(AuthError::NoIdToken {
+                issuer: self.settings.issuer.clone(),
+            });
+        };
+        let rules = Rules {
+            issuer: &self.issuer,
+            client_id: &self.settings.client_id,
+            hosted_domain: self.settings.hosted_domain.as_deref(),
+            groups_claims: &self.settings.groups_claims,
+            expectation,
+            now: Utc::now(),
+        };
+        let access = tokens.access_token();
+        let result = match check(token, access, keys, &rules) {
+            // The provider may have changed keys since: one more look, then that is the answer.
+            Err(Unverified::UnknownKey) => check(token, access, self.keys().await?, &rules),
+            other => other,
+        };
+        result.map_err(|reason| self.unverified(reason))
+    }
+
+    fn unverified(&self, reason: Unverified) -> AuthError {
+        let apart = self.http.clock_ahead().unwrap_or_default();
+        if reason.is_about_time() && apart.abs() > leeway() {
+            return AuthError::Clock {
+                ahead: apart,
+                reason,
+            };
+        }
+        AuthError::Verify(reason)
+    }
+}
+
+fn leeway() -> TimeDelta {
+    TimeDelta::from_std(CLOCK_LEEWAY).unwrap_or_default()
+}
+
+fn check(
+    token: &OurIdToken,
+    access: &AccessToken,
+    keys: CoreJsonWebKeySet,
+    rules: &Rules<'_>,
+) -> Result<Identity, Unverified> {
+    let (now, leeway) = (rules.now, leeway());
+    let client_id = ClientId::new(rules.client_id.to_owned());
+    // A public client even if we hold a secret: with one the crate would accept HS256.
+    let verifier = IdTokenVerifier::new_public_client(client_id, rules.issuer.clone(), keys)
+        .set_allowed_algs(ALGORITHMS)
+        .set_other_audience_verifier_fn(|_| false)
+        .set_time_fn(move || now - leeway);
+    let refreshing = rules.expectation.via == Via::Refresh;
+    // The device flow sends no nonce; a refreshed token may repeat an older one.
+    let nonce = |nonce: Option<&Nonce>| match nonce {
+        Some(_) if !refreshing => Err(String::new()),
+        _ => Ok(()),
+    };
+    let claims = token.claims(&verifier, nonce).map_err(crate_says)?;
+    let more = &claims.additional_claims().0;
+
+    if let Some(party) = claims.authorized_party()
+        && party.as_str() != rules.client_id
+    {
+        return Err(Unverified::AuthorizedParty);
+    }
+    if !not_before_passed(more, now + leeway) {
+        return Err(Unverified::NotYetValid);
+    }
+    if claims.issue_time() > now + leeway {
+        return Err(Unverified::IssuedInFuture);
+    }
+    if !refreshing && claims.issue_time() < now - TOKEN_AGE_MAX {
+        return Err(Unverified::IssuedLongAgo);
+    }
+    if let Some(expected) = claims.access_token_hash() {
+        let alg = token.signing_alg().map_err(signature_says)?;
+        let key = token.signing_key(&verifier).map_err(signature_says)?;
+        let hash = AccessTokenHash::from_token(access, alg, key);
+        if hash.ok().as_ref() != Some(expected) {
+            return Err(Unverified::AccessTokenHash);
+        }
+    }
+    if let Some(expected) = rules.hosted_domain
+        && more.get("hd").and_then(Value::as_str) != Some(expected)
+    {
+        // A consumer account has no `hd` at all: that is refused as well.
+        return Err(Unverified::HostedDomain {
+            expected: expected.to_owned(),
+        });
+    }
+    let subject = claims.subject().as_str();
+    // Cleaning it would let two people share one key in the record.
+    if subject.is_empty()
+        || subject.chars().nth(SUBJECT_CHARS_MAX).is_some()
+        || subject.chars().any(is_hidden)
+    {
+        return Err(Unverified::Subject);
+    }
+    if rules.expectation.subject.is_some_and(|old| old != subject) {
+        return Err(Unverified::SubjectChanged);
+    }
+    let label = |text: &str| Some(clean(text, LABEL_CHARS_MAX)).filter(|text| !text.is_empty());
+    let name = claims.name().and_then(|names| names.get(None));
+    let name = name.and_then(|name| label(name.as_str()));
+    let (groups, groups_incomplete) = groups(more, rules.groups_claims);
+    Ok(Identity {
+        issuer: rules.issuer.to_string(),
+        subject: subject.to_owned(),
+        name: name.or_else(|| label(claims.preferred_username()?.as_str())),
+        email: claims.email().and_then(|email| label(email.as_str())),
+        email_verified: claims.email_verified(),
+        groups,
+        groups_incomplete,
+        via: rules.expectation.via,
+        expires: Some(claims.expiration()),
+    })
+}
+
+/// `nbf` (RFC 7519, section 4.1.5): absent, or a number that is not after `latest`.
+fn not_before_passed(claims: &Map<String, Value>, latest: DateTime<Utc>) -> bool {
+    match claims.get("nbf") {
+        None => true,
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "seconds since 1970 fit a double exactly"
+        )]
+        Some(value) => value
+            .as_f64()
+            .is_some_and(|seconds| seconds <= latest.timestamp() as f64),
+    }
+}
+
+fn crate_says(error: ClaimsVerificationError) -> Unverified {
+    use ClaimsVerificationError as Claims;
+    let short = |text: &str| clean(text, PROVIDER_TEXT_CHARS_MAX);
+    match error {
+        Claims::SignatureVerification(error) => signature_says(error),
+        Claims::Expired(_) => Unverified::Expired,
+        Claims::InvalidAudience(why) => Unverified::Audience(short(&why)),
+        Claims::InvalidIssuer(_) => Unverified::Issuer,
+        Claims::InvalidNonce(_) => Unverified::Nonce,
+        Claims::InvalidSubject(_) => Unverified::Subject,
+        Claims::Unsupported(why) => Unverified::Unsupported(short(&why)),
+        other => Unverified::Unsupported(short(&other.to_string())),
+    }
+}
+
+fn signature_says(error: SignatureVerificationError) -> Unverified {
+    use SignatureVerificationError as Signature;
+    let why = match error {
+        Signature::NoMatchingKey => return Unverified::UnknownKey,
+        // The crate's words list all that are, in random order.
+        Signature::DisallowedAlg(_) => return Unverified::Algorithm,
+        Signature::NoSignature => "there is none".to_owned(),
+        Signature::CryptoError(why)
+        | Signature::AmbiguousKeyId(why)
+        | Signature::InvalidKey(why)
+        | Signature::UnsupportedAlg(why) => why,
+        other => other.to_string(),
+    };
+    Unverified::Signature(clean(&why, PROVIDER_TEXT_CHARS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    use openidconnect::core::CoreEdDsaPrivateSigningKey;
+    use openidconnect::{JsonWebKeyId, PrivateSigningKey};
+    use serde_json::json;
+
+    const ISSUER: &str = "https://idp.test";
+    const NOW: i64 = 1_800_000_000;
+
+    fn key(seed: u8) -> CoreEdDsaPrivateSigningKey {
+        // RFC 8410: a fixed header before the 32 bytes of the key.
+        let mut der = vec![
+            0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+        ];
+        der.extend([seed; 32]);
+        let kind = "PRIVATE KEY";
+        let text = BASE64_STANDARD.encode(der);
+        let pem = format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n");
+        let id = Some(JsonWebKeyId::new("one".to_owned()));
+        CoreEdDsaPrivateSigningKey::from_ed25519_pem(&pem, id).unwrap()
+    }
+
+    fn token(changes: &Value, seed: u8) -> OurIdToken {
+        let mut claims = json!({
+            "iss": ISSUER, "sub": "u-1", "aud": ["ddgate"], "exp": NOW + 600, "iat": NOW - 5,
+            "email": "a@x.test", "email_verified": "true", "preferred_username": "al",
+            "groups": ["ops", "eng"],
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let claims = serde_json::from_value(claims).unwrap();
+        OurIdToken::new(claims, &key(seed), Alg::EdDsa, Some(&access()), None).unwrap()
+    }
+
+    fn access() -> AccessToken {
+        AccessToken::new("access".to_owned())
+    }
+
+    fn judge(token: &OurIdToken, via: Via, subject: Option<&str>) -> Result<Identity, Unverified> {
+        let issuer = IssuerUrl::new(ISSUER.to_owned()).unwrap();
+        let rules = Rules {
+            issuer: &issuer,
+            client_id: "ddgate",
+            hosted_domain: None,
+            groups_claims: &["groups".to_owned()],
+            expectation: &Expectation { via, subject },
+            now: DateTime::from_timestamp(NOW, 0).unwrap(),
+        };
+        let keys = CoreJsonWebKeySet::new(vec![key(7).as_verification_key()]);
+        check(token, &access(), keys, &rules)
+    }
+
+    fn fresh(changes: &Value) -> Result<Identity, Unverified> {
+        judge(&token(changes, 7), Via::Device, None)
+    }
+
+    #[test]
+    fn a_good_token_becomes_an_identity() {
+        let identity = fresh(&json!({})).unwrap();
+        assert_eq!(
+            (identity.issuer.as_str(), identity.subject.as_str()),
+            (ISSUER, "u-1")
+        );
+        assert_eq!(identity.groups, ["eng", "ops"]);
+        assert_eq!(identity.email.as_deref(), Some("a@x.test"));
+        assert_eq!(identity.email_verified, Some(true));
+        assert_eq!(identity.name.as_deref(), Some("al"));
+        assert_eq!(identity.expires.unwrap().timestamp(), NOW + 600);
+    }
+
+    #[test]
+    fn the_leeway_is_a_minute_and_no_more() {
+        fresh(&json!({"exp": NOW - 59})).unwrap();
+        assert_eq!(fresh(&json!({"exp": NOW - 60})), Err(Unverified::Expired));
+        fresh(&json!({"nbf": NOW + 60, "iat": NOW + 60})).unwrap();
+        assert_eq!(
+            fresh(&json!({"nbf": NOW + 61})),
+            Err(Unverified::NotYetValid)
+        );
+        assert_eq!(
+            fresh(&json!({"iat": NOW + 61})),
+            Err(Unverified::IssuedInFuture)
+        );
+        assert_eq!(fresh(&json!({"nbf": "soon"})), Err(Unverified::NotYetValid));
+    }
+
+    #[test]
+    fn what_the_crate_leaves_to_us() {
+        let long = "x".repeat(SUBJECT_CHARS_MAX + 1);
+        for (changes, reason) in [
+            (json!({"azp": "other"}), Unverified::AuthorizedParty),
+            (json!({"iat": NOW - 90_000}), Unverified::IssuedLongAgo),
+            (json!({"sub": ""}), Unverified::Subject),
+            (json!({"sub": long}), Unverified::Subject),
+            (json!({"sub": "a\u{202e}b"}), Unverified::Subject),
+            (json!({"nonce": "n"}), Unverified::Nonce),
+            (json!({"iss": "https://idp.test/"}), Unverified::Issuer),
+        ] {
+            assert_eq!(fresh(&changes), Err(reason), "{changes}");
+        }
+        for changes in [
+            json!({"aud": ["other"]}),
+            json!({"aud": ["ddgate", "other"]}),
+        ] {
+            assert!(
+                matches!(fresh(&changes), Err(Unverified::Audience(_))),
+                "{changes}"
+            );
+        }
+        let other = AccessToken::new("other".to_owned());
+        let claims = json!({
+            "iss": ISSUER, "sub": "u-1", "aud": "ddgate", "exp": NOW + 600, "iat": NOW,
+        });
+        let claims = serde_json::from_value(claims).unwrap();
+        let swapped = OurIdToken::new(claims, &key(7), Alg::EdDsa, Some(&other), None).unwrap();
+        assert_eq!(
+            judge(&swapped, Via::Device, None),
+            Err(Unverified::AccessTokenHash)
+        );
+    }
+
+    #[test]
+    fn a_foreign_key_under_the_right_name_is_no_key() {
+        let forged = token(&json!({}), 8);
+        assert!(matches!(
+            judge(&forged, Via::Device, None),
+            Err(Unverified::Signature(_))
+        ));
+    }
+
+    #[test]
+    fn a_refreshed_token_may_be_old_but_must_mean_the_same_person() {
+        let old = token(&json!({"iat": NOW - 90_000, "nonce": "n"}), 7);
+        assert_eq!(
+            judge(&old, Via::Refresh, Some("u-1")).unwrap().via,
+            Via::Refresh
+        );
+        let changed = judge(&old, Via::Refresh, Some("u-2"));
+        assert_eq!(changed, Err(Unverified::SubjectChanged));
+    }
+}

@@ -1,0 +1,344 @@
+//! Being signed in across runs: establish, look, sign out.
+//!
+//! Only a refresh token is kept, with the name of the person it belongs to; ID and access tokens
+//! never are. A rotated refresh token is put away before anything else is done with the answer
+//! that brought it, and one ddgate at a time does this.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
+
+use super::AuthError;
+use super::aside::aside;
+use super::identity::{
+    self, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen,
+};
+use super::secret_store::{SecretStore, StoreError, refresh_token_name};
+use crate::net::HttpsClient;
+use crate::record::{Identity, Secret};
+
+/// Whether a person may be asked to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompting {
+    /// There is somebody to ask.
+    Allowed,
+    /// There is not: fail instead of waiting for a human.
+    Forbidden,
+}
+
+/// How long the sign-in will last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HowKept {
+    /// Until the provider ends it; kept in this place.
+    Kept {
+        /// As [`SecretStore::describe`] says it.
+        place: String,
+    },
+    /// For this run.
+    ThisRun {
+        /// Why not longer.
+        why: String,
+    },
+}
+
+/// Who a stored sign-in belongs to, as far as can be said without asking the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// `sub` of the person who signed in.
+    pub subject: String,
+    /// Their name, if the provider sent one.
+    pub name: Option<String>,
+    /// Their e-mail address, if sent.
+    pub email: Option<String>,
+    /// When the stored token was last renewed.
+    pub renewed: DateTime<Utc>,
+}
+
+/// What a sign-out did: the token kept here is gone.
+#[derive(Debug)]
+pub struct SignOut {
+    /// Whose it was.
+    pub who: Stored,
+    /// Whether the provider forgot it too.
+    pub revocation: Result<Revocation, AuthError>,
+}
+
+/// What is kept. Small: Windows takes 2560 bytes a credential.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    v: u32,
+    rt: String,
+    at: i64,
+    sub: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+}
+
+const VERSION: u32 = 1;
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.rt.zeroize();
+    }
+}
+
+/// Signs in: with the stored refresh token if there is one, else by asking a person.
+///
+/// # Errors
+/// [`AuthError::NotSignedIn`] or [`AuthError::SignedOut`] when only a person could help and
+/// `prompting` forbids asking; otherwise as [`identity::sign_in`] and [`identity::refresh`]. A
+/// provider that is not reached is an error even if a person could be asked: asking needs it too.
+pub async fn establish(
+    settings: &IssuerSettings,
+    store: &SecretStore,
+    http: &HttpsClient,
+    screen: &dyn SignInScreen,
+    prompting: Prompting,
+) -> Result<(SignIn, HowKept), AuthError> {
+    let why_not = match Box::pin(renew(settings, store, http)).await {
+        Ok(Some(renewed)) => return Ok(renewed),
+        Ok(None) => AuthError::NotSignedIn {
+            issuer: settings.issuer.clone(),
+        },
+        // A provider that refreshes without an ID token leaves only the front door.
+        Err(error @ (AuthError::SignedOut { .. } | AuthError::NoIdToken { .. })) => error,
+        Err(error) => return Err(error),
+    };
+    if prompting == Prompting::Forbidden {
+        return Err(why_not);
+    }
+    // Before the person goes to the trouble: will it be kept?
+    beside(store, SecretStore::prove).await?;
+    let sign_in = Box::pin(identity::sign_in(settings, http, screen)).await?;
+    let how = match &sign_in.refresh_token {
+        Some(token) => keep(settings, store, &Kept::of(&sign_in.identity, token)).await,
+        None => HowKept::ThisRun {
+            why: "the identity provider sent no refresh token (is the scope `offline_access` \
+                  allowed?)"
+                .to_owned(),
+        },
+    };
+    Ok((sign_in, how))
+}
+
+/// Says who is signed in, without asking the provider.
+///
+/// # Errors
+/// The store fails.
+pub async fn stored(
+    settings: &IssuerSettings,
+    store: &SecretStore,
+) -> Result<Option<Stored>, AuthError> {
+    Ok(load(settings, store).await?.map(|kept| kept.who()))
+}
+
+/// Forgets the stored sign-in, here first and then at the provider. None if there was none.
+///
+/// # Errors
+/// The store fails, so that the token may still be there. A failed revocation is part of the
+/// result instead.
+pub async fn sign_out(
+    settings: &IssuerSettings,
+    store: &SecretStore,
+    http: &HttpsClient,
+) -> Result<Option<SignOut>, AuthError> {
+    let _lock = beside(store, |store| store.lock(LOCK)).await?;
+    let Some(kept) = load(settings, store).await? else {
+        return Ok(None);
+    };
+    forget(settings, store).await?;
+    let token = Secret::new(kept.rt.clone());
+    Ok(Some(SignOut {
+        who: kept.who(),
+        revocation: Box::pin(identity::revoke(settings, http, &token)).await,
+    }))
+}
+
+const LOCK: &str = "sign-in";
+
+/// Uses the stored refresh token, if there is one.
+async fn renew(
+    settings: &IssuerSettings,
+    store: &SecretStore,
+    http: &HttpsClient,
+) -> Result<Option<(SignIn, HowKept)>, AuthError> {
+    // The lock comes before the read: what another ddgate has just rotated must not be used.
+    let _lock = beside(store, |store| store.lock(LOCK)).await?;
+    let Some(kept) = load(settings, store).await? else {
+        return Ok(None);
+    };
+    let provider = Provider::discover(settings, http).await?;
+    let old = Secret::new(kept.rt.clone());
+    let exchange = Box::pin(exchange(&provider, store, &kept, &old));
+    let (keys, exchanged) = tokio::join!(provider.keys(), exchange);
+    let (refreshed, how) = match exchanged {
+        Err(error @ AuthError::SignedOut { .. }) => {
+            forget(settings, store).await?;
+            return Err(error);
+        }
+        other => other?,
+    };
+    let person = Box::pin(refreshed.identity(&provider, keys?, Some(&kept.sub), None)).await?;
+    let newest = refreshed.refresh_token().unwrap_or(old);
+    let now = Kept::of(&person, &newest);
+    let how = match how {
+        // Names change rarely: usually there is nothing more to write.
+        HowKept::Kept { .. } if now.labels() != kept.labels() => keep(settings, store, &now).await,
+        how => how,
+    };
+    let sign_in = SignIn {
+        identity: person,
+        refresh_token: Some(newest),
+    };
+    Ok(Some((sign_in, how)))
+}
+
+/// Exchanges the token and puts the new one away at once.
+async fn exchange(
+    provider: &Provider<'_>,
+    store: &SecretStore,
+    kept: &Kept,
+    old: &Secret<String>,
+) -> Result<(Refreshed, HowKept), AuthError> {
+    let refreshed = provider.refresh(old).await?;
+    let how = match refreshed.refresh_token() {
+        None => how_kept(store),
+        Some(new) if new.expose() == old.expose() => how_kept(store),
+        Some(new) => keep(provider.settings(), store, &kept.with(&new)).await,
+    };
+    Ok((refreshed, how))
+}
+
+async fn load(settings: &IssuerSettings, store: &SecretStore) -> Result<Option<Kept>, AuthError> {
+    let name = refresh_token_name(&settings.issuer, &settings.client_id);
+    let value = beside(store, move |store| store.get(&name)).await?;
+    // Something unreadable is as good as nothing: the next sign-in replaces it.
+    Ok(value.and_then(|value| Kept::read(value.expose())))
+}
+
+/// Keeps the sign-in. A store that fails costs the next run a sign-in, not this one its work.
+async fn keep(settings: &IssuerSettings, store: &SecretStore, kept: &Kept) -> HowKept {
+    let name = refresh_token_name(&settings.issuer, &settings.client_id);
+    let Ok(text) = serde_json::to_string(kept).map(Secret::new) else {
+        return HowKept::ThisRun {
+            why: "the sign-in cannot be written down".to_owned(),
+        };
+    };
+    match beside(store, move |store| store.set(&name, &text)).await {
+        Ok(()) => how_kept(store),
+        Err(error) => HowKept::ThisRun {
+            why: identity::chain(&error),
+        },
+    }
+}
+
+async fn forget(settings: &IssuerSettings, store: &SecretStore) -> Result<(), AuthError> {
+    let name = refresh_token_name(&settings.issuer, &settings.client_id);
+    beside(store, move |store| store.delete(&name)).await?;
+    Ok(())
+}
+
+fn how_kept(store: &SecretStore) -> HowKept {
+    if store.is_durable() {
+        return HowKept::Kept {
+            place: store.describe(),
+        };
+    }
+    let why = store.fallback();
+    HowKept::ThisRun {
+        why: why.unwrap_or_else(|| "secrets are kept in memory, as configured".to_owned()),
+    }
+}
+
+/// Runs blocking work of the store on a thread of its own.
+async fn beside<T: Send + 'static>(
+    store: &SecretStore,
+    work: impl FnOnce(&SecretStore) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, AuthError> {
+    let store = store.clone();
+    let result = aside("secrets", move || work(&store)).await;
+    Ok(result.map_err(StoreError::Thread)??)
+}
+
+impl Kept {
+    fn of(identity: &Identity, token: &Secret<String>) -> Self {
+        Self {
+            v: VERSION,
+            rt: token.expose().clone(),
+            at: Utc::now().timestamp(),
+            sub: identity.subject.clone(),
+            name: identity.name.clone(),
+            email: identity.email.clone(),
+        }
+    }
+
+    /// The same person with a new token.
+    fn with(&self, token: &Secret<String>) -> Self {
+        Self {
+            v: VERSION,
+            rt: token.expose().clone(),
+            at: Utc::now().timestamp(),
+            sub: self.sub.clone(),
+            name: self.name.clone(),
+            email: self.email.clone(),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let kept: Self = serde_json::from_str(text).ok()?;
+        (kept.v == VERSION && !kept.rt.is_empty()).then_some(kept)
+    }
+
+    fn labels(&self) -> (&str, Option<&str>, Option<&str>) {
+        (&self.sub, self.name.as_deref(), self.email.as_deref())
+    }
+
+    fn who(&self) -> Stored {
+        Stored {
+            subject: self.sub.clone(),
+            name: self.name.clone(),
+            email: self.email.clone(),
+            renewed: DateTime::from_timestamp(self.at, 0).unwrap_or_default(),
+        }
+    }
+}
+
+impl Stored {
+    /// The short label people know somebody by: e-mail, else name, else subject.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        let label = self.email.as_deref().or(self.name.as_deref());
+        label.unwrap_or(&self.subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::identity::local_identity;
+
+    #[test]
+    fn what_is_kept_is_small_and_reads_back() {
+        let token = Secret::new("r".repeat(1200));
+        let kept = Kept::of(&local_identity("host", "alice"), &token);
+        let text = serde_json::to_string(&kept).unwrap();
+        assert!(text.len() < 1300, "{}", text.len());
+        let read = Kept::read(&text).unwrap();
+        assert_eq!(read.rt, *token.expose());
+        assert_eq!(read.who().label(), "alice");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_nothing() {
+        for text in [
+            "",
+            "plain-token",
+            r#"{"v":2,"rt":"x","at":0,"sub":"s"}"#,
+            r#"{"v":1,"rt":"","at":0,"sub":"s"}"#,
+        ] {
+            assert!(Kept::read(text).is_none(), "{text}");
+        }
+    }
+}

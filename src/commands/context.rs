@@ -1,0 +1,229 @@
+//! What every verb stands on: settings, directories, the streams, a runtime.
+
+use std::path::PathBuf;
+
+use crate::auth::credential::{CommandLine, CredentialSettings};
+use crate::auth::identity::IssuerSettings;
+use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
+use crate::cli::GlobalArgs;
+use crate::config::{self, Config, CredentialCommand, Overrides, Paths, env};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::net::{Dialer, HttpsClient};
+use crate::record::HostFacts;
+use crate::ui::Printer;
+
+/// Looks up one environment variable.
+pub(super) type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Settings, directories, streams.
+pub(super) struct Context {
+    pub(super) config: Config,
+    pub(super) paths: Paths,
+    pub(super) lookup: Lookup,
+    pub(super) printer: Printer,
+}
+
+impl Context {
+    /// Reads the settings the way the flags say.
+    pub(super) fn new(
+        global: &GlobalArgs,
+        overrides: Overrides,
+        printer: &Printer,
+    ) -> Result<Self, CliError> {
+        let file = global.config.clone();
+        let lookup: Lookup = Box::new(move |name| match &file {
+            Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
+            _ => env::process(name),
+        });
+        let overrides = Overrides {
+            data_dir: global.data_dir.clone(),
+            ..overrides
+        };
+        Self::with(
+            Paths::platform()?,
+            &working_directory()?,
+            lookup,
+            &overrides,
+            printer,
+        )
+    }
+
+    /// The same with other directories and another environment: for the demo.
+    pub(super) fn with(
+        paths: Paths,
+        directory: &std::path::Path,
+        lookup: Lookup,
+        overrides: &Overrides,
+        printer: &Printer,
+    ) -> Result<Self, CliError> {
+        Ok(Self {
+            config: config::load(overrides, &lookup, &paths, directory)?,
+            paths,
+            lookup,
+            printer: *printer,
+        })
+    }
+
+    /// The identity provider, as configured.
+    ///
+    /// # Errors
+    /// None is configured: exit 3 with the two ways out.
+    pub(super) fn issuer(&self) -> Result<IssuerSettings, CliError> {
+        let who = &self.config.identity;
+        let (Some(issuer), Some(client_id)) = (&who.issuer.value, &who.client_id.value) else {
+            return Err(self.no_issuer());
+        };
+        Ok(IssuerSettings {
+            client_secret: who.client_secret.value.clone(),
+            // The protocol adds `openid` by itself; twice would be one too many.
+            scopes: who
+                .scopes
+                .value
+                .iter()
+                .filter(|scope| *scope != "openid")
+                .cloned()
+                .collect(),
+            groups_claims: who.groups_claims.value.clone(),
+            ..IssuerSettings::new(issuer, client_id)
+        })
+    }
+
+    fn no_issuer(&self) -> CliError {
+        let missing = match self.config.identity.issuer.value {
+            None => "no identity provider is configured",
+            Some(_) => "no client id is configured for the identity provider",
+        };
+        CliError::new(Exit::NotSignedIn, missing)
+            .hint(format!(
+                "configure one: put `[identity]`, `issuer = \"https://…\"` and `client_id = \"…\"` \
+                 into {}, or set {} and {}",
+                self.config.user_file.display(),
+                env::DDGATE_ISSUER,
+                env::DDGATE_CLIENT_ID,
+            ))
+            .hint(
+                "or add `--identity local`: the session is then recorded under the operating \
+                 system's user name, which nobody has verified",
+            )
+    }
+
+    /// Where secrets are kept.
+    pub(super) fn store(&self) -> SecretStore {
+        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
+        SecretStore::new(StoreSettings {
+            storage: match self.config.identity.storage.value {
+                // A CI job has no keyring worth the name, and nobody to unlock it.
+                config::Storage::Auto if self.is_ci() => Storage::Memory,
+                config::Storage::Auto => Storage::Auto,
+                config::Storage::Keyring => Storage::Keyring,
+                config::Storage::File => Storage::File,
+                config::Storage::Memory => Storage::Memory,
+            },
+            directory: self.config.data_dir.value.clone(),
+            desktop: self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")),
+        })
+    }
+
+    /// Where Datadog's credential comes from, beside the store and the environment.
+    pub(super) fn credential_settings(&self) -> CredentialSettings {
+        let command = self.config.datadog.credential_command.value.as_ref();
+        CredentialSettings {
+            command: command.map(|command| match command {
+                CredentialCommand::Shell(line) => CommandLine::Shell(line.clone()),
+                CredentialCommand::Program(words) => CommandLine::Argv(words.clone()),
+            }),
+        }
+    }
+
+    /// The way out of this machine, through the user's proxy if there is one.
+    pub(super) fn dialer(&self) -> Result<Dialer, CliError> {
+        Ok(Dialer::from_environment(&self.lookup)?)
+    }
+
+    /// Speaks with the identity provider.
+    pub(super) fn http(&self) -> Result<HttpsClient, CliError> {
+        Ok(HttpsClient::new(self.dialer()?))
+    }
+
+    /// Whether this runs where nobody can answer.
+    pub(super) fn is_ci(&self) -> bool {
+        (self.lookup)(env::CI).is_some_and(|value| !value.is_empty() && value != "false")
+    }
+}
+
+/// A runtime for one verb: `threads` workers, or this thread alone.
+pub(super) fn runtime(threads: Option<usize>) -> Result<tokio::runtime::Runtime, CliError> {
+    let mut builder = match threads {
+        Some(threads) => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+        None => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build().map_err(|e| {
+        CliError::new(
+            Exit::GateFailed,
+            "cannot start: the system grants no threads or descriptors",
+        )
+        .caused_by(&e)
+    })
+}
+
+fn working_directory() -> Result<PathBuf, CliError> {
+    Ok(std::env::current_dir().map_err(config::ConfigError::WorkingDirectory)?)
+}
+
+/// Where this runs, for the record.
+pub(super) fn host_facts() -> HostFacts {
+    let cwd = std::env::current_dir().unwrap_or_default();
+    HostFacts {
+        name: host_name(),
+        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        cwd: cwd.to_string_lossy().into_owned(),
+    }
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    env::process("COMPUTERNAME").unwrap_or_else(|| "localhost".into())
+}
+
+/// The operating system's user, as the system knows it: nobody verified it.
+pub(super) fn user_name(lookup: &Lookup) -> String {
+    account_name()
+        .or_else(|| {
+            ["USER", "LOGNAME", "USERNAME"]
+                .into_iter()
+                .find_map(|name| lookup(name).filter(|value| !value.is_empty()))
+        })
+        .unwrap_or_else(|| "unknown".into())
+}
+
+/// The name of the account this process runs under: not what a variable claims it is.
+#[cfg(unix)]
+fn account_name() -> Option<String> {
+    let own = rustix::process::getuid().as_raw();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        // passwd(5): name:password:uid:…
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let uid: u32 = fields.nth(1)?.parse().ok()?;
+        (uid == own && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+#[cfg(not(unix))]
+fn account_name() -> Option<String> {
+    None
+}

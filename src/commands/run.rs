@@ -1,0 +1,172 @@
+//! `ddgate run`: signs in, finds the keys, opens the gate, and ends as the command ended.
+
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime};
+
+use http::Uri;
+
+use super::context::{Context, host_facts, runtime};
+use super::{look, sign_in};
+use crate::auth::credential;
+use crate::cli::{GlobalArgs, IdentityChoice, PromptChoice, RunArgs};
+use crate::config::Overrides;
+use crate::datadog::Site;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::gate::{self, Plan, Report};
+use crate::journal::catalog::Catalog;
+use crate::launch::{self, ChildEnd};
+use crate::record::Identity;
+use crate::ui::{Printer, Talk, timeline};
+
+/// Certificate files of sessions long over are removed after this time.
+const RUNTIME_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Calls are short and mostly wait for the network or the disk.
+const WORKERS: usize = 2;
+
+pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Result<Exit, CliError> {
+    let overrides = Overrides {
+        upstream: args.upstream,
+        identity: args.identity.map(|how| {
+            match how {
+                IdentityChoice::Local => "local",
+                IdentityChoice::Oidc => "oidc",
+            }
+            .to_owned()
+        }),
+        site: args.site,
+        issuer: args.provider.issuer,
+        client_id: args.provider.client_id,
+        prompt: args.prompt.map(|when| {
+            match when {
+                PromptChoice::Auto => "auto",
+                PromptChoice::Always => "always",
+                PromptChoice::Never => "never",
+            }
+            .to_owned()
+        }),
+        ..Overrides::default()
+    };
+    let printer = match args.quiet {
+        true => printer.talking(Talk::Quiet),
+        false => *printer,
+    };
+    let context = Context::new(global, overrides, &printer).map_err(as_gate_failure)?;
+    let runtime = runtime(Some(WORKERS))?;
+    let ran = runtime.block_on(Box::pin(session(&context, args.command)));
+    // Nothing that is still under way may keep the shell waiting.
+    runtime.shutdown_background();
+    let (report, _) = ran.map_err(as_gate_failure)?;
+    Ok(end(&report))
+}
+
+/// `run` has exit codes of its own: what is neither usage nor sign-in nor about the command is 125.
+pub(super) fn as_gate_failure(error: CliError) -> CliError {
+    match error.exit {
+        Exit::Usage | Exit::NotSignedIn | Exit::NotExecutable | Exit::NotFound => error,
+        _ => error.exiting(Exit::GateFailed),
+    }
+}
+
+/// Ends as the command ended: by the same signal where the shell must see it, else with its code.
+pub(super) fn end(report: &Report) -> Exit {
+    if let ChildEnd::Signalled(signal) = report.end
+        && signal == launch::INTERRUPT
+    {
+        launch::die_by(signal);
+    }
+    report.end.exit()
+}
+
+/// One session, from the settings to the summary line.
+pub(super) async fn session(
+    context: &Context,
+    command: Vec<OsString>,
+) -> Result<(Report, Identity), CliError> {
+    let printer = context.printer;
+    let store = context.store();
+    let dialer = context.dialer()?;
+    let http = context.http()?;
+    let identity = sign_in::identify(context, &store, &http, false).await?;
+    if !identity.via.is_verified() {
+        printer.say(&format!(
+            "this session is recorded as {}, which nobody has verified",
+            crate::ui::escape::escape(identity.label())
+        ));
+    }
+    let credential =
+        credential::resolve(&context.credential_settings(), &store, &context.lookup).await?;
+    let session = gate::fresh_session();
+    sweep(context);
+    let site = Site::parse(&context.config.datadog.site.value)?;
+    let upstream =
+        match &context.config.datadog.upstream.value {
+            Some(url) => Some(url.as_str().parse::<Uri>().map_err(|e| {
+                CliError::usage("the upstream address cannot be used").caused_by(&e)
+            })?),
+            None => None,
+        };
+    let plan = Plan {
+        command,
+        environment: std::env::vars_os().collect(),
+        identity: identity.clone(),
+        credential,
+        site,
+        upstream,
+        dialer,
+        sessions: context.config.sessions(),
+        runtime: context.paths.create_session_runtime(&session)?,
+        home: context.paths.home.clone(),
+        session,
+        host: host_facts(),
+    };
+    let warn = |text: &str| printer.warn(&crate::ui::escape::escape(text));
+    let report = Box::pin(gate::run(plan, &warn)).await?;
+    summarise(context, &report, &identity);
+    Ok((report, identity))
+}
+
+/// The one line at the end.
+fn summarise(context: &Context, report: &Report, who: &Identity) {
+    let printer = context.printer;
+    match &report.manifest {
+        Some(manifest) => {
+            if let Some(trouble) = &manifest.trouble {
+                printer.warn(&format!(
+                    "the record could not be written to its end: {}",
+                    crate::ui::escape::escape(trouble)
+                ));
+            }
+            let counts = look::counts(&manifest.counts);
+            let line =
+                timeline::run_summary(report.session, &counts, Some(who), printer.talk_look());
+            printer.say(&line);
+        }
+        None => printer.warn("the record's writer died; `ddgate replay` shows what it still wrote"),
+    }
+}
+
+/// Removes the certificate files of sessions that ended long ago: while a session is young, a
+/// process it left behind may still read them.
+fn sweep(context: &Context) {
+    let Ok(entries) = std::fs::read_dir(&context.paths.runtime) else {
+        return;
+    };
+    let catalog = Catalog::new(context.config.sessions());
+    for entry in entries.flatten() {
+        let old = entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .ok()
+            .and_then(|at| SystemTime::now().duration_since(at).ok())
+            .is_some_and(|age| age > RUNTIME_KEPT);
+        let name = entry.file_name();
+        if old
+            && let Some(id) = name.to_str().and_then(|name| name.parse().ok())
+            && !catalog.is_running(id)
+        {
+            // If it cannot be removed now, a later run will.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

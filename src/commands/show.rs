@@ -1,0 +1,65 @@
+//! `ddgate show`: one call in full.
+
+use super::context::Context;
+use super::look;
+use crate::cli::{BodySide, ShowArgs};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::journal::JournalError;
+use crate::record::CallNumber;
+use crate::replay::{Body, CallDetail};
+use crate::ui::{call, json};
+
+pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
+    let reader = look::open(context, &args.session)?;
+    let view = look::view(&reader)?;
+    let number = CallNumber(args.call);
+    let seen = view.call(number).cloned().ok_or(JournalError::NoSuchCall {
+        session: reader.id().short(),
+        number: args.call,
+    })?;
+    let detail = look::detail(&reader, &view, seen)?;
+    match args.body {
+        Some(side) => return body(&detail, side, context),
+        None if args.json => context.printer.data(&json::call(&detail))?,
+        None => {
+            let text = call::render(&detail, context.printer.data_look());
+            context.printer.data(&text)?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// The recorded bytes of one body, alone.
+fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, CliError> {
+    let message = match side {
+        BodySide::Request => Some(&detail.request),
+        BodySide::Response => detail.response.as_ref(),
+    };
+    let word = match side {
+        BodySide::Request => "request",
+        BodySide::Response => "response",
+    };
+    let number = detail.seen.call.number;
+    let missing = |why: &str| {
+        Err(CliError::new(
+            Exit::No,
+            format!("the {word} of call {number} {why}"),
+        ))
+    };
+    match message.map(|message| &message.body) {
+        None => missing("is not on record: no answer came"),
+        Some(Body::Empty) => Ok(Exit::Success),
+        Some(Body::NotKept { why }) => missing(&format!("was not kept: {why}")),
+        Some(Body::Erased { .. }) => missing("was erased"),
+        Some(Body::Kept { content, complete }) => {
+            context.printer.bytes(content)?;
+            if !complete {
+                context
+                    .printer
+                    .warn(&format!("the {word} broke off: this is what was recorded"));
+            }
+            Ok(Exit::Success)
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Each room's errors, told to the person at the keyboard: exit code and hint. No wildcard arms.
+
+use super::CliError;
+use crate::auth::AuthError;
+use crate::auth::credential::CredentialError;
+use crate::auth::secret_store::StoreError;
+use crate::config::ConfigError;
+use crate::datadog::SiteError;
+use crate::exit::Exit;
+use crate::gate::GateError;
+use crate::journal::JournalError;
+use crate::launch::LaunchError;
+use crate::net::NetError;
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        let told = Self::of(Exit::Usage, &error);
+        match error {
+            ConfigError::NoHome => told.hint("set HOME to a directory of yours"),
+            ConfigError::WorkingDirectory(_) => {
+                told.hint("it may have been removed: change to a directory that exists")
+            }
+            ConfigError::Read { .. } => told.hint("make it readable, or remove it"),
+            ConfigError::TooLarge { .. } | ConfigError::NotUtf8 { .. } => {
+                told.hint("is it really a configuration file?")
+            }
+            ConfigError::Syntax { .. } => told.hint("the format is TOML: https://toml.io"),
+            ConfigError::UnknownKey { .. } | ConfigError::WrongType { .. } => {
+                told.hint("to see every key with its value: ddgate config show (without this line)")
+            }
+            // The message itself says what is expected, or where it belongs.
+            ConfigError::Value { .. }
+            | ConfigError::NotForProjects { .. }
+            | ConfigError::ForeignSite { .. } => told,
+            ConfigError::CreateDirectory { .. } | ConfigError::NotADirectory { .. } => told
+                .exiting(Exit::Unreadable)
+                .hint("choose another place with --data-dir, or make room for it there"),
+        }
+    }
+}
+
+impl From<SiteError> for CliError {
+    fn from(error: SiteError) -> Self {
+        Self::of(Exit::Usage, &error).hint("for example: --site datadoghq.eu")
+    }
+}
+
+impl From<NetError> for CliError {
+    fn from(error: NetError) -> Self {
+        let told = Self::of(Exit::Remote, &error);
+        match error {
+            NetError::Roots { .. } => {
+                told.hint("install your system's CA certificates, or name a file in SSL_CERT_FILE")
+            }
+            NetError::ProxyVariable { .. } => told
+                .exiting(Exit::Usage)
+                .hint("it should look like http://proxy.example:3128"),
+            NetError::Host { .. } => told.exiting(Exit::Usage),
+            NetError::Resolve { .. } | NetError::Connect { .. } => {
+                told.hint("is the network up, and the name spelled right?")
+            }
+            NetError::Proxy { .. } => told.hint("it is named by HTTPS_PROXY; exempt hosts with NO_PROXY"),
+            NetError::Handshake { .. } => told.hint(
+                "does the company inspect TLS? then name a file with its certificates in SSL_CERT_FILE",
+            ),
+            NetError::Scheme { .. } => told.exiting(Exit::Usage),
+            NetError::Timeout { .. } | NetError::Unavailable { .. } => told.hint("try again in a moment"),
+            NetError::Tls(_)
+            | NetError::Redirect { .. }
+            | NetError::Encoding { .. }
+            | NetError::TooLarge { .. }
+            | NetError::Http { .. } => told.hint("is there really the service you expect at this address?"),
+        }
+    }
+}
+
+impl From<AuthError> for CliError {
+    fn from(error: AuthError) -> Self {
+        let told = Self::of(Exit::NotSignedIn, &error);
+        match error {
+            AuthError::Config { .. } => told.exiting(Exit::Usage).hint("see: ddgate config show"),
+            AuthError::Discovery { .. } => told
+                .hint("is `identity.issuer` the right address, and the network up?")
+                .hint("to go on unverified: ddgate run --identity local -- …"),
+            AuthError::Unreachable { .. } => told.hint("try again in a moment"),
+            AuthError::Answer { .. } => told.hint("is `identity.issuer` an OpenID Connect issuer?"),
+            AuthError::IssuerMismatch { found, .. } => {
+                told.hint(format!("if that is the right one, configure `issuer = \"{}\"`, letter for letter", found.escape_debug()))
+            }
+            AuthError::NoDeviceEndpoint { .. } => {
+                told.hint("ask its administrator to enable the device authorization grant (RFC 8628)")
+            }
+            AuthError::Refused { .. } => told
+                .hint("is `identity.client_id` a public client that may use the device flow there?"),
+            AuthError::Denied { .. } => told.hint("if that was a mistake, try again"),
+            AuthError::Expired => told.hint("try again: you get a new code"),
+            AuthError::NoIdToken { .. } => {
+                told.hint("the client must be allowed the scope `openid`, also in the device flow")
+            }
+            AuthError::Verify(_) => told.hint(
+                "nothing was accepted; if it happens again, show this line to the provider's administrator",
+            ),
+            AuthError::Clock { .. } => told.hint("set this computer's clock"),
+            AuthError::SignedOut { .. } | AuthError::NotSignedIn { .. } => told
+                .hint("sign in with: ddgate login")
+                .hint("where nobody can: --identity local records the OS user, unverified"),
+            AuthError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let told = Self::of(Exit::Unreadable, &error);
+        let elsewhere = "set `identity.storage = \"file\"` to keep secrets in a file that only you can read, or \"memory\" to keep none";
+        match error {
+            StoreError::Keyring { .. }
+            | StoreError::KeyringSilent { .. }
+            | StoreError::Thread(_) => told.hint(elsewhere),
+            StoreError::File { .. } => told.hint("is the directory yours, and is there space?"),
+            StoreError::Exposed { .. } => {
+                told.hint("remove it, and make the secrets new: others could read them")
+            }
+            StoreError::Damaged { .. } => {
+                told.hint("remove it, then sign in and set the keys again")
+            }
+            StoreError::Locked { .. } => {
+                told.hint("another ddgate holds it: wait for it, or end it")
+            }
+        }
+    }
+}
+
+impl From<CredentialError> for CliError {
+    fn from(error: CredentialError) -> Self {
+        let told = Self::of(Exit::GateFailed, &error);
+        match error {
+            CredentialError::NotFound => told
+                .hint("store them: ddgate keys set api-key, then ddgate keys set app-key")
+                .hint("or set DD_API_KEY and DD_APP_KEY for ddgate; the command sees placeholders"),
+            CredentialError::Unusable { .. } => told
+                .exiting(Exit::Usage)
+                .hint("give the value alone: one word, without quotes"),
+            CredentialError::CommandNotRun { .. }
+            | CredentialError::CommandFailed { .. }
+            | CredentialError::CommandTooSlow { .. } => {
+                told.hint("try it by hand; it is `datadog.credential_command` in: ddgate config show")
+            }
+            CredentialError::CommandOutput { .. } => told.hint(
+                "it should print {\"api_key\": \"…\", \"app_key\": \"…\"} or lines DD_API_KEY=…",
+            ),
+            CredentialError::NotKept { .. } => told.exiting(Exit::No).hint(
+                "set `identity.storage = \"file\"` to keep it in a file that only you can read, or use \
+                 `datadog.credential_command` or the environment",
+            ),
+            CredentialError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<JournalError> for CliError {
+    fn from(error: JournalError) -> Self {
+        let told = Self::of(Exit::Unreadable, &error);
+        match error {
+            JournalError::Io { .. } => told.hint(
+                "is the disk full, or the directory not yours? choose another with --data-dir",
+            ),
+            JournalError::NoSuchSession(_) | JournalError::NoSessions(_) => told
+                .exiting(Exit::No)
+                .hint("to see which there are: ddgate sessions"),
+            JournalError::Ambiguous { .. } => told.exiting(Exit::Usage).hint("type more of the id"),
+            JournalError::NotASession { .. } => {
+                told.hint("its beginning was lost or changed; nothing can be said about it")
+            }
+            JournalError::Newer { .. } => told.hint("read it with the newer ddgate"),
+            JournalError::Index { .. } => {
+                told.hint("remove the directory; it is rebuilt from the record")
+            }
+            JournalError::NoSuchCall { session, .. } => told
+                .exiting(Exit::No)
+                .hint(format!("to see its calls: ddgate replay {session}")),
+        }
+    }
+}
+
+impl From<GateError> for CliError {
+    fn from(error: GateError) -> Self {
+        let told = Self::of(Exit::GateFailed, &error);
+        match error {
+            GateError::Journal(error) => {
+                let told: Self = error.into();
+                told.exiting(Exit::GateFailed)
+                    .hint("nothing was run: what cannot be recorded is not allowed to happen")
+            }
+            GateError::Launch(error) => error.into(),
+            GateError::Net(error) => error.into(),
+            GateError::Files { .. } => told.hint("is the disk full, or the directory not yours?"),
+            GateError::Listen(_) => told.hint("is the loopback interface up?"),
+            GateError::Ca(_) | GateError::Redactor(_) => {
+                told.hint("this should not happen; please report it")
+            }
+        }
+    }
+}
+
+impl From<LaunchError> for CliError {
+    fn from(error: LaunchError) -> Self {
+        let told = Self::of(error.exit(), &error);
+        match error {
+            LaunchError::NotFound { .. } => {
+                told.hint("is it installed, and its directory in PATH?")
+            }
+            LaunchError::NotExecutable { .. } => {
+                told.hint("is it a program, and executable? for a script: sh SCRIPT")
+            }
+            LaunchError::NoCommand => told.hint("for example: ddgate run -- claude"),
+            LaunchError::Start { .. } => told.hint("is the machine out of processes or memory?"),
+            LaunchError::Signals(_) | LaunchError::Wait(_) => {
+                told.hint("this should not happen; please report it")
+            }
+        }
+    }
+}

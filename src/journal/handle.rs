@@ -1,0 +1,359 @@
+//! What everybody holds: the way to hand records to the one thread that writes ([`super::writer`]).
+//!
+//! Invariant: a [`Permit`] comes out only after the request it is for is on stable storage.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::JournalError;
+use super::catalog::{Manifest, SessionDir};
+use super::content::Attachment;
+use super::frame::Frame;
+use super::permit::Permit;
+use super::wal::WalWriter;
+use super::writer::WriterThread;
+use crate::limits;
+use crate::record::event::{CallRequest, SessionClose, SessionOpen};
+use crate::record::{CallNumber, Event};
+
+/// Why the journal did not take a record. Every one means: nothing was sent.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refused {
+    /// No space for the record and its reserve.
+    #[error("no space for the record in {path}: {why}")]
+    DiskFull {
+        /// The file that could not grow.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// An earlier write or sync failed; nothing is trusted since.
+    #[error("the record can no longer be written: {0}")]
+    Poisoned(String),
+    /// The session is closing.
+    #[error("the session is closed")]
+    Closed,
+    /// A leaf over the limit of the format.
+    #[error("the record of this call would be {bytes} bytes, the limit is {max}")]
+    TooLarge {
+        /// What it would be.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+pub(super) type Answer = Result<Option<u64>, Refused>;
+
+/// Resolves when what it was given for is on stable storage (or was refused).
+#[derive(Debug)]
+#[must_use]
+pub struct Ticket(oneshot::Receiver<Answer>);
+
+impl Ticket {
+    /// Waits for the writer.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn durable(self) -> Result<Option<u64>, Refused> {
+        self.0.await.unwrap_or(Err(Refused::Closed))
+    }
+
+    /// The same, without giving up the ticket: may be cancelled and asked again until it resolves.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn ready(&mut self) -> Result<(), Refused> {
+        (&mut self.0)
+            .await
+            .unwrap_or(Err(Refused::Closed))
+            .map(drop)
+    }
+}
+
+/// When an append is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// After the sync.
+    Durable,
+    /// After the write: it survives this process, not a power cut.
+    Written,
+}
+
+/// Whether an append may be refused for want of space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Must leave the reserve untouched.
+    Refusable,
+    /// The end of something already admitted: lives off the reserve. When that too is used up,
+    /// the end is left out, and its beginning is in doubt.
+    Conclusion,
+    /// The end of the session, which always has its place.
+    Close,
+}
+
+pub(super) struct Append {
+    pub(super) frames: Vec<Frame>,
+    pub(super) leaf: Option<Draft>,
+    pub(super) admission: Admission,
+    pub(super) reply: Option<(When, oneshot::Sender<Answer>)>,
+    _budget: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) struct Draft {
+    pub(super) event: Event,
+    pub(super) at: DateTime<Utc>,
+    pub(super) mono: u64,
+    pub(super) attachments: Vec<Attachment>,
+}
+
+pub(super) enum Message {
+    Append(Box<Append>),
+    Close(Box<Append>),
+}
+
+/// Where calls are recorded. Shared by every task of a session.
+#[derive(Debug)]
+pub struct Journal {
+    queue: mpsc::Sender<Message>,
+    budget: Arc<Semaphore>,
+    calls: AtomicU64,
+    contents: AtomicU64,
+    opened: Instant,
+    thread: Mutex<Option<JoinHandle<Manifest>>>,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Message")
+    }
+}
+
+impl Journal {
+    /// Creates the session's directory and file, and makes its first leaf durable.
+    ///
+    /// # Errors
+    /// The directory cannot be created or written. Nothing was recorded then.
+    pub fn create(
+        dir: &SessionDir,
+        open: SessionOpen,
+        attachments: Vec<Attachment>,
+    ) -> Result<Self, JournalError> {
+        let path = dir.path();
+        let lock = dir.create_and_lock()?;
+        let session = open.session;
+        let started = Utc::now();
+        let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
+        let mut thread = WriterThread::new(wal, path, session, started, lock);
+        let first = Append {
+            frames: Vec::new(),
+            leaf: Some(Draft {
+                event: Event::SessionOpen(open),
+                at: started,
+                mono: 0,
+                attachments,
+            }),
+            admission: Admission::Refusable,
+            reply: None,
+            _budget: None,
+        };
+        thread
+            .first(first)
+            .map_err(|refused| match refused {
+                Refused::DiskFull { why, .. } | Refused::Poisoned(why) => io::Error::other(why),
+                other => io::Error::other(other.to_string()),
+            })
+            .map_err(JournalError::io("write", path))?;
+        let (queue, messages) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("ddgate-journal".into())
+            .spawn(move || thread.run(&messages))
+            .map_err(JournalError::io("start the writer of", path))?;
+        Ok(Self {
+            queue,
+            budget: Arc::new(Semaphore::new(limits::JOURNAL_QUEUE_BYTES_MAX)),
+            calls: AtomicU64::new(0),
+            contents: AtomicU64::new(0),
+            opened: Instant::now(),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The number of the next call.
+    pub fn next_call(&self) -> CallNumber {
+        CallNumber(self.calls.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(super) fn next_content(&self) -> u64 {
+        self.contents.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Puts a request on stable storage. The permit is the right to send it.
+    ///
+    /// # Errors
+    /// The record was refused: the request must not be sent.
+    pub async fn intend(
+        &self,
+        request: CallRequest,
+        attachments: Vec<Attachment>,
+    ) -> Result<Permit, Refused> {
+        let call = request.call;
+        let event = Event::CallRequest(request);
+        let leaf = self.leaf(event, attachments, Admission::Refusable).await?;
+        Ok(Permit::new(call, leaf.unwrap_or_default()))
+    }
+
+    /// Records something about a call already admitted and waits until it is durable.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn note_durably(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+    ) -> Result<(), Refused> {
+        self.leaf(event, attachments, Admission::Conclusion)
+            .await
+            .map(drop)
+    }
+
+    /// Records how something ended. Does not wait: it is written next, and synced with the next
+    /// request or within [`limits::JOURNAL_SYNC_LAG`]; a crash in between leaves "in doubt".
+    ///
+    /// # Errors
+    /// The session is closed.
+    pub async fn conclude(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+    ) -> Result<(), Refused> {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event, attachments);
+        self.send(
+            Vec::new(),
+            Some(draft),
+            Admission::Conclusion,
+            When::Written,
+            bytes,
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Records something that belongs to no admitted call (a refusal, a tunnel) and waits until it
+    /// is written; it is synced as in [`Self::conclude`].
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn note(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event, attachments);
+        self.send(
+            Vec::new(),
+            Some(draft),
+            Admission::Refusable,
+            When::Written,
+            bytes,
+        )
+        .await?
+        .durable()
+        .await
+        .map(drop)
+    }
+
+    async fn leaf(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+    ) -> Answer {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event, attachments);
+        self.send(Vec::new(), Some(draft), admission, When::Durable, bytes)
+            .await?
+            .durable()
+            .await
+    }
+
+    /// Queues content and waits until it is written.
+    pub(super) async fn append(&self, frames: Vec<Frame>) -> Result<(), Refused> {
+        let bytes = frames.iter().map(Frame::stored_bytes).sum();
+        self.send(frames, None, Admission::Refusable, When::Written, bytes)
+            .await?
+            .durable()
+            .await
+            .map(drop)
+    }
+
+    /// Queues content; the ticket resolves when it, and all before it, is durable.
+    pub(super) async fn append_durably(&self, frames: Vec<Frame>) -> Result<Ticket, Refused> {
+        let bytes = frames.iter().map(Frame::stored_bytes).sum();
+        self.send(frames, None, Admission::Refusable, When::Durable, bytes)
+            .await
+    }
+
+    async fn send(
+        &self,
+        frames: Vec<Frame>,
+        leaf: Option<Draft>,
+        admission: Admission,
+        when: When,
+        bytes: usize,
+    ) -> Result<Ticket, Refused> {
+        let share = bytes.clamp(1, limits::JOURNAL_QUEUE_BYTES_MAX) as u32;
+        let budget = Arc::clone(&self.budget)
+            .acquire_many_owned(share)
+            .await
+            .map_err(|_| Refused::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let append = Append {
+            frames,
+            leaf,
+            admission,
+            reply: Some((when, reply)),
+            _budget: Some(budget),
+        };
+        self.queue
+            .send(Message::Append(Box::new(append)))
+            .map_err(|_| Refused::Closed)?;
+        Ok(Ticket(answer))
+    }
+
+    /// Writes the last leaf, seals the file and ends the thread. Blocks for the last sync.
+    ///
+    /// Later appends are refused. Returns `None` when the session was already closed.
+    pub fn close(&self, mut close: SessionClose) -> Option<Manifest> {
+        close.calls = self.calls.load(Ordering::Relaxed);
+        let last = Append {
+            frames: Vec::new(),
+            leaf: Some(self.draft(Event::SessionClose(close), Vec::new())),
+            admission: Admission::Close,
+            reply: None,
+            _budget: None,
+        };
+        // A send that fails means the thread is gone, and `join` below says how it ended.
+        let _ = self.queue.send(Message::Close(Box::new(last)));
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
+        thread.join().ok()
+    }
+
+    fn draft(&self, event: Event, attachments: Vec<Attachment>) -> Draft {
+        Draft {
+            event,
+            at: Utc::now(),
+            mono: u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            attachments,
+        }
+    }
+}

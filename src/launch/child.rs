@@ -1,0 +1,107 @@
+//! Starts the child and waits for it, as if ddgate were not there.
+//!
+//! Invariant: standard input, output and error, working directory, process group, terminal
+//! and every signal the caller ignored are the child's exactly as they would be without
+//! ddgate; only its environment differs. It never kills the child and never times it out.
+//! How signals travel is told in `signals`.
+
+use std::ffi::OsString;
+use std::io;
+
+use crate::exit::Exit;
+
+#[cfg(not(unix))]
+#[path = "other.rs"]
+mod platform;
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+
+pub use platform::{Running, die_by, spawn};
+
+/// SIGINT, the same number everywhere.
+pub const INTERRUPT: i32 = 2;
+
+/// How the child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildEnd {
+    /// It ended by itself, with this code.
+    Exited(u8),
+    /// A signal with this number ended it.
+    Signalled(i32),
+}
+
+impl ChildEnd {
+    /// What the shell should see: the child's code, or 128 + n.
+    #[must_use]
+    pub fn exit(self) -> Exit {
+        Exit::Child(match self {
+            Self::Exited(code) => code,
+            // Signal numbers end at 64.
+            Self::Signalled(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        })
+    }
+}
+
+/// Why the child could not be started, or not be waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// There is no command.
+    #[error("no command to run")]
+    NoCommand,
+    /// The command is not there.
+    #[error("cannot find `{}`", command.display())]
+    NotFound {
+        /// The command as given.
+        command: OsString,
+    },
+    /// The command is there, and the system will not execute it.
+    #[error("cannot execute `{}`", command.display())]
+    NotExecutable {
+        /// The command as given.
+        command: OsString,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system has no process or memory to spare.
+    #[error("cannot start a process for `{}`", command.display())]
+    Start {
+        /// The command as given.
+        command: OsString,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Signals cannot be received, so the child could not be run faithfully.
+    #[error("cannot receive signals")]
+    Signals(#[source] io::Error),
+    /// The child ran, but how it ended cannot be learnt.
+    #[error("cannot learn how the command ended")]
+    Wait(#[source] io::Error),
+}
+
+impl LaunchError {
+    /// The exit code, as `env` and `timeout` use them: 127, 126, or 125 when ddgate itself
+    /// failed.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::NotFound { .. } => Exit::NotFound,
+            Self::NotExecutable { .. } => Exit::NotExecutable,
+            Self::NoCommand | Self::Start { .. } | Self::Signals(_) | Self::Wait(_) => {
+                Exit::GateFailed
+            }
+        }
+    }
+
+    /// Sorts what the system said to an attempt to execute. A script whose interpreter is
+    /// missing is "not found", too: so `env` has it.
+    pub(super) fn from_start(command: OsString, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::NotFound {
+            Self::NotFound { command }
+        } else if platform::is_shortage(&source) {
+            Self::Start { command, source }
+        } else {
+            Self::NotExecutable { command, source }
+        }
+    }
+}

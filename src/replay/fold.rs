@@ -1,0 +1,354 @@
+//! Folds leaves into calls. Reads what is there: only a missing opening ends it, every other
+//! contradiction is noted and the fold goes on. Verifying proofs is not its business.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::limits::ODDITIES_MAX;
+use crate::record::event::Tunnel;
+use crate::record::event::{
+    CallRequest, CallResponse, CallStream, SessionClose, SessionOpen, Side,
+};
+use crate::record::{Call, CallNumber, Event, Leaf};
+
+use super::view::{HeadContent, Oddity, Seen, SessionHead, SessionView, State};
+
+/// The record cannot be read as a session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// There is no leaf at all.
+    #[error("the record is empty: the session was never opened")]
+    Empty,
+    /// The first leaf is something else.
+    #[error("the record does not begin with the opening of a session (first leaf: {first})")]
+    NoOpening {
+        /// Index of the first leaf.
+        first: u64,
+    },
+}
+
+/// A session being folded. Feed it leaves in order, then [`Fold::finish`].
+#[derive(Debug, Default)]
+pub struct Fold {
+    open: Option<(SessionOpen, DateTime<Utc>)>,
+    /// Index of the first leaf, when that is not an opening.
+    headless: Option<u64>,
+    close: Option<SessionClose>,
+    calls: BTreeMap<CallNumber, Call>,
+    tunnels: Vec<(DateTime<Utc>, Tunnel)>,
+    next: u64,
+    leaves: u64,
+    last: DateTime<Utc>,
+    length_ns: u64,
+    oddities: Vec<Oddity>,
+    more_oddities: u64,
+}
+
+impl Fold {
+    /// Begins with nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next leaf.
+    pub fn push(&mut self, leaf: Leaf) {
+        if leaf.i != self.next {
+            self.odd(Oddity::OutOfOrder {
+                expected: self.next,
+                found: leaf.i,
+            });
+        }
+        self.next = leaf.i.saturating_add(1);
+        if self.close.is_some() {
+            self.odd(Oddity::AfterClose { leaf: leaf.i });
+        }
+        if self.leaves == 0 && !matches!(leaf.event, Event::SessionOpen(_)) {
+            self.headless = Some(leaf.i);
+        }
+        self.leaves += 1;
+        self.last = leaf.ts;
+        self.length_ns = self.length_ns.max(leaf.mono);
+        let index = leaf.i;
+        match leaf.event {
+            Event::SessionOpen(open) => self.opened(open, index, leaf.ts),
+            Event::CallRequest(request) | Event::CallDenied(request) => {
+                self.began(request, index, leaf.ts, leaf.mono);
+            }
+            Event::CallStream(stream) => self.streamed(stream, index),
+            Event::CallResponse(response) => self.ended(response, index),
+            Event::Tunnel(tunnel) => self.tunnels.push((leaf.ts, tunnel)),
+            Event::SessionClose(close) => {
+                self.close.get_or_insert(close);
+            }
+        }
+    }
+
+    /// Makes the view. `live` says whether a gate still holds the session.
+    ///
+    /// # Errors
+    /// The record does not begin with an opening.
+    pub fn finish(mut self, content: HeadContent, live: bool) -> Result<SessionView, FoldError> {
+        if let Some(first) = self.headless {
+            return Err(FoldError::NoOpening { first });
+        }
+        let (open, started) = self.open.take().ok_or(FoldError::Empty)?;
+        let held = u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
+        let state = match self.close.take() {
+            Some(close) => {
+                if close.calls != held {
+                    self.odd(Oddity::Miscounted {
+                        closed: close.calls,
+                        held,
+                    });
+                }
+                State::Closed {
+                    reason: close.reason,
+                    exit: close.exit,
+                }
+            }
+            None if live => State::Running,
+            None => State::EndedWithoutClosing,
+        };
+        Ok(SessionView {
+            head: SessionHead {
+                id: open.session,
+                started,
+                who: content.who,
+                command: content.command,
+                host: content.host,
+                site: open.dd.site,
+                credential: open.dd.credential,
+                tool_version: open.tool.version,
+                durability: open.durability,
+                state,
+            },
+            calls: self
+                .calls
+                .into_values()
+                .map(|call| Seen { call, target: None })
+                .collect(),
+            tunnels: self.tunnels,
+            last: self.last,
+            length_ns: self.length_ns,
+            leaves: self.leaves,
+            oddities: self.oddities,
+            more_oddities: self.more_oddities,
+        })
+    }
+
+    fn opened(&mut self, open: SessionOpen, leaf: u64, at: DateTime<Utc>) {
+        if self.open.is_some() {
+            return self.odd(Oddity::OpenedAgain { leaf });
+        }
+        self.open = Some((open, at));
+    }
+
+    fn began(&mut self, request: CallRequest, leaf: u64, at: DateTime<Utc>, mono_ns: u64) {
+        let call = request.call;
+        if self.calls.contains_key(&call) {
+            // The first statement stands: the second may have been added to hide it.
+            return self.odd(Oddity::CallAgain { leaf, call });
+        }
+        self.calls
+            .insert(call, Call::begin(request, leaf, at, mono_ns));
+    }
+
+    fn streamed(&mut self, stream: CallStream, leaf: u64) {
+        let CallStream { call, side, .. } = stream;
+        let Some(begun) = self.calls.get_mut(&call) else {
+            return self.odd(Oddity::NoSuchCall { leaf, call });
+        };
+        if side == Side::Request {
+            begun.request_stream_leaf = Some(leaf);
+        }
+        begun.redactions.extend(stream.redactions);
+    }
+
+    fn ended(&mut self, response: CallResponse, leaf: u64) {
+        let call = response.call;
+        match self.calls.get_mut(&call) {
+            None => self.odd(Oddity::NoSuchCall { leaf, call }),
+            Some(begun) if begun.response_leaf.is_some() => {
+                self.odd(Oddity::EndedAgain { leaf, call });
+            }
+            Some(begun) => begun.end(response, leaf),
+        }
+    }
+
+    fn odd(&mut self, oddity: Oddity) {
+        if self.oddities.len() < ODDITIES_MAX {
+            self.oddities.push(oddity);
+        } else {
+            self.more_oddities += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{self, Script};
+    use super::*;
+    use crate::record::Outcome;
+    use crate::record::event::Decision;
+
+    fn fold(leaves: Vec<Leaf>, live: bool) -> SessionView {
+        let mut fold = Fold::new();
+        leaves.into_iter().for_each(|leaf| fold.push(leaf));
+        fold.finish(HeadContent::default(), live).unwrap()
+    }
+
+    #[test]
+    fn calls_are_folded_whatever_the_order_of_their_ends() {
+        let mut script = Script::open();
+        script.request(1, "ListMonitors");
+        script.request(2, "CreateMonitor");
+        script.answer(2, 200);
+        script.answer(1, 500);
+        script.close(2, Some(0));
+        let view = fold(script.leaves, false);
+        let statuses: Vec<_> = view
+            .calls
+            .iter()
+            .map(|seen| (seen.call.number.0, seen.call.status))
+            .collect();
+        assert_eq!(statuses, [(1, Some(500)), (2, Some(200))]);
+        assert!(view.oddities.is_empty());
+        assert_eq!(view.counts().error_answers, 1);
+        assert_eq!(
+            view.head.state,
+            State::Closed {
+                reason: "exit".into(),
+                exit: Some(0)
+            }
+        );
+        assert_eq!(
+            view.call(CallNumber(2)).unwrap().operation(),
+            "CreateMonitor"
+        );
+        assert!(view.call(CallNumber(3)).is_none());
+    }
+
+    #[test]
+    fn without_an_end_a_call_is_in_doubt_and_the_session_not_closed() {
+        let mut script = Script::open();
+        script.request(1, "CreateMonitor");
+        let view = fold(script.leaves.clone(), false);
+        assert_eq!(view.calls[0].call.outcome, Outcome::InDoubt);
+        assert_eq!(view.head.state, State::EndedWithoutClosing);
+        assert_eq!(view.counts().in_doubt, 1);
+        let view = fold(script.leaves, true);
+        assert_eq!(view.head.state, State::Running);
+        assert_eq!(view.ended(), None);
+    }
+
+    #[test]
+    fn a_denied_call_is_refused_and_counts_as_nothing_else() {
+        let mut script = Script::open();
+        script.denied(1, "DeleteMonitor", "read-only");
+        let view = fold(script.leaves, false);
+        let call = &view.calls[0].call;
+        assert_eq!(
+            (call.decision, call.outcome),
+            (Decision::Deny, Outcome::Refused)
+        );
+        let counts = view.counts();
+        assert_eq!((counts.calls, counts.denied, counts.deletes), (1, 1, 0));
+    }
+
+    #[test]
+    fn every_contradiction_is_noted() {
+        let mut script = Script::open();
+        script.request(1, "ListMonitors");
+        script.request(1, "DeleteMonitor");
+        script.answer(1, 200);
+        script.answer(1, 500);
+        script.answer(9, 200);
+        script.skip();
+        script.close(7, None);
+        script.request(2, "ListMonitors");
+        let again = script.leaves[0].clone();
+        script.leaves.push(again);
+        let view = fold(script.leaves, false);
+        let call = CallNumber;
+        assert_eq!(
+            view.oddities,
+            [
+                Oddity::CallAgain {
+                    leaf: 2,
+                    call: call(1)
+                },
+                Oddity::EndedAgain {
+                    leaf: 4,
+                    call: call(1)
+                },
+                Oddity::NoSuchCall {
+                    leaf: 5,
+                    call: call(9)
+                },
+                Oddity::OutOfOrder {
+                    expected: 6,
+                    found: 7
+                },
+                Oddity::AfterClose { leaf: 8 },
+                Oddity::OutOfOrder {
+                    expected: 9,
+                    found: 0
+                },
+                Oddity::AfterClose { leaf: 0 },
+                Oddity::OpenedAgain { leaf: 0 },
+                Oddity::Miscounted { closed: 7, held: 2 },
+            ]
+        );
+        // The first statement about a call stands.
+        assert_eq!(view.calls[0].operation(), "ListMonitors");
+        assert_eq!(view.calls[0].call.status, Some(200));
+    }
+
+    #[test]
+    fn contradictions_are_bounded() {
+        let mut script = Script::open();
+        for _ in 0..ODDITIES_MAX + 5 {
+            script.answer(9, 200);
+        }
+        let view = fold(script.leaves, false);
+        assert_eq!((view.oddities.len(), view.more_oddities), (ODDITIES_MAX, 5));
+    }
+
+    #[test]
+    fn a_record_without_opening_is_refused() {
+        let finish = |fold: Fold| fold.finish(HeadContent::default(), false).unwrap_err();
+        assert_eq!(finish(Fold::new()), FoldError::Empty);
+        let mut script = Script::open();
+        script.request(1, "ListMonitors");
+        let mut fold = Fold::new();
+        fold.push(script.leaves[1].clone());
+        fold.push(script.leaves[0].clone());
+        assert_eq!(finish(fold), FoldError::NoOpening { first: 1 });
+    }
+
+    #[test]
+    fn an_unknown_route_is_named_by_its_path() {
+        let mut script = Script::open();
+        script.unknown(1, "POST");
+        let mut view = fold(script.leaves, false);
+        assert_eq!(view.calls[0].label(), "POST api.datadoghq.eu");
+        let wanted: Vec<_> = view.without_route().collect();
+        assert_eq!(wanted, [(CallNumber(1), 1)]);
+        view.set_target(CallNumber(1), "/api/v9/new?x=1".into());
+        view.set_target(CallNumber(5), "/ignored".into());
+        assert_eq!(view.calls[0].label(), "POST /api/v9/new");
+    }
+
+    #[test]
+    fn the_sample_is_consistent() {
+        let view = sample::session();
+        assert!(view.oddities.is_empty());
+        let counts = view.counts();
+        assert_eq!(
+            counts.reads + counts.writes + counts.deletes + counts.unclassified + counts.denied,
+            counts.calls
+        );
+    }
+}

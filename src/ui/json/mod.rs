@@ -1,0 +1,443 @@
+//! The same views for machines: stable field names, RFC 3339 times in UTC, durations in whole
+//! microseconds, `null` for what was erased or is not known yet. One object, or one array, a
+//! command. Fields may be added; none is renamed or removed within a major version.
+//!
+//! Characters that could move a cursor are written as `\u` escapes, so that the same text is
+//! safe on a terminal.
+
+mod shapes;
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::replay::{CallDetail, SessionView, State, Summary};
+
+use super::escape::is_unsafe;
+use super::status::{ConfigEntry, KeyView, StatusView};
+use shapes::{
+    CallJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson, StatusJson, SummaryJson,
+    TunnelJson, WhoJson, time,
+};
+
+/// `ddgate replay --json`: one object.
+///
+/// ```json
+/// {
+///   "session": "<32 hex>", "started": "<time>", "ended": "<time>" | null, "duration_us": 1,
+///   "who": {"label", "verified", "via", "issuer", "subject", "name", "email",
+///           "email_verified", "groups": [], "groups_incomplete", "expires"} | null,
+///   "command": ["sh"] | null, "host": {"name", "os", "cwd"} | null,
+///   "site", "credential", "ddgate_version",
+///   "state": "running" | "closed" | "not_closed", "reason": "exit" | null, "exit": 0 | null,
+///   "counts": {"calls", "reads", "writes", "deletes", "unclassified", "denied",
+///              "error_answers", "failed", "under_way", "in_doubt"},
+///   "calls": [ … as in `show --json`, without `request` and `response` … ],
+///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error"}],
+///   "contradictions": ["…"]
+/// }
+/// ```
+#[must_use]
+pub fn session(view: &SessionView) -> String {
+    let head = &view.head;
+    let live = head.state == State::Running;
+    let mut contradictions: Vec<String> = view.oddities.iter().map(ToString::to_string).collect();
+    if view.more_oddities > 0 {
+        contradictions.push(format!("and {} more", view.more_oddities));
+    }
+    document(&SessionJson {
+        session: head.id.to_string(),
+        started: time(head.started),
+        ended: view.ended().map(time),
+        duration_us: view.length_ns / 1_000,
+        who: head.who.as_ref().map(WhoJson::of),
+        command: head.command.as_deref(),
+        host: head.host.as_ref(),
+        site: &head.site,
+        credential: &head.credential,
+        ddgate_version: &head.tool_version,
+        state: StateJson::of(&head.state),
+        counts: CountsJson::of(&view.counts()),
+        calls: view
+            .calls
+            .iter()
+            .map(|seen| CallJson::of(seen, live))
+            .collect(),
+        tunnels: view
+            .tunnels
+            .iter()
+            .map(|(at, tunnel)| TunnelJson::of(*at, tunnel))
+            .collect(),
+        contradictions,
+    })
+}
+
+/// `ddgate show --json`: one object.
+///
+/// ```json
+/// {
+///   "session": "<32 hex>", "who": … as in `replay --json` …, "number": 1, "at": "<time>",
+///   "offset_us": 1, "method", "host", "route", "target": "/path?query" | null,
+///   "operation": "CreateMonitor" | null, "label", "effect": "read" | "write" | "destroy" |
+///   "unknown", "resources": [{"type", "id"}], "decision": "allow" | "deny", "rule",
+///   "outcome": "answered" | "refused" | "failed" | "in_doubt" | "under_way",
+///   "status": 200 | null, "duration_us": 1 | null, "error": null,
+///   "redactions": [{"rule", "count"}],
+///   "wait_us": 1 | null,
+///   "request": {"headers": [["name", "value"]] | null, "body": BODY}, "response": … | null
+/// }
+/// ```
+/// where BODY is `{"state": "empty" | "kept" | "not_kept" | "erased", "bytes", "complete", "why",
+/// "text" | "base64"}`; keys that do not apply are absent.
+#[must_use]
+pub fn call(detail: &CallDetail) -> String {
+    document(&DetailJson {
+        session: detail.session.to_string(),
+        who: detail.who.as_ref().map(WhoJson::of),
+        call: CallJson::of(&detail.seen, detail.live),
+        wait_us: detail.wait_us,
+        request: MessageJson::of(&detail.request),
+        response: detail.response.as_ref().map(MessageJson::of),
+    })
+}
+
+/// `ddgate sessions --json`: an array, the latest first, of
+/// `{"session", "started", "duration_us", "who", "command", "site", "state", "reason", "exit",
+/// "counts"}`, each as in `replay --json`.
+#[must_use]
+pub fn sessions(list: &[Summary]) -> String {
+    let list: Vec<_> = list
+        .iter()
+        .map(|summary| SummaryJson {
+            session: summary.id.to_string(),
+            started: time(summary.started),
+            duration_us: summary.length_us,
+            who: summary.who.as_ref().map(WhoJson::of),
+            command: summary.command.as_deref(),
+            site: &summary.site,
+            state: StateJson::of(&summary.state),
+            counts: CountsJson::of(&summary.counts),
+        })
+        .collect();
+    document(&list)
+}
+
+/// `ddgate status --json`: one object: `{"signed_in": {"issuer", "subject", "name", "email",
+/// "kept_in", "renewed"} | null, "identity_mode", "issuer", "site", "upstream", "keys": [{"name",
+/// "source"}], "data_dir", "config_files": [], "sessions"}`.
+#[must_use]
+pub fn status(view: &StatusView) -> String {
+    document(&StatusJson {
+        signed_in: view.sign_in.as_ref(),
+        identity_mode: &view.identity_mode,
+        issuer: view.issuer.as_deref(),
+        site: &view.site,
+        upstream: view.upstream.as_deref(),
+        keys: &view.keys,
+        data_dir: &view.data_dir,
+        config_files: &view.config_files,
+        sessions: view.sessions,
+    })
+}
+
+/// `ddgate keys list --json`: an array of `{"name", "source"}`; `source` is null when not set.
+#[must_use]
+pub fn keys(keys: &[KeyView]) -> String {
+    document(keys)
+}
+
+/// `ddgate config show --json`: an array of `{"key", "value", "source"}`; `value` is null when
+/// not set.
+#[must_use]
+pub fn config(entries: &[ConfigEntry]) -> String {
+    document(entries)
+}
+
+/// Writes a time as all of `--json` does.
+pub(super) fn serialize_time<S: serde::Serializer>(
+    at: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time(*at))
+}
+
+/// Writes one value, indented, with a newline at its end.
+fn document<T: Serialize + ?Sized>(value: &T) -> String {
+    finish(serde_json::to_string_pretty(value))
+}
+
+/// Writes one value on one line.
+pub(super) fn line<T: Serialize + ?Sized>(value: &T) -> String {
+    finish(serde_json::to_string(value))
+}
+
+fn finish(written: serde_json::Result<String>) -> String {
+    // serde_json fails for maps with keys that are no strings, and for broken `Serialize`: the
+    // types above have neither. The object that says so is still JSON.
+    let text = written.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+    let mut safe = String::with_capacity(text.len() + 1);
+    for character in text.chars() {
+        if character == '\n' || !is_unsafe(character) {
+            safe.push(character);
+            continue;
+        }
+        // Such characters stand inside strings only, where an escape means the same.
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a `String` does not fail.
+            let _ = write!(safe, "\\u{unit:04x}");
+        }
+    }
+    safe.push('\n');
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::tests::detail;
+    use super::*;
+    use crate::replay::{Body, sample};
+
+    fn parsed(text: &str) -> serde_json::Value {
+        assert!(text.ends_with("\n"));
+        assert!(
+            !text.contains(|c: char| c != '\n' && is_unsafe(c)),
+            "{text:?}"
+        );
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_session_has_the_documented_shape() {
+        let mut view = sample::session();
+        view.calls.truncate(1);
+        insta::assert_snapshot!(session(&view), @r#"
+        {
+          "session": "3f2a9c1e000000000000000000000000",
+          "started": "2027-01-15T08:00:00.000000Z",
+          "ended": "2027-01-15T08:01:06.500000Z",
+          "duration_us": 66500000,
+          "who": {
+            "label": "alice@example.com",
+            "verified": true,
+            "via": "device",
+            "issuer": "https://idp.example",
+            "subject": "u-1",
+            "name": "Alice",
+            "email": "alice@example.com",
+            "email_verified": true,
+            "groups": [
+              "eng",
+              "oncall"
+            ],
+            "groups_incomplete": false,
+            "expires": "2027-01-15T09:00:00.000000Z"
+          },
+          "command": [
+            "claude",
+            "-p",
+            "tidy the monitors"
+          ],
+          "host": {
+            "name": "laptop",
+            "os": "linux x86_64",
+            "cwd": "/home/alice/app"
+          },
+          "site": "datadoghq.eu",
+          "credential": "keyring",
+          "ddgate_version": "0.1.0",
+          "state": "not_closed",
+          "reason": null,
+          "exit": null,
+          "counts": {
+            "calls": 1,
+            "reads": 1,
+            "writes": 0,
+            "deletes": 0,
+            "unclassified": 0,
+            "denied": 0,
+            "error_answers": 0,
+            "failed": 0,
+            "under_way": 0,
+            "in_doubt": 0
+          },
+          "calls": [
+            {
+              "number": 1,
+              "at": "2027-01-15T08:00:00.100000Z",
+              "offset_us": 100000,
+              "method": "GET",
+              "host": "api.datadoghq.eu",
+              "route": "/api/v1/monitor",
+              "target": null,
+              "operation": "ListMonitors",
+              "label": "ListMonitors",
+              "effect": "read",
+              "resources": [
+                {
+                  "type": "monitor"
+                }
+              ],
+              "decision": "allow",
+              "rule": "default",
+              "outcome": "answered",
+              "status": 200,
+              "duration_us": 12340,
+              "error": null,
+              "redactions": [
+                {
+                  "rule": "dd-api-key",
+                  "count": 1
+                }
+              ]
+            }
+          ],
+          "tunnels": [
+            {
+              "ended": "2027-01-15T08:00:01.400000Z",
+              "host": "registry.example:443",
+              "sent": 2000,
+              "received": 3000000,
+              "duration_us": 1500000,
+              "error": null
+            }
+          ],
+          "contradictions": []
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_call_has_the_documented_shape() {
+        insta::assert_snapshot!(call(&detail(2)), @r#"
+        {
+          "session": "3f2a9c1e000000000000000000000000",
+          "who": {
+            "label": "alice@example.com",
+            "verified": true,
+            "via": "device",
+            "issuer": "https://idp.example",
+            "subject": "u-1",
+            "name": "Alice",
+            "email": "alice@example.com",
+            "email_verified": true,
+            "groups": [
+              "eng",
+              "oncall"
+            ],
+            "groups_incomplete": false,
+            "expires": "2027-01-15T09:00:00.000000Z"
+          },
+          "number": 2,
+          "at": "2027-01-15T08:00:00.300000Z",
+          "offset_us": 300000,
+          "method": "POST",
+          "host": "api.datadoghq.eu",
+          "route": "/api/v1/monitor",
+          "target": "/api/v1/monitor?api_key=[REDACTED:dd-api-key]&x=\u001b[2J",
+          "operation": "CreateMonitor",
+          "label": "CreateMonitor",
+          "effect": "write",
+          "resources": [
+            {
+              "type": "monitor"
+            }
+          ],
+          "decision": "allow",
+          "rule": "default",
+          "outcome": "answered",
+          "status": 200,
+          "duration_us": 24680,
+          "error": null,
+          "redactions": [
+            {
+              "rule": "dd-api-key",
+              "count": 1
+            }
+          ],
+          "wait_us": 12000,
+          "request": {
+            "headers": [
+              [
+                "content-type",
+                "application/json"
+              ],
+              [
+                "user-agent",
+                "curl/8\u0007"
+              ]
+            ],
+            "body": {
+              "state": "kept",
+              "bytes": 67,
+              "complete": true,
+              "text": "{\"name\":\"cpu\",\"query\":\"avg(last_5m)\",\"key\":\"[REDACTED:dd-api-key]\"}"
+            }
+          },
+          "response": {
+            "headers": [],
+            "body": {
+              "state": "not_kept",
+              "why": "larger than 1 GiB decoded"
+            }
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn every_outcome_has_its_word() {
+        let value = parsed(&session(&sample::session()));
+        let calls = value["calls"].as_array().unwrap();
+        let word = |at: usize, key: &str| calls[at][key].as_str().unwrap().to_owned();
+        assert_eq!(word(3, "outcome"), "refused");
+        assert_eq!(word(5, "outcome"), "failed");
+        assert_eq!(word(7, "outcome"), "in_doubt");
+        assert_eq!(word(6, "label"), "POST /api/v9/監視/\u{1b}[2Jnew");
+        assert_eq!(value["state"], "not_closed");
+        assert_eq!(value["exit"], serde_json::Value::Null);
+        let mut view = sample::session();
+        view.head.state = State::Running;
+        let value = parsed(&session(&view));
+        assert_eq!(value["calls"][7]["outcome"], "under_way");
+        assert_eq!(value["ended"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn text_that_could_move_a_cursor_is_escaped_and_means_the_same() {
+        let hostile = "a\u{9b}2J\u{202e}\u{e0001}\n";
+        let value = parsed(&line(hostile));
+        assert_eq!(value, hostile);
+    }
+
+    #[test]
+    fn lists_are_arrays() {
+        let list = parsed(&sessions(&[sample::session().summary()]));
+        assert_eq!(list[0]["counts"]["denied"], 1);
+        assert_eq!(list[0]["session"].as_str().unwrap().len(), 32);
+        assert_eq!(parsed(&sessions(&[])), serde_json::json!([]));
+        let view = super::super::status::tests::view();
+        let list = parsed(&keys(&view.keys));
+        assert_eq!(
+            list[1],
+            serde_json::json!({"name": "app-key", "source": null})
+        );
+        assert_eq!(
+            parsed(&status(&view))["signed_in"]["renewed"],
+            "2027-01-15T08:00:00.000000Z"
+        );
+        assert_eq!(parsed(&config(&[])), serde_json::json!([]));
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_base64() {
+        let mut detail = detail(2);
+        detail.request.body = Body::Kept {
+            content: vec![0xff, 0],
+            complete: true,
+        };
+        let value = parsed(&call(&detail));
+        assert_eq!(value["request"]["body"]["base64"], "/wA=");
+        assert_eq!(value["response"]["body"]["state"], "not_kept");
+    }
+}

@@ -1,0 +1,298 @@
+//! The shapes behind `--json`: one struct an object, fields in the order they are written. What
+//! they mean is documented at the functions of [`super`].
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+
+use crate::record::event::{RedactionCount, Tunnel};
+use crate::record::{HostFacts, Identity, Outcome, Resource};
+use crate::replay::{Body, Counts, Message, Seen, State};
+
+use super::super::status::{KeyView, SignIn};
+
+#[derive(Serialize)]
+pub(super) struct SessionJson<'a> {
+    pub(super) session: String,
+    pub(super) started: String,
+    pub(super) ended: Option<String>,
+    pub(super) duration_us: u64,
+    pub(super) who: Option<WhoJson<'a>>,
+    pub(super) command: Option<&'a [String]>,
+    pub(super) host: Option<&'a HostFacts>,
+    pub(super) site: &'a str,
+    pub(super) credential: &'a str,
+    pub(super) ddgate_version: &'a str,
+    #[serde(flatten)]
+    pub(super) state: StateJson<'a>,
+    pub(super) counts: CountsJson,
+    pub(super) calls: Vec<CallJson<'a>>,
+    pub(super) tunnels: Vec<TunnelJson<'a>>,
+    pub(super) contradictions: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct SummaryJson<'a> {
+    pub(super) session: String,
+    pub(super) started: String,
+    pub(super) duration_us: u64,
+    pub(super) who: Option<WhoJson<'a>>,
+    pub(super) command: Option<&'a [String]>,
+    pub(super) site: &'a str,
+    #[serde(flatten)]
+    pub(super) state: StateJson<'a>,
+    pub(super) counts: CountsJson,
+}
+
+#[derive(Serialize)]
+pub(super) struct StatusJson<'a> {
+    pub(super) signed_in: Option<&'a SignIn>,
+    pub(super) identity_mode: &'a str,
+    pub(super) issuer: Option<&'a str>,
+    pub(super) site: &'a str,
+    pub(super) upstream: Option<&'a str>,
+    pub(super) keys: &'a [KeyView],
+    pub(super) data_dir: &'a str,
+    pub(super) config_files: &'a [String],
+    pub(super) sessions: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct WhoJson<'a> {
+    label: &'a str,
+    verified: bool,
+    via: crate::record::Via,
+    issuer: &'a str,
+    subject: &'a str,
+    name: Option<&'a str>,
+    email: Option<&'a str>,
+    email_verified: Option<bool>,
+    groups: &'a [String],
+    groups_incomplete: bool,
+    expires: Option<String>,
+}
+
+impl<'a> WhoJson<'a> {
+    pub(super) fn of(who: &'a Identity) -> Self {
+        Self {
+            label: who.label(),
+            verified: who.via.is_verified(),
+            via: who.via,
+            issuer: &who.issuer,
+            subject: &who.subject,
+            name: who.name.as_deref(),
+            email: who.email.as_deref(),
+            email_verified: who.email_verified,
+            groups: &who.groups,
+            groups_incomplete: who.groups_incomplete,
+            expires: who.expires.map(time),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct StateJson<'a> {
+    state: &'static str,
+    reason: Option<&'a str>,
+    exit: Option<u8>,
+}
+
+impl<'a> StateJson<'a> {
+    pub(super) fn of(state: &'a State) -> Self {
+        let (state, reason, exit) = match state {
+            State::Running => ("running", None, None),
+            State::Closed { reason, exit } => ("closed", Some(reason.as_str()), *exit),
+            State::EndedWithoutClosing => ("not_closed", None, None),
+        };
+        Self {
+            state,
+            reason,
+            exit,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct CountsJson {
+    calls: u64,
+    reads: u64,
+    writes: u64,
+    deletes: u64,
+    unclassified: u64,
+    denied: u64,
+    error_answers: u64,
+    failed: u64,
+    under_way: u64,
+    in_doubt: u64,
+}
+
+impl CountsJson {
+    pub(super) const fn of(counts: &Counts) -> Self {
+        Self {
+            calls: counts.calls,
+            reads: counts.reads,
+            writes: counts.writes,
+            deletes: counts.deletes,
+            unclassified: counts.unclassified,
+            denied: counts.denied,
+            error_answers: counts.error_answers,
+            failed: counts.failed,
+            under_way: counts.under_way,
+            in_doubt: counts.in_doubt,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct CallJson<'a> {
+    number: u64,
+    at: String,
+    offset_us: u64,
+    method: &'a str,
+    host: &'a str,
+    route: Option<&'a str>,
+    target: Option<&'a str>,
+    operation: Option<&'a str>,
+    label: String,
+    effect: &'static str,
+    resources: &'a [Resource],
+    decision: crate::record::event::Decision,
+    rule: &'a str,
+    outcome: &'static str,
+    status: Option<u16>,
+    duration_us: Option<u64>,
+    error: Option<&'a str>,
+    redactions: &'a [RedactionCount],
+}
+
+impl<'a> CallJson<'a> {
+    pub(super) fn of(seen: &'a Seen, live: bool) -> Self {
+        let call = &seen.call;
+        Self {
+            number: call.number.0,
+            at: time(call.at),
+            offset_us: call.mono_ns / 1_000,
+            method: &call.method,
+            host: &call.host,
+            route: Some(call.route.as_str()).filter(|route| !route.is_empty()),
+            target: seen.target.as_deref(),
+            operation: call.operation.as_deref(),
+            label: seen.label(),
+            effect: call.effect.word(),
+            resources: &call.resources,
+            decision: call.decision,
+            rule: &call.rule,
+            outcome: match call.outcome {
+                Outcome::Answered => "answered",
+                Outcome::Refused => "refused",
+                Outcome::Failed => "failed",
+                Outcome::InDoubt if live && call.response_leaf.is_none() => "under_way",
+                Outcome::InDoubt => "in_doubt",
+            },
+            status: call.status,
+            duration_us: call.duration_us,
+            error: call.error.as_deref(),
+            redactions: &call.redactions,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct TunnelJson<'a> {
+    ended: String,
+    host: &'a str,
+    sent: u64,
+    received: u64,
+    duration_us: u64,
+    error: Option<&'a str>,
+}
+
+impl<'a> TunnelJson<'a> {
+    pub(super) fn of(ended: DateTime<Utc>, tunnel: &'a Tunnel) -> Self {
+        Self {
+            ended: time(ended),
+            host: &tunnel.host,
+            sent: tunnel.sent,
+            received: tunnel.received,
+            duration_us: tunnel.dur_us,
+            error: tunnel.error.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct DetailJson<'a> {
+    pub(super) session: String,
+    pub(super) who: Option<WhoJson<'a>>,
+    #[serde(flatten)]
+    pub(super) call: CallJson<'a>,
+    pub(super) wait_us: Option<u64>,
+    pub(super) request: MessageJson<'a>,
+    pub(super) response: Option<MessageJson<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct MessageJson<'a> {
+    headers: Option<&'a [(String, String)]>,
+    body: BodyJson<'a>,
+}
+
+impl<'a> MessageJson<'a> {
+    pub(super) fn of(message: &'a Message) -> Self {
+        Self {
+            headers: message.headers.as_deref(),
+            body: BodyJson::of(&message.body),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(super) enum BodyJson<'a> {
+    Empty,
+    Kept {
+        bytes: usize,
+        complete: bool,
+        #[serde(flatten)]
+        content: ContentJson<'a>,
+    },
+    NotKept {
+        why: &'a str,
+    },
+    Erased {
+        bytes: u64,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ContentJson<'a> {
+    Text(&'a str),
+    Base64(String),
+}
+
+impl<'a> BodyJson<'a> {
+    pub(super) fn of(body: &'a Body) -> Self {
+        match body {
+            Body::Empty => Self::Empty,
+            Body::Kept { content, complete } => Self::Kept {
+                bytes: content.len(),
+                complete: *complete,
+                content: match std::str::from_utf8(content) {
+                    Ok(text) => ContentJson::Text(text),
+                    Err(_) => ContentJson::Base64(base64(content)),
+                },
+            },
+            Body::NotKept { why } => Self::NotKept { why },
+            Body::Erased { bytes } => Self::Erased { bytes: *bytes },
+        }
+    }
+}
+
+fn base64(content: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(content)
+}
+
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}

@@ -1,0 +1,96 @@
+//! Names a person, and says in plain words whether anybody vouched for the name.
+
+use crate::record::{Identity, Via};
+
+use super::escape::escape;
+use super::style::{Look, Tone};
+
+/// What stands where a name was erased.
+const ERASED: &str = "(erased)";
+
+/// The short form, for lists: `alice@example.com`, `alice (unverified)`.
+pub(super) fn short(who: Option<&Identity>) -> String {
+    match who {
+        None => ERASED.to_owned(),
+        Some(who) if who.via.is_verified() => escape(who.label()).into_owned(),
+        Some(who) => format!("{} (unverified)", escape(who.label())),
+    }
+}
+
+/// The long form: who, vouched for by whom, in which groups.
+pub(super) fn long(who: Option<&Identity>, look: &Look) -> String {
+    let Some(who) = who else {
+        return look.paint(Tone::Dim, ERASED);
+    };
+    let label = look.paint(Tone::Strong, &escape(who.label()));
+    if who.via == Via::Local {
+        let host = who.issuer.strip_prefix("local:").unwrap_or(&who.issuer);
+        let plain = format!(
+            "unverified OS user on {}: nobody vouched for this name",
+            escape(host)
+        );
+        return format!("{label}, {}", look.paint(Tone::Warn, &plain));
+    }
+    let verified = look.paint(Tone::Good, "verified");
+    let mut text = format!("{label}, {verified} by {}", escape(&who.issuer));
+    if who.email.is_some() && who.email_verified != Some(true) {
+        text.push_str(" (the e-mail address itself is not)");
+    }
+    if let Some(groups) = groups(who) {
+        text.push_str("; groups: ");
+        text.push_str(&groups);
+    }
+    text
+}
+
+/// The groups, escaped; none when there are none.
+pub(super) fn groups(who: &Identity) -> Option<String> {
+    if who.groups.is_empty() && !who.groups_incomplete {
+        return None;
+    }
+    let names: Vec<_> = who.groups.iter().map(|group| escape(group)).collect();
+    let mut text = names.join(", ");
+    if who.groups_incomplete {
+        text.push_str(if text.is_empty() {
+            "not known"
+        } else {
+            ", and more"
+        });
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::style::test_look;
+    use super::*;
+    use crate::replay::sample::{alice, os_user};
+
+    #[test]
+    fn a_name_nobody_vouched_for_is_never_shown_bare() {
+        assert_eq!(short(Some(&alice())), "alice@example.com");
+        assert_eq!(short(Some(&os_user())), "alice (unverified)");
+        assert_eq!(short(None), "(erased)");
+        assert_eq!(
+            long(Some(&os_user()), &test_look()),
+            "alice, unverified OS user on laptop: nobody vouched for this name"
+        );
+    }
+
+    #[test]
+    fn the_long_form_says_by_whom() {
+        let mut who = alice();
+        assert_eq!(
+            long(Some(&who), &test_look()),
+            "alice@example.com, verified by https://idp.example; groups: eng, oncall"
+        );
+        who.email_verified = None;
+        who.groups = vec!["a\x1b[2J".into()];
+        who.groups_incomplete = true;
+        assert_eq!(
+            long(Some(&who), &test_look()),
+            "alice@example.com, verified by https://idp.example (the e-mail address itself is \
+             not); groups: a\\u{1b}[2J, and more"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! The spinner. Only on a terminal, only on stderr, and gone when dropped: the child must get a
+//! clean terminal. The one file that knows indicatif.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::escape::escape;
+use super::printer::{PREFIX, Printer, Talk};
+
+/// How often the spinner turns.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Something under way. Without a terminal, or when quiet, it shows nothing.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    printer: Printer,
+}
+
+impl Progress {
+    /// Begins: a spinner with a message on a terminal; elsewhere the message once, as a line.
+    #[must_use]
+    pub fn begin(printer: &Printer, message: &str) -> Self {
+        let is_shown = printer.is_watched() && printer.talk() >= Talk::Normal;
+        let bar = if is_shown {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        } else {
+            printer.say(&escape(message));
+            ProgressBar::hidden()
+        };
+        // The template is ours and parses (see the test); a spinner is not worth an error.
+        if let Ok(style) = template() {
+            bar.set_style(style);
+        }
+        bar.set_message(escape(message).into_owned());
+        if is_shown {
+            bar.enable_steady_tick(TICK);
+        }
+        Self {
+            bar,
+            printer: *printer,
+        }
+    }
+
+    /// Changes the message.
+    pub fn update(&self, message: &str) {
+        self.bar.set_message(escape(message).into_owned());
+    }
+
+    /// Says something above the spinner. Foreign parts must have been escaped.
+    pub fn say(&self, text: &str) {
+        self.bar.suspend(|| self.printer.say(text));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn template() -> Result<ProgressStyle, indicatif::style::TemplateError> {
+    let style = ProgressStyle::with_template(&format!("{PREFIX}{{spinner}} {{wide_msg}}"))?;
+    // The last frame is drawn when finished; it is cleared at once.
+    Ok(style.tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", " "]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_parses() {
+        assert!(template().is_ok());
+    }
+}

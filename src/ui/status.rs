@@ -1,0 +1,274 @@
+//! What `status`, `keys list` and `config show` show. The views are plain data, filled by the
+//! verbs; their field names are the field names of `--json`. None of them can hold a secret.
+
+use chrono::{DateTime, Utc};
+
+use super::escape::escape;
+use super::style::{Look, Tone};
+use super::table::{Cell, Column, Table, fields};
+
+/// Everything `ddgate status` knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusView {
+    /// The stored sign-in, if there is one.
+    pub sign_in: Option<SignIn>,
+    /// What a run would record: `oidc` or `local`.
+    pub identity_mode: String,
+    /// The configured identity provider.
+    pub issuer: Option<String>,
+    /// The keys the gate would use.
+    pub keys: Vec<KeyView>,
+    /// Datadog's site.
+    pub site: String,
+    /// Where calls go instead, if so.
+    pub upstream: Option<String>,
+    /// Where sessions are kept.
+    pub data_dir: String,
+    /// The configuration files read, in the order they were read.
+    pub config_files: Vec<String>,
+    /// Sessions on this machine.
+    pub sessions: u64,
+}
+
+/// A stored sign-in, as far as it is known without asking the provider.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SignIn {
+    /// The identity provider.
+    pub issuer: String,
+    /// `sub` of the person.
+    pub subject: String,
+    /// Their name, if the provider sent one.
+    pub name: Option<String>,
+    /// Their e-mail address, if sent.
+    pub email: Option<String>,
+    /// Where it is kept.
+    pub kept_in: String,
+    /// When it was last renewed.
+    #[serde(serialize_with = "super::json::serialize_time")]
+    pub renewed: DateTime<Utc>,
+}
+
+impl SignIn {
+    /// The short label people know somebody by: e-mail, else name, else subject.
+    fn label(&self) -> &str {
+        let name = self.email.as_deref().or(self.name.as_deref());
+        name.unwrap_or(&self.subject)
+    }
+}
+
+/// A key the gate holds, without its value.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct KeyView {
+    /// `api-key`, `app-key` or `bearer`.
+    pub name: String,
+    /// Where it comes from: `the system keyring`, `DD_API_KEY`, `credential_command`. None when
+    /// it is not set.
+    pub source: Option<String>,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ConfigEntry {
+    /// Its name in the configuration file.
+    pub key: String,
+    /// Its value; none when it is not set.
+    pub value: Option<String>,
+    /// Where the value came from: `default`, a file, a variable, a flag.
+    pub source: String,
+}
+
+/// Renders `ddgate status`.
+#[must_use]
+pub fn status(view: &StatusView, look: &Look) -> String {
+    let mut rows = vec![("signed in", sign_in(view, look))];
+    if let Some(sign_in) = &view.sign_in {
+        rows.push(("subject", escape(&sign_in.subject).into_owned()));
+        rows.push(("kept in", escape(&sign_in.kept_in).into_owned()));
+        let renewed = look.moment(sign_in.renewed, "%Y-%m-%d %H:%M:%S %:z");
+        rows.push(("renewed", renewed));
+    }
+    rows.push((
+        "issuer",
+        optional(view.issuer.as_deref(), "none configured", look),
+    ));
+    rows.push(("site", escape(&view.site).into_owned()));
+    if let Some(upstream) = &view.upstream {
+        rows.push(("upstream", escape(upstream).into_owned()));
+    }
+    rows.push((
+        "sessions",
+        format!("{} in {}", view.sessions, escape(&view.data_dir)),
+    ));
+    let files: Vec<_> = view.config_files.iter().map(|file| escape(file)).collect();
+    let files = (!files.is_empty()).then(|| files.join(", "));
+    rows.push((
+        "config",
+        files.unwrap_or_else(|| look.paint(Tone::Dim, "no file")),
+    ));
+    let mut text = fields(&rows, look);
+    text.push('\n');
+    text.push_str(&keys(&view.keys, look));
+    text
+}
+
+fn sign_in(view: &StatusView, look: &Look) -> String {
+    match &view.sign_in {
+        Some(sign_in) => {
+            let label = look.paint(Tone::Strong, &escape(sign_in.label()));
+            format!("{label} at {}", escape(&sign_in.issuer))
+        }
+        None if view.identity_mode == "local" => {
+            look.paint(Tone::Warn, "no; runs record the OS user, unverified")
+        }
+        None => look.paint(Tone::Warn, "no; sign in with: ddgate login"),
+    }
+}
+
+/// Renders `ddgate keys list`.
+#[must_use]
+pub fn keys(keys: &[KeyView], look: &Look) -> String {
+    let mut table = Table::new(&[Column::text("KEY"), Column::text("FROM").shrinking(12)]);
+    for key in keys {
+        table.row(vec![
+            Cell::plain(&key.name),
+            match &key.source {
+                Some(source) => Cell::plain(source),
+                None => Cell::new(Tone::Dim, "not set"),
+            },
+        ]);
+    }
+    table.render(look)
+}
+
+/// Renders `ddgate config show`.
+#[must_use]
+pub fn config(entries: &[ConfigEntry], look: &Look) -> String {
+    let mut table = Table::new(&[
+        Column::text("SETTING"),
+        Column::text("VALUE").shrinking(16),
+        Column::text("FROM").shrinking(12),
+    ]);
+    for entry in entries {
+        let is_default = entry.source == "default";
+        table.row(vec![
+            Cell::plain(&entry.key),
+            match &entry.value {
+                Some(value) => Cell::plain(value),
+                None => Cell::new(Tone::Dim, "not set"),
+            },
+            Cell::new(
+                if is_default { Tone::Dim } else { Tone::Good },
+                &entry.source,
+            ),
+        ]);
+    }
+    table.render(look)
+}
+
+fn optional(value: Option<&str>, otherwise: &str, look: &Look) -> String {
+    match value {
+        Some(value) => escape(value).into_owned(),
+        None => look.paint(Tone::Dim, otherwise),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::style::test_look;
+    use super::*;
+    use crate::replay::sample::{alice, started};
+
+    pub(in super::super) fn view() -> StatusView {
+        let who = alice();
+        StatusView {
+            sign_in: Some(SignIn {
+                issuer: who.issuer,
+                subject: who.subject,
+                name: who.name,
+                email: who.email,
+                kept_in: "the system keyring".into(),
+                renewed: started(),
+            }),
+            identity_mode: "oidc".into(),
+            issuer: Some("https://idp.example".into()),
+            keys: vec![
+                KeyView {
+                    name: "api-key".into(),
+                    source: Some("the system keyring".into()),
+                },
+                KeyView {
+                    name: "app-key".into(),
+                    source: None,
+                },
+            ],
+            site: "datadoghq.eu".into(),
+            upstream: None,
+            data_dir: "/home/alice/.local/share/ddgate".into(),
+            config_files: vec!["/home/alice/.config/ddgate/ddgate.toml".into()],
+            sessions: 12,
+        }
+    }
+
+    #[test]
+    fn status_says_who_and_where() {
+        insta::assert_snapshot!(status(&view(), &test_look()), @r"
+        signed in  alice@example.com at https://idp.example
+        subject    u-1
+        kept in    the system keyring
+        renewed    2027-01-15 10:00:00 +02:00
+        issuer     https://idp.example
+        site       datadoghq.eu
+        sessions   12 in /home/alice/.local/share/ddgate
+        config     /home/alice/.config/ddgate/ddgate.toml
+
+        KEY      FROM
+        api-key  the system keyring
+        app-key  not set
+        ");
+    }
+
+    #[test]
+    fn status_without_a_sign_in_says_what_to_do() {
+        let mut view = StatusView {
+            sign_in: None,
+            issuer: None,
+            ..view()
+        };
+        view.config_files.clear();
+        view.upstream = Some("http://127.0.0.1:9".into());
+        insta::assert_snapshot!(status(&view, &test_look()), @r"
+        signed in  no; sign in with: ddgate login
+        issuer     none configured
+        site       datadoghq.eu
+        upstream   http://127.0.0.1:9
+        sessions   12 in /home/alice/.local/share/ddgate
+        config     no file
+
+        KEY      FROM
+        api-key  the system keyring
+        app-key  not set
+        ");
+        view.identity_mode = "local".into();
+        assert!(status(&view, &test_look()).contains("OS user, unverified"));
+    }
+
+    #[test]
+    fn config_says_where_each_value_came_from() {
+        let entry = |key: &str, value: Option<&str>, source: &str| ConfigEntry {
+            key: key.into(),
+            value: value.map(Into::into),
+            source: source.into(),
+        };
+        let entries = [
+            entry("site", Some("datadoghq.com"), "default"),
+            entry("issuer", Some("https://idp\x1b[2J"), "DDGATE_ISSUER"),
+            entry("upstream", None, "default"),
+        ];
+        insta::assert_snapshot!(config(&entries, &test_look()), @r"
+        SETTING   VALUE                 FROM
+        site      datadoghq.com         default
+        issuer    https://idp\u{1b}[2J  DDGATE_ISSUER
+        upstream  not set               default
+        ");
+    }
+}
