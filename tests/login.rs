@@ -11,8 +11,10 @@
 
 #[path = "support/absent.rs"]
 mod absent;
+#[expect(dead_code, reason = "shared: each test uses a part of it")]
 #[path = "support/gate.rs"]
 mod gate;
+#[expect(dead_code, reason = "shared: each test uses a part of it")]
 #[path = "provider/start.rs"]
 mod provider;
 

@@ -33,12 +33,12 @@ fn killed_in_the_middle_of_a_call() {
     assert_eq!(session["counts"]["in_doubt"], 1);
     assert_eq!(session["calls"][0]["outcome"], "in_doubt");
     let shown = world.ddgate(["replay", "latest"]).succeeds();
-    insta::assert_snapshot!(shown.shown(), @r"
+    insta::assert_snapshot!(shown.shown(), @"
     session  [ID]  [SESSION]
-    who  root, unverified OS user on vm: nobody vouched for this name
+    who  [USER], unverified OS user on [HOST]: nobody vouched for this name
     when  [WHEN] +00:00, last record after [TIME]
     command  [AGENT]
-    where  vm in [ROOT]/work
+    where  [HOST] in [ROOT]/work
     site  datadoghq.com
     calls  1: 1 delete, 1 in doubt
 
