@@ -100,13 +100,13 @@ fn one_call_in_full() {
       "type": "query alert"
       }
     "#);
-    insta::assert_snapshot!(world.ddgate(["show", "latest", "4"]).succeeds().shown(), @r"
+    insta::assert_snapshot!(world.ddgate(["show", "latest", "4"]).succeeds().shown(), @"
     call  4 of session [ID]
     request  GET https://api.datadoghq.com/api/v1/validate
     operation  Validate (read)
     resource  validate
-    who  root, unverified OS user on vm: nobody vouched for this name
-    at  [WHEN].615753 +00:00, [AT] into the session
+    who  [USER], unverified OS user on [HOST]: nobody vouched for this name
+    at  [WHEN] +00:00, [AT] into the session
     decision  denied by rule no-key
     outcome  denied; nothing was sent
 

@@ -47,8 +47,8 @@ fn a_command_that_is_not_there() {
     ");
     let script = world.file("work/not executable.sh", "exit 0");
     let outcome = world.run([script]).exits(126);
-    insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    insta::assert_snapshot!(outcome.said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot execute `[ROOT]/work/not executable.sh`
     ddgate:   caused by: Permission denied (os error 13)
     ddgate: hint: is it a program, and executable? for a script: sh SCRIPT
