@@ -24,12 +24,12 @@ function __fish_ddgate_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c ddgate -n "__fish_ddgate_needs_command" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_needs_command" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_needs_command" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_needs_command" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_needs_command" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_needs_command" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_needs_command" -s V -l version -d 'Print version'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "run" -d 'Run a command behind the gate'
@@ -52,126 +52,126 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l client-id -d 'The 
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l prompt -d 'Whether ddgate may ask the person something' -r -f -a "auto\t'On a terminal, outside CI'
 always\t'Always'
 never\t'Never: fail at once where an answer would be needed'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s q -l quiet -d 'Say nothing unless something is wrong'
-complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l speed -d 'Keep the session\'s rhythm, this much faster (pauses last at most 5 s)' -r
-complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l json -d 'Print one JSON object'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l step -d 'Wait for Enter before each call'
-complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l body -d 'Write the recorded bytes of one body, and nothing else, to standard output' -r -f -a "request\t'What the command sent'
 response\t'What Datadog answered'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l json -d 'Print one JSON object'
-complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l limit -d 'Show at most this many' -r
-complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l json -d 'Print one JSON array'
-complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l client-id -d 'The public client id of ddgate at the issuer' -r
-complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand login" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l json -d 'Print one JSON object'
-complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -f -a "set" -d 'Store a key in the system\'s keyring'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -f -a "list" -d 'List which keys there are and where, never their values'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -f -a "rm" -d 'Remove a key from the system\'s keyring'
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON array'
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -f -a "show" -d 'Show every setting, its value, and where the value came from'
-complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON array'
-complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l config -d 'Read this configuration file instead of the user\'s and the project\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -s v -l verbose -d 'Say more about what is done (repeat for more)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

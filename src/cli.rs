@@ -92,7 +92,7 @@ impl Cli {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// Read this configuration file instead of the user's and the project's
+    /// Read this configuration file instead of the user's
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Keep sessions in this directory
@@ -107,7 +107,7 @@ pub struct GlobalArgs {
         default_value = "auto"
     )]
     pub color: ColorWish,
-    /// Say more about what is done (repeat for more)
+    /// Say more about what is done
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -276,7 +276,7 @@ pub struct ShowArgs {
     #[arg(value_name = "SESSION")]
     pub session: String,
     /// The number of the call, as `replay` shows it
-    #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(value_name = "N", value_parser = call_number)]
     pub call: u64,
     /// Print one JSON object
     #[arg(long, conflicts_with = "body")]
@@ -284,6 +284,13 @@ pub struct ShowArgs {
     /// Write the recorded bytes of one body, and nothing else, to standard output
     #[arg(long, value_enum, value_name = "SIDE")]
     pub body: Option<BodySide>,
+}
+
+fn call_number(text: &str) -> Result<u64, &'static str> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("calls are numbered 1, 2, 3, …"),
+        Ok(number) => Ok(number),
+    }
 }
 
 /// One of the two bodies of a call.

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use http::Uri;
@@ -65,6 +66,8 @@ pub struct Report {
     pub end: ChildEnd,
     /// What is on record; none when the record's writer died.
     pub manifest: Option<Manifest>,
+    /// Calls that were refused because they could not be recorded.
+    pub unrecorded: u64,
 }
 
 /// Why a session did not run.
@@ -146,6 +149,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         upstream: Upstream::new(plan.dialer.clone(), tls_source(), plan.upstream.clone()),
         dialer: plan.dialer.clone(),
         address,
+        unrecorded: AtomicU64::new(0),
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -171,6 +175,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         session: plan.session,
         end: ended?,
         manifest,
+        unrecorded: proxy.unrecorded.load(Ordering::Relaxed),
     })
 }
 

@@ -171,7 +171,8 @@ pub(super) fn runtime(threads: Option<usize>) -> Result<tokio::runtime::Runtime,
     })
 }
 
-fn working_directory() -> Result<PathBuf, CliError> {
+/// Where relative paths begin.
+pub(super) fn working_directory() -> Result<PathBuf, CliError> {
     Ok(std::env::current_dir().map_err(config::ConfigError::WorkingDirectory)?)
 }
 

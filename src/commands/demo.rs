@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::context::{Context, Lookup, runtime};
-use super::look::{self, Targets};
+use super::context::{Context, Lookup, runtime, working_directory};
+use super::look;
 use super::run as real;
 use crate::cli::{DemoArgs, GlobalArgs};
 use crate::config::{Overrides, Paths, create_private};
@@ -40,11 +40,7 @@ pub(super) fn run(
     let (report, _) = ran.map_err(real::as_gate_failure)?;
     if scripted {
         let reader = look::open(&context, &report.session.to_string())?;
-        playback::play(
-            &look::view(&reader, Targets::Unnamed)?,
-            Pace::AtOnce,
-            printer,
-        )?;
+        playback::play(&look::view(&reader)?, Pace::AtOnce, printer)?;
     }
     printer.say(&format!(
         "demo sessions are kept apart: add `--data-dir {}` to replay, show and sessions",
@@ -59,7 +55,7 @@ pub(super) fn run(
 fn context(global: &GlobalArgs, printer: &Printer, sandbox: &Sandbox) -> Result<Context, CliError> {
     let mut paths = Paths::platform()?;
     let data = match &global.data_dir {
-        Some(chosen) => chosen.clone(),
+        Some(chosen) => working_directory()?.join(chosen),
         None => paths.data.join("demo"),
     };
     create_private(&data)?;

@@ -28,17 +28,8 @@ pub(super) fn report_trouble(reader: &SessionReader, printer: &Printer) {
     }
 }
 
-/// Which calls are wanted with their literal path and query.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Targets {
-    /// Those that have no other name.
-    Unnamed,
-    /// All: what was asked for stands in the query.
-    All,
-}
-
 /// Folds a whole session.
-pub(super) fn view(reader: &SessionReader, targets: Targets) -> Result<SessionView, CliError> {
+pub(super) fn view(reader: &SessionReader) -> Result<SessionView, CliError> {
     let mut fold = Fold::new();
     for leaf in reader.leaves(0) {
         fold.push(leaf?);
@@ -50,19 +41,29 @@ pub(super) fn view(reader: &SessionReader, targets: Targets) -> Result<SessionVi
     };
     let live = reader.state() == reader::State::Running;
     let mut view = fold.finish(content, live)?;
-    let wanted: Vec<_> = match targets {
-        Targets::Unnamed => view.without_route().collect(),
-        Targets::All => {
-            let calls = view.calls.iter().map(|seen| &seen.call);
-            calls.map(|call| (call.number, call.request_leaf)).collect()
-        }
-    };
-    for (number, leaf) in wanted {
+    let unnamed: Vec<_> = view.without_route().collect();
+    for (number, leaf) in unnamed {
         if let Some(target) = text(reader, leaf, "target")? {
             view.set_target(number, target);
         }
     }
     Ok(view)
+}
+
+/// Adds path and query of every call, which the timeline does not need and `--json` promises.
+pub(super) fn add_targets(reader: &SessionReader, view: &mut SessionView) -> Result<(), CliError> {
+    let missing: Vec<_> = view
+        .calls
+        .iter()
+        .filter(|seen| seen.target.is_none())
+        .map(|seen| (seen.call.number, seen.call.request_leaf))
+        .collect();
+    for (number, leaf) in missing {
+        if let Some(target) = text(reader, leaf, "target")? {
+            view.set_target(number, target);
+        }
+    }
+    Ok(())
 }
 
 /// One call with its content.

@@ -1,6 +1,7 @@
 //! One verb, one file: takes what was typed, calls a room, hands the result to `ui`. Nothing
 //! here is used by any other room.
 
+mod bug;
 mod completions;
 mod context;
 mod demo;
@@ -26,10 +27,10 @@ use context::Context;
 
 /// Parses the command line, runs the verb, prints what went wrong if something did.
 pub fn main() -> Exit {
-    match Cli::try_parse() {
+    bug::guarded(|| match Cli::try_parse() {
         Ok(cli) => dispatch(cli),
         Err(error) => usage::refuse(&error),
-    }
+    })
 }
 
 /// Runs the verb.

@@ -1,6 +1,7 @@
 //! `ddgate run`: signs in, finds the keys, opens the gate, and ends as the command ended.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use http::Uri;
@@ -9,16 +10,19 @@ use super::context::{Context, host_facts, runtime};
 use super::{look, sign_in};
 use crate::auth::credential;
 use crate::cli::{GlobalArgs, IdentityChoice, PromptChoice, RunArgs};
-use crate::config::Overrides;
+use crate::config::{Overrides, create_private};
 use crate::datadog::Site;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::gate::{self, Plan, Report};
+use crate::gate::{self, GateError, Plan, Report};
 use crate::journal::catalog::Catalog;
 use crate::launch::{self, ChildEnd};
-use crate::record::Identity;
+use crate::record::{Identity, SessionId};
+use crate::ui::escape::escape;
 use crate::ui::{Printer, Talk, timeline};
 
+/// Names the file that says where the session of a runtime directory is kept.
+const SESSIONS_NOTE: &str = "sessions";
 /// Certificate files of sessions long over are removed after this time.
 const RUNTIME_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Calls are short and mostly wait for the network or the disk.
@@ -88,14 +92,9 @@ pub(super) async fn session(
     let dialer = context.dialer()?;
     let http = context.http()?;
     let identity = sign_in::identify(context, &store, &http, false).await?;
-    if !identity.via.is_verified() {
-        printer.say(&format!(
-            "this session is recorded as {}, which nobody has verified",
-            crate::ui::escape::escape(identity.label())
-        ));
-    }
     let credential =
         credential::resolve(&context.credential_settings(), &store, &context.lookup).await?;
+    create_private(&context.config.data_dir.value)?;
     let session = gate::fresh_session();
     sweep(context);
     let site = Site::parse(&context.config.datadog.site.value)?;
@@ -115,12 +114,27 @@ pub(super) async fn session(
         upstream,
         dialer,
         sessions: context.config.sessions(),
-        runtime: context.paths.create_session_runtime(&session)?,
+        runtime: runtime_of(context, &session)?,
         home: context.paths.home.clone(),
         session,
         host: host_facts(),
     };
-    let warn = |text: &str| printer.warn(&crate::ui::escape::escape(text));
+    printer.detail(&format!(
+        "keys from {}; {}; record in {}",
+        escape(&plan.credential.source),
+        match &plan.upstream {
+            Some(upstream) => format!("every call goes to {upstream}"),
+            None => format!("site {}", plan.site.as_str()),
+        },
+        escape(&plan.sessions.join(session.to_string()).to_string_lossy()),
+    ));
+    if !identity.via.is_verified() {
+        printer.say(&format!(
+            "this session is recorded as {}, which nobody has verified",
+            escape(identity.label())
+        ));
+    }
+    let warn = |text: &str| printer.warn(&escape(text));
     let report = Box::pin(gate::run(plan, &warn)).await?;
     summarise(context, &report, &identity);
     Ok((report, identity))
@@ -129,12 +143,21 @@ pub(super) async fn session(
 /// The one line at the end.
 fn summarise(context: &Context, report: &Report, who: &Identity) {
     let printer = context.printer;
+    if report.unrecorded > 0 {
+        printer.warn(&format!(
+            "{} refused and not sent, because the record had no room for them: is the disk full?",
+            match report.unrecorded {
+                1 => "1 call was".to_owned(),
+                many => format!("{many} calls were"),
+            }
+        ));
+    }
     match &report.manifest {
         Some(manifest) => {
             if let Some(trouble) = &manifest.trouble {
                 printer.warn(&format!(
                     "the record could not be written to its end: {}",
-                    crate::ui::escape::escape(trouble)
+                    escape(trouble)
                 ));
             }
             let counts = look::counts(&manifest.counts);
@@ -146,13 +169,23 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
     }
 }
 
+/// Makes the directory for the session's certificate files, and notes in it where the session
+/// itself is kept: the directories of all data directories stand side by side.
+fn runtime_of(context: &Context, session: &SessionId) -> Result<PathBuf, CliError> {
+    let runtime = context.paths.create_session_runtime(session)?;
+    let note = runtime.join(SESSIONS_NOTE);
+    let sessions = context.config.sessions();
+    std::fs::write(&note, sessions.as_os_str().as_encoded_bytes())
+        .map_err(|source| GateError::Files { path: note, source })?;
+    Ok(runtime)
+}
+
 /// Removes the certificate files of sessions that ended long ago: while a session is young, a
 /// process it left behind may still read them.
 fn sweep(context: &Context) {
     let Ok(entries) = std::fs::read_dir(&context.paths.runtime) else {
         return;
     };
-    let catalog = Catalog::new(context.config.sessions());
     for entry in entries.flatten() {
         let old = entry
             .metadata()
@@ -163,7 +196,8 @@ fn sweep(context: &Context) {
         let name = entry.file_name();
         if old
             && let Some(id) = name.to_str().and_then(|name| name.parse().ok())
-            && !catalog.is_running(id)
+            && let Ok(sessions) = std::fs::read_to_string(entry.path().join(SESSIONS_NOTE))
+            && !Catalog::new(sessions).is_running(id)
         {
             // If it cannot be removed now, a later run will.
             let _ = std::fs::remove_dir_all(entry.path());

@@ -1,18 +1,19 @@
 //! `ddgate show`: one call in full.
 
 use super::context::Context;
-use super::look::{self, Targets};
+use super::look;
 use crate::cli::{BodySide, ShowArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::record::CallNumber;
+use crate::record::event::Decision;
 use crate::replay::{Body, CallDetail};
 use crate::ui::{call, json};
 
 pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let view = look::view(&reader, Targets::Unnamed)?;
+    let view = look::view(&reader)?;
     let number = CallNumber(args.call);
     let seen = view.call(number).cloned().ok_or(JournalError::NoSuchCall {
         session: reader.id().short(),
@@ -48,6 +49,10 @@ fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, 
         ))
     };
     match message.map(|message| &message.body) {
+        None if detail.seen.call.decision == Decision::Deny => {
+            missing("is not on record: the call was denied, so nothing was sent")
+        }
+        None if detail.live => missing("is not on record: no answer came yet"),
         None => missing("is not on record: no answer came"),
         Some(Body::Empty) => Ok(Exit::Success),
         Some(Body::NotKept { why }) => missing(&format!("was not kept: {why}")),

@@ -69,7 +69,7 @@ pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliE
     match &args.command {
         KeysCommand::Set { name } => {
             let key = key_of(*name);
-            let value = prompt::secret(&format!("{key}: "))?;
+            let value = prompt::secret(key.word())?;
             runtime.block_on(stored::keep(&store, key, value.expose()))?;
             context
                 .printer

@@ -187,7 +187,12 @@ pub(super) fn words(list: &[String]) -> Result<Vec<String>, String> {
 }
 
 fn plain_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => {
+            "not a URL: it should begin with https:// or http://".to_owned()
+        }
+        other => format!("not a URL: {other}"),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!(
             "must begin with http:// or https://, not {}:",

@@ -1,5 +1,7 @@
 //! Each room's errors, told to the person at the keyboard: exit code and hint. No wildcard arms.
 
+use std::io::ErrorKind;
+
 use super::CliError;
 use crate::auth::AuthError;
 use crate::auth::credential::CredentialError;
@@ -20,7 +22,10 @@ impl From<ConfigError> for CliError {
             ConfigError::WorkingDirectory(_) => {
                 told.hint("it may have been removed: change to a directory that exists")
             }
-            ConfigError::Read { .. } => told.hint("make it readable, or remove it"),
+            ConfigError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
+                told.hint("it was named by --config or DDGATE_CONFIG: is that spelled right?")
+            }
+            ConfigError::Read { .. } => told.hint("make it a file you can read, or remove it"),
             ConfigError::TooLarge { .. } | ConfigError::NotUtf8 { .. } => {
                 told.hint("is it really a configuration file?")
             }
@@ -54,7 +59,7 @@ impl From<NetError> for CliError {
             }
             NetError::ProxyVariable { .. } => told
                 .exiting(Exit::Usage)
-                .hint("it should look like http://proxy.example:3128"),
+                .hint("it should look like http://proxy.example:3128; leave it empty if there is none"),
             NetError::Host { .. } => told.exiting(Exit::Usage),
             NetError::Resolve { .. } | NetError::Connect { .. } => {
                 told.hint("is the network up, and the name spelled right?")
@@ -162,12 +167,15 @@ impl From<JournalError> for CliError {
     fn from(error: JournalError) -> Self {
         let told = Self::of(Exit::Unreadable, &error);
         match error {
-            JournalError::Io { .. } => told.hint(
-                "is the disk full, or the directory not yours? choose another with --data-dir",
-            ),
-            JournalError::NoSuchSession(_) | JournalError::NoSessions(_) => told
+            JournalError::Io { .. } => told
+                .hint("is there space, and is the directory yours? choose another with --data-dir"),
+            JournalError::NoSuchSession(_) => told
                 .exiting(Exit::No)
                 .hint("to see which there are: ddgate sessions"),
+            JournalError::NoSessions(_) => told
+                .exiting(Exit::No)
+                .hint("begin one with: ddgate run -- COMMAND")
+                .hint("or is it elsewhere? name the place with --data-dir"),
             JournalError::Ambiguous { .. } => told.exiting(Exit::Usage).hint("type more of the id"),
             JournalError::NotASession { .. } => {
                 told.hint("its beginning was lost or changed; nothing can be said about it")
@@ -194,7 +202,7 @@ impl From<GateError> for CliError {
             }
             GateError::Launch(error) => error.into(),
             GateError::Net(error) => error.into(),
-            GateError::Files { .. } => told.hint("is the disk full, or the directory not yours?"),
+            GateError::Files { .. } => told.hint("is there space, and is the directory yours?"),
             GateError::Listen(_) => told.hint("is the loopback interface up?"),
             GateError::Ca(_) | GateError::Redactor(_) => {
                 told.hint("this should not happen; please report it")

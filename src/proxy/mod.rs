@@ -21,6 +21,7 @@ mod upstream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +63,9 @@ pub struct Proxy {
     pub dialer: Dialer,
     /// Where the listener is bound.
     pub address: SocketAddr,
+    /// Calls that were not sent because they could not be recorded: the one thing the record
+    /// cannot tell.
+    pub unrecorded: AtomicU64,
     /// Everything under way.
     pub tasks: TaskTracker,
     /// No new connections; idle ones end.

@@ -15,6 +15,7 @@
 //! Runs on a task of its own, so that a child that hangs up does not take the record with it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
@@ -87,7 +88,7 @@ pub(super) async fn call(
     let (permit, redactor) = match request.intend(&intake).await {
         Ok(intended) => intended,
         Err(refused) => {
-            unrecordable(&refused, reply);
+            unrecordable(&proxy, &refused, reply);
             return intake.discard(&proxy.draining).await;
         }
     };
@@ -153,7 +154,8 @@ fn arm(
 }
 
 /// Nothing was sent, because it could not be recorded.
-fn unrecordable(refused: &Refused, reply: Reply) {
+fn unrecordable(proxy: &Proxy, refused: &Refused, reply: Reply) {
+    proxy.unrecorded.fetch_add(1, Ordering::Relaxed);
     let message = format!("not sent, because it cannot be recorded: {refused}");
     let status = StatusCode::SERVICE_UNAVAILABLE;
     // The child may be gone; then nobody needs the answer.
@@ -225,7 +227,7 @@ impl Described<'_> {
         match recorded {
             // The child may be gone; then nobody needs the answer.
             Ok(()) => drop(reply.send(answer)),
-            Err(refused) => unrecordable(&refused, reply),
+            Err(refused) => unrecordable(self.proxy, &refused, reply),
         }
         // A child that asked first (RFC 9110, 10.1.1) has its answer and sends nothing.
         if !self.head.headers.contains_key(EXPECT) {

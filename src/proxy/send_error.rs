@@ -69,7 +69,8 @@ impl SendError {
         if let Some(broke) = upload_broke(error) {
             return Self::Upload(broke);
         }
-        let why = reasons(error);
+        // The client's own first line, "client error (Connect)", says nothing.
+        let why = std::error::Error::source(error).map_or_else(|| error.to_string(), reasons);
         if error.is_connect() {
             Self::Unreachable { host, why }
         } else {

@@ -10,7 +10,7 @@ use super::{people, words};
 /// Renders the list. `more` says how many older ones are not shown.
 #[must_use]
 pub fn render(sessions: &[Summary], more: u64, look: &Look) -> String {
-    if sessions.is_empty() {
+    if sessions.is_empty() && more == 0 {
         return "no sessions yet; begin one with: ddgate run -- COMMAND\n".into();
     }
     // One zone for the whole list, named once: the one of the latest session.
@@ -25,7 +25,7 @@ pub fn render(sessions: &[Summary], more: u64, look: &Look) -> String {
         Column::text(started),
         Column::text("WHO").shrinking(8),
         Column::number("CALLS"),
-        Column::number("WRITES"),
+        Column::number("CHANGES"),
         Column::number("DENIED"),
         Column::number("LENGTH").optional(),
         Column::text("STATE"),
@@ -46,7 +46,7 @@ pub fn render(sessions: &[Summary], more: u64, look: &Look) -> String {
 fn row(session: &Summary, look: &Look) -> Vec<Cell> {
     let counts = &session.counts;
     // Everything that may have changed something counts here.
-    let writes = counts.writes + counts.deletes + counts.unclassified;
+    let changes = counts.writes + counts.deletes + counts.unclassified;
     let noted = |number: u64, tone| match number {
         0 => Cell::new(Tone::Dim, "0"),
         _ => Cell::new(tone, &number.to_string()),
@@ -61,7 +61,7 @@ fn row(session: &Summary, look: &Look) -> Vec<Cell> {
         Cell::plain(&look.moment(session.started, "%Y-%m-%d %H:%M")),
         Cell::plain(&people::short(session.who.as_ref())),
         Cell::plain(&counts.calls.to_string()),
-        noted(writes, Tone::Write),
+        noted(changes, Tone::Write),
         noted(counts.denied, Tone::Denied),
         Cell::new(Tone::Dim, &words::duration(session.length_us)),
         Cell::new(state_tone, &state),

@@ -69,4 +69,9 @@ fn the_way_to_its_sessions_is_the_one_it_says() {
     world
         .ddgate(["replay", &id, "--data-dir", &directory])
         .succeeds();
+    // A relative directory is meant from where the person stands.
+    world
+        .ddgate(["demo", "--data-dir", "here", "--", "true"])
+        .succeeds();
+    assert!(world.work().join("here/sessions").is_dir());
 }

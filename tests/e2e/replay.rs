@@ -20,7 +20,7 @@ fn a_timeline() {
     let world = recorded();
     let shown = world.ddgate(["replay", "latest"]).succeeds();
     let text = shown.shown();
-    insta::assert_snapshot!(text, @"
+    insta::assert_snapshot!(text, @r"
     session  [ID]  [SESSION]
     who  [USER], unverified OS user on [HOST]: nobody vouched for this name
     when  [WHEN] +00:00, for [TIME]
@@ -100,7 +100,7 @@ fn one_call_in_full() {
       "type": "query alert"
       }
     "#);
-    insta::assert_snapshot!(world.ddgate(["show", "latest", "4"]).succeeds().shown(), @"
+    insta::assert_snapshot!(world.ddgate(["show", "latest", "4"]).succeeds().shown(), @r"
     call  4 of session [ID]
     request  GET https://api.datadoghq.com/api/v1/validate
     operation  Validate (read)
@@ -146,7 +146,7 @@ fn bodies_are_exact() {
         .succeeds();
     assert!(empty.stdout.is_empty() && empty.stderr.is_empty());
     insta::assert_snapshot!(world.ddgate(["show", "latest", "4", "--body", "response"]).exits(1).said(), @r"
-    ddgate: error: the response of call 4 is not on record: no answer came
+    ddgate: error: the response of call 4 is not on record: the call was denied, so nothing was sent
     ");
 }
 
@@ -186,7 +186,8 @@ fn which_session_is_meant() {
     let world = World::new();
     insta::assert_snapshot!(world.ddgate(["replay", "latest"]).exits(1).said(), @r"
     ddgate: error: no session is recorded in [ROOT]/data/sessions
-    ddgate: hint: to see which there are: ddgate sessions
+    ddgate: hint: begin one with: ddgate run -- COMMAND
+    ddgate: hint: or is it elsewhere? name the place with --data-dir
     ");
     insta::assert_snapshot!(world.ddgate(["sessions"]).succeeds().shown(), @"no sessions yet; begin one with: ddgate run -- COMMAND");
     let first = world.run(["true"]).succeeds().session();
@@ -256,8 +257,8 @@ fn the_list_is_bounded_and_newest_first() {
         .ddgate(["sessions", "--limit", "2"])
         .succeeds()
         .shown();
-    insta::assert_snapshot!(shown, @"
-    SESSION  STARTED (+00:00)  WHO  CALLS  WRITES  DENIED  LENGTH  STATE  COMMAND
+    insta::assert_snapshot!(shown, @r"
+    SESSION  STARTED (+00:00)  WHO  CALLS  CHANGES  DENIED  LENGTH  STATE  COMMAND
     [ID]  [WHEN]  [USER] (unverified)  0  0  0  [TIME]  exit 3  sh -c 'exit 3'
     [ID]  [WHEN]  [USER] (unverified)  0  0  0  [TIME]  exit 2  sh -c 'exit 2'
     and 1 older; see more with --limit
@@ -291,7 +292,7 @@ fn a_record_that_was_damaged() {
     std::fs::write(&wal, &bytes[..16]).unwrap();
     std::fs::remove_dir_all(directory.join("index")).unwrap();
     let outcome = world.ddgate(["replay", &id]).exits(4);
-    insta::assert_snapshot!(outcome.said(), @"
+    insta::assert_snapshot!(outcome.said(), @r"
     ddgate: error: [ROOT]/data/sessions/[SESSION] is not a session: its beginning is missing
     ddgate: hint: its beginning was lost or changed; nothing can be said about it
     ");

@@ -40,14 +40,14 @@ fn a_command_that_died_of_an_interrupt_takes_ddgate_along() {
 fn a_command_that_is_not_there() {
     let world = World::new();
     let outcome = world.run(["no-such-command"]).exits(127);
-    insta::assert_snapshot!(outcome.said(), @"
+    insta::assert_snapshot!(outcome.said(), @r"
     ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot find `no-such-command`
     ddgate: hint: is it installed, and its directory in PATH?
     ");
     let script = world.file("work/not executable.sh", "exit 0");
     let outcome = world.run([script]).exits(126);
-    insta::assert_snapshot!(outcome.said(), @"
+    insta::assert_snapshot!(outcome.said(), @r"
     ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot execute `[ROOT]/work/not executable.sh`
     ddgate:   caused by: Permission denied (os error 13)
@@ -117,7 +117,7 @@ fn one_summary_line_or_none() {
     let outcome = world
         .agent("GET /api/v1/monitor\nDELETE /api/v1/monitor/1")
         .succeeds();
-    insta::assert_snapshot!(outcome.said(), @"
+    insta::assert_snapshot!(outcome.said(), @r"
     ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: session [ID]: 2 calls (1 delete, 1 error answer) as [USER] (unverified), replay with: ddgate replay [ID]
     ");
@@ -186,7 +186,7 @@ fn a_running_session_can_be_looked_at() {
     let session = world.replay_json("latest");
     assert_eq!(session["state"], "running");
     assert_eq!(session["counts"]["calls"], 1);
-    insta::assert_snapshot!(world.ddgate(["replay", "latest"]).succeeds().shown(), @"
+    insta::assert_snapshot!(world.ddgate(["replay", "latest"]).succeeds().shown(), @r"
     session  [ID]  [SESSION]
     who  [USER], unverified OS user on [HOST]: nobody vouched for this name
     when  [WHEN] +00:00, still running

@@ -50,7 +50,7 @@ fn login_run_status_logout() {
     insta::assert_snapshot!(status.shown(), @r"
     signed in  sam.rivera@example.com at http://127.0.0.1:[PORT]
     subject  u-[ID]
-    kept in  file [ROOT]/data/secrets.json, readable by your user
+    kept in  file [ROOT]/data/secrets.json, readable by you alone
     renewed  [WHEN] +00:00
     issuer  http://127.0.0.1:[PORT]
     site  datadoghq.com

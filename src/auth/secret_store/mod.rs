@@ -281,7 +281,7 @@ impl SecretStore {
             Place::Keyring => keyring::NAME.to_owned(),
             Place::Memory => "memory, this run only".to_owned(),
             Place::File => format!(
-                "file {}, readable by your user",
+                "file {}, readable by you alone",
                 self.0.file.path().display()
             ),
         }
