@@ -10,8 +10,9 @@ pub const REQUEST_INLINE_BYTES_MAX: usize = 64 << 10;
 pub const REQUEST_GATHER: Duration = Duration::from_millis(50);
 /// The largest piece of a body handled at once: bounds memory with many bodies under way.
 pub const BODY_PIECE_BYTES_MAX: usize = 64 << 10;
-/// Pieces of one streamed request that may wait for the disk at once.
-pub const REQUEST_PIECES_IN_FLIGHT: usize = 2;
+/// Bytes of one streamed request that may wait for the disk at once. In bytes, because over TLS the
+/// pieces are small, and a slow disk would otherwise bound an upload to two of them a sync.
+pub const REQUEST_BYTES_IN_FLIGHT: usize = 128 << 10;
 /// Of a request body nobody wants (its call was refused, or answered early) so much is read and
 /// thrown away: many clients look for the answer only when they have sent everything.
 pub const DISCARD_BYTES_MAX: usize = 256 << 20;
@@ -62,6 +63,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest wait for Datadog's answer to begin: its slowest queries end in minutes.
 pub const RESPONSE_HEAD_TIMEOUT: Duration = Duration::from_secs(330);
+/// The head of an answer waits this long for the first bytes of its body, so that both leave in one
+/// write.
+pub const RESPONSE_HEAD_HOLD: Duration = Duration::from_millis(2);
 /// The longest silence inside an answer. Event streams send keep-alives far more often.
 pub const RESPONSE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest silence of a child inside a request body.
@@ -69,7 +73,7 @@ pub const REQUEST_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Idle upstream connections are kept warm this long.
 pub const UPSTREAM_IDLE_KEEP: Duration = Duration::from_secs(90);
 /// HTTP/1 read and write buffers, a connection. hyper's own default is 400 KiB, too much times 64.
-pub const HTTP1_BUFFER_BYTES: usize = 64 << 10;
+pub const HTTP1_BUFFER_BYTES: usize = 32 << 10;
 /// HTTP/2 flow-control window of a stream.
 pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// HTTP/2 flow-control window of a connection.
@@ -130,6 +134,9 @@ pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.
 pub const INDEX_CACHE_BYTES: u64 = 4 << 20;
+/// Rows for the index are gathered this long: sled takes many at once far more cheaply, in time and
+/// memory, than one by one.
+pub const INDEX_LAG: Duration = Duration::from_millis(100);
 /// Rows of the index are cut to this size: larger ones would leave sled's synced log.
 pub const INDEX_ROW_BYTES_MAX: usize = 700;
 /// Contents up to this size stand in the index itself; larger ones are pointers into the journal.

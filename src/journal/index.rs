@@ -14,6 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::JournalError;
 use super::content::{self, Opening, Salt};
@@ -196,9 +197,7 @@ fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
 fn call_leaf(event: &Event) -> Option<(CallNumber, CallLeaf)> {
     match event {
         Event::CallRequest(e) | Event::CallDenied(e) => Some((e.call, CallLeaf::Request)),
-        Event::CallStream(e) if e.side == Side::Request && e.end => {
-            Some((e.call, CallLeaf::RequestStream))
-        }
+        Event::CallStream(e) if e.side == Side::Request => Some((e.call, CallLeaf::RequestStream)),
         Event::CallResponse(e) => Some((e.call, CallLeaf::Response)),
         _ => None,
     }
@@ -254,22 +253,24 @@ impl Feeder {
 
 fn feed(path: &Path, batches: &mpsc::Receiver<Vec<Indexed>>) {
     let Ok(db) = Db::open(path) else { return };
-    while let Ok(batch) = batches.recv() {
+    while let Ok(first) = batches.recv() {
+        let until = Instant::now() + limits::INDEX_LAG;
         let mut rows = Vec::new();
         let mut applied = None;
-        for indexed in std::iter::once(batch).chain(batches.try_iter()).flatten() {
-            rows_of(&indexed, &mut rows);
-            let next = Position {
-                offset: indexed.end,
-                ..indexed.at
-            };
-            applied = Some(applied_row(next, indexed.seq + 1));
-            if rows.len() >= CATCH_UP_ROWS {
-                rows.extend(applied.take());
-                if db.apply(std::mem::take(&mut rows)).is_err() {
-                    return;
-                }
+        let mut next = Some(first);
+        while let Some(batch) = next {
+            for indexed in batch {
+                rows_of(&indexed, &mut rows);
+                let next = Position {
+                    offset: indexed.end,
+                    ..indexed.at
+                };
+                applied = Some(applied_row(next, indexed.seq + 1));
             }
+            let left = until.saturating_duration_since(Instant::now());
+            next = (rows.len() < CATCH_UP_ROWS)
+                .then(|| batches.recv_timeout(left).ok())
+                .flatten();
         }
         rows.extend(applied);
         if db.apply(rows).is_err() {

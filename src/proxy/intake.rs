@@ -59,7 +59,7 @@ impl Intake {
             match frame {
                 None => break,
                 Some(Err(e)) => {
-                    return Err(GatherError::Broken(super::upstream::reasons(&e)));
+                    return Err(GatherError::Broken(super::send_error::reasons(&e)));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if start.is_empty() && body.is_end_stream() => {
@@ -123,6 +123,7 @@ impl Intake {
             redactor,
             content: ContentStream::new("body"),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             left_bytes: length,
             last: None,
             trailers: None,
@@ -189,6 +190,7 @@ struct Pump {
     content: ContentStream,
     /// Pieces whose record is on its way to the disk.
     waiting: VecDeque<(Ticket, Bytes)>,
+    waiting_bytes: usize,
     /// Of a body with a known length, what the child has still to send.
     left_bytes: Option<u64>,
     /// The end of the body: waits for the record of the whole.
@@ -241,7 +243,7 @@ impl Pump {
             call: self.call,
             side: Side::Request,
             body: body.commitment(),
-            end: true,
+            end: broke.is_none(),
             unkept: broke.map(ToString::to_string).or(summary.unkept),
             redactions: summary.redactions,
         });
@@ -252,7 +254,7 @@ impl Pump {
     async fn move_all(&mut self, start: Bytes) -> Result<(), UploadBroke> {
         self.take(start).await?;
         loop {
-            let full = self.waiting.len() >= limits::REQUEST_PIECES_IN_FLIGHT;
+            let full = self.waiting_bytes >= limits::REQUEST_BYTES_IN_FLIGHT;
             let step = tokio::select! {
                 biased;
                 durable = front(&mut self.waiting) => Step::Durable(durable),
@@ -267,7 +269,7 @@ impl Pump {
                 }
                 Step::Frame(Err(_)) => return Err(UploadBroke::Silent),
                 Step::Frame(Ok(Some(Err(e)))) => {
-                    return Err(UploadBroke::Child(super::upstream::reasons(&e)));
+                    return Err(UploadBroke::Child(super::send_error::reasons(&e)));
                 }
                 Step::Frame(Ok(Some(Ok(frame)))) => match frame.into_data() {
                     Ok(data) => self.take(data).await?,
@@ -299,8 +301,9 @@ impl Pump {
                 }
             }
             let ticket = self.content.flush(&self.journal).await?;
+            self.waiting_bytes += piece.len();
             self.waiting.push_back((ticket, piece));
-            while self.waiting.len() > limits::REQUEST_PIECES_IN_FLIGHT {
+            while self.waiting_bytes > limits::REQUEST_BYTES_IN_FLIGHT {
                 front(&mut self.waiting).await?;
                 self.release().await?;
             }
@@ -312,6 +315,7 @@ impl Pump {
     async fn release(&mut self) -> Result<(), UploadBroke> {
         match self.waiting.pop_front() {
             Some((_, piece)) => {
+                self.waiting_bytes -= piece.len();
                 let sent = self.feed.send(Ok(Frame::data(piece))).await;
                 sent.map_err(|_| UploadBroke::Upstream)
             }

@@ -1,0 +1,216 @@
+//! The client: HTTP/1.1 over TCP, over TLS, or over TLS inside a CONNECT. `TCP_NODELAY` always,
+//! as the fastest real clients have it. It checks the length of every answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::Failure;
+use super::class::Class;
+use super::gate::{Gate, KEYS, Keys, World};
+use super::upstream;
+
+const DATADOG: &str = "api.datadoghq.com";
+
+/// The three ways to the fake Datadog that are compared.
+pub(crate) enum Way {
+    /// TLS, nobody between.
+    Direct(Route),
+    /// The gate's base URL: plain on this side.
+    Base(Route),
+    /// CONNECT through the gate, and TLS inside.
+    Connect(Route),
+}
+
+impl Way {
+    pub(crate) const fn route(&self) -> &Route {
+        match self {
+            Self::Direct(route) | Self::Base(route) | Self::Connect(route) => route,
+        }
+    }
+
+    pub(crate) const fn is_direct(&self) -> bool {
+        matches!(self, Self::Direct(_))
+    }
+}
+
+/// How to reach it, and with which keys.
+#[derive(Clone)]
+pub(crate) struct Route {
+    address: SocketAddr,
+    tunnel: bool,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    host: String,
+    keys: Keys,
+}
+
+impl Route {
+    pub(crate) fn direct(world: &World) -> Result<Self, Failure> {
+        Ok(Self {
+            address: world.upstream.direct,
+            tunnel: false,
+            tls: Some((
+                trusting(world.upstream.ca_pem.as_bytes())?,
+                ServerName::try_from(upstream::NAME)?,
+            )),
+            host: upstream::NAME.to_owned(),
+            keys: Keys {
+                api: KEYS.0.to_owned(),
+                app: KEYS.1.to_owned(),
+            },
+        })
+    }
+
+    pub(crate) fn base(gate: &Gate) -> Result<Self, Failure> {
+        Ok(Self {
+            address: gate.address()?,
+            tunnel: false,
+            tls: None,
+            host: gate.address()?.to_string(),
+            keys: gate.placeholders()?,
+        })
+    }
+
+    pub(crate) fn connect(gate: &Gate) -> Result<Self, Failure> {
+        let roots = std::fs::read(gate.variable("NODE_EXTRA_CA_CERTS")?)?;
+        Ok(Self {
+            address: gate.address()?,
+            tunnel: true,
+            tls: Some((trusting(&roots)?, ServerName::try_from(DATADOG)?)),
+            host: DATADOG.to_owned(),
+            keys: gate.placeholders()?,
+        })
+    }
+
+    /// Opens a connection, ready for the first request.
+    pub(crate) async fn open(&self) -> Result<Connection, Failure> {
+        let mut tcp = TcpStream::connect(self.address).await?;
+        tcp.set_nodelay(true)?;
+        if self.tunnel {
+            tunnel(&mut tcp).await?;
+        }
+        let sender = match &self.tls {
+            Some((tls, name)) => speak(tls.connect(name.clone(), tcp).await?).await?,
+            None => speak(tcp).await?,
+        };
+        Ok(Connection {
+            sender,
+            host: self.host.clone(),
+            keys: self.keys.clone(),
+        })
+    }
+}
+
+fn trusting(pem: &[u8]) -> Result<TlsConnector, Failure> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // A resumed handshake would be cheaper than what most clients do.
+    config.resumption = rustls::client::Resumption::disabled();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn tunnel(tcp: &mut TcpStream) -> Result<(), Failure> {
+    let head = format!("CONNECT {DATADOG}:443 HTTP/1.1\r\nhost: {DATADOG}:443\r\n\r\n");
+    tcp.write_all(head.as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        if tcp.read_buf(&mut answer).await? == 0 {
+            break;
+        }
+    }
+    if answer.starts_with(b"HTTP/1.1 200") {
+        return Ok(());
+    }
+    Err(format!("no tunnel: {}", String::from_utf8_lossy(&answer)).into())
+}
+
+async fn speak<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Whatever ends it shows at the next call.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// One connection, one call at a time.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    host: String,
+    keys: Keys,
+}
+
+impl Connection {
+    fn request(&self, class: Class, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
+        Request::builder()
+            .method(class.method())
+            .uri(class.path())
+            .header("host", &self.host)
+            .header("content-type", "application/json")
+            .header("dd-api-key", &self.keys.api)
+            .header("dd-application-key", &self.keys.app)
+            .body(Full::new(body))
+    }
+
+    /// One call, from its first byte to the last of its answer.
+    pub(crate) async fn call(&mut self, class: Class, body: Bytes) -> Result<Duration, Failure> {
+        let request = self.request(class, body)?;
+        let began = Instant::now();
+        self.sender.ready().await?;
+        let answer = self.sender.send_request(request).await?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            bytes += frame?.data_ref().map_or(0, Bytes::len);
+        }
+        let took = began.elapsed();
+        if status != StatusCode::OK || Some(bytes) != class.answer_bytes() {
+            return Err(format!("{}: {status}, {bytes} bytes", class.name()).into());
+        }
+        Ok(took)
+    }
+
+    /// Reads one stream of events; how late each one was.
+    pub(crate) async fn events(&mut self) -> Result<Vec<Duration>, Failure> {
+        let request = self.request(Class::Events, Bytes::new())?;
+        let mut body = self.sender.send_request(request).await?.into_body();
+        let mut late = Vec::new();
+        let mut text = String::new();
+        while let Some(frame) = body.frame().await {
+            let now = upstream::clock();
+            let frame = frame?;
+            text.push_str(std::str::from_utf8(frame.data_ref().map_or(b"", |d| d))?);
+            while let Some((event, rest)) = text.split_once("\n\n") {
+                let sent = event.strip_prefix("data: ").ok_or("not an event")?;
+                late.push(now.saturating_sub(Duration::from_nanos(sent.parse()?)));
+                text = rest.to_owned();
+            }
+        }
+        if late.len() != upstream::EVENTS {
+            return Err(format!("{} events", late.len()).into());
+        }
+        Ok(late)
+    }
+}

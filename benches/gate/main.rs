@@ -1,0 +1,136 @@
+//! `cargo bench`: what the gate costs, as ratios to a direct call measured in the same run.
+//!
+//! One fake Datadog on loopback (TLS, h2 and http/1.1), one client, and the real `ddgate` binary
+//! between them; direct, base URL and CONNECT are measured turn by turn, round by round. Every
+//! request is on stable storage before it leaves, because the gate has no other way. Ratios travel
+//! between machines, absolute times do not; on a busy machine neither is worth much.
+//!
+//! `cargo bench -- --quick` is one short round.
+
+mod child;
+mod class;
+mod client;
+mod disk;
+mod gate;
+mod launch;
+mod load;
+mod report;
+mod upstream;
+
+use std::process::ExitCode;
+
+use class::CELLS;
+use client::{Route, Way};
+use gate::{Gate, World};
+use load::Sample;
+use report::Report;
+
+/// What goes wrong here ends the bench.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Effort {
+    rounds: usize,
+    /// Calls of a cell are divided by this.
+    calls_divisor: usize,
+    launches: usize,
+}
+
+const FULL: Effort = Effort {
+    rounds: 3,
+    calls_divisor: 1,
+    launches: 21,
+};
+const QUICK: Effort = Effort {
+    rounds: 1,
+    calls_divisor: 4,
+    launches: 5,
+};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let ended = match words.iter().position(|word| word == child::WORD) {
+        Some(at) => child::run(words.get(at + 1).map_or("", String::as_str)),
+        None if words.iter().any(|word| word == "--quick") => bench(QUICK),
+        None => bench(FULL),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            report::complain(&*why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(effort: Effort) -> Result<(), Failure> {
+    let mut report = Report::begin(effort.rounds);
+    let world = World::create()?;
+    let mut disk = disk::Disk::open(world.directory())?;
+    disk.measure()?;
+    report.launches(&launch::measure(&world, effort.launches)?);
+    disk.measure()?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let gate = Gate::start(&world)?;
+    let ways = [
+        Way::Direct(Route::direct(&world)?),
+        Way::Base(Route::base(&gate)?),
+        Way::Connect(Route::connect(&gate)?),
+    ];
+    let before = world.upstream.accepted();
+    let mut sent = 0;
+    for cell in CELLS {
+        let mut rounds = Vec::new();
+        for _ in 0..effort.rounds {
+            let mut round = Vec::new();
+            for way in &ways {
+                let cpu = gate.cpu()?;
+                let calls = (cell.calls / effort.calls_divisor).max(cell.concurrency);
+                let times = runtime.block_on(load::run(way.route(), cell, calls))?;
+                sent += if way.is_direct() { 0 } else { calls };
+                round.push(Sample {
+                    times,
+                    calls,
+                    gate_cpu: gate.cpu()? - cpu,
+                });
+            }
+            rounds.push(round);
+            disk.measure()?;
+        }
+        report.cell(cell, &rounds, disk.median());
+    }
+    report.connections(world.upstream.accepted() - before, sent);
+    gate.stop()?;
+    report.memory(&memory(&world, &runtime)?);
+    report.end(disk.median());
+    Ok(())
+}
+
+/// Peak memory of a fresh gate: after one call, and with 64 uploads under way, by either way in.
+fn memory(
+    world: &World,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Vec<report::Memory>, Failure> {
+    let mut found = Vec::new();
+    for way in ["base URL", "CONNECT"] {
+        let gate = Gate::start(world)?;
+        let route = match way {
+            "base URL" => Route::base(&gate)?,
+            _ => Route::connect(&gate)?,
+        };
+        runtime.block_on(load::run(&route, &class::ONE_CALL, 1))?;
+        let idle_kib = gate.peak_kib()?;
+        runtime.block_on(load::run(&route, &class::UPLOADS, class::UPLOADS.calls))?;
+        found.push(report::Memory {
+            way,
+            idle_kib,
+            peak_kib: gate.peak_kib()?,
+        });
+        gate.stop()?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,241 @@
+//! The table. Ratios are medians over the rounds; what has a target says how it fares.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::class::{Cell, Class, Target};
+use super::launch::Launches;
+use super::load::Sample;
+
+/// Longer than any delayed acknowledgement waits for: a call this long that has nothing to do
+/// was held up by small writes without `TCP_NODELAY`.
+const STALL: Duration = Duration::from_millis(40);
+const LAUNCH_MAX: Duration = Duration::from_millis(25);
+const WRAP_MAX: Duration = Duration::from_millis(20);
+const MEMORY_MAX_KIB: u64 = 48 << 10;
+/// Calls in a hundred that may be this slow for other reasons, on a machine that does other work.
+const STALLED_PERCENT_MAX: usize = 1;
+
+/// Memory of one gate.
+pub(crate) struct Memory {
+    pub(crate) way: &'static str,
+    pub(crate) idle_kib: u64,
+    pub(crate) peak_kib: u64,
+}
+
+/// Prints as it goes.
+pub(crate) struct Report {
+    began: Instant,
+    launched: Option<(Duration, Duration)>,
+    /// Calls at concurrency 1 that should take no time, and how many of them took long.
+    quick_calls: usize,
+    stalled: usize,
+    connections: (usize, usize),
+    memory_kib: u64,
+}
+
+pub(crate) fn complain(why: &dyn Display) {
+    // If even this cannot be said, the exit code says it.
+    let _ = writeln!(std::io::stderr(), "the bench cannot go on: {why}");
+}
+
+fn say(line: impl Display) {
+    // A reader that went away has read enough.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The value below which `percent` in a hundred are.
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn verdict(is_met: bool) -> &'static str {
+    if is_met { "ok" } else { "miss" }
+}
+
+impl Report {
+    pub(crate) fn begin(rounds: usize) -> Self {
+        say(format_args!(
+            "ddgate bench: {rounds} rounds, direct and gate by turns; medians; times in ms"
+        ));
+        Self {
+            began: Instant::now(),
+            launched: None,
+            quick_calls: 0,
+            stalled: 0,
+            connections: (0, 0),
+            memory_kib: 0,
+        }
+    }
+
+    pub(crate) fn launches(&mut self, found: &Launches) {
+        say("\n                                   p50     p90");
+        for (name, times) in [
+            ("launch to first answer", &found.first_answer),
+            ("  the child alone, no call", &found.bare_child),
+            ("ddgate run -- true", &found.wrapped),
+            ("  true alone", &found.bare),
+        ] {
+            say(format_args!(
+                "{name:<30} {:>7.2} {:>7.2}",
+                ms(percentile(times, 50)),
+                ms(percentile(times, 90))
+            ));
+        }
+        let p50 = |times: &[Duration]| percentile(times, 50);
+        self.launched = Some((
+            p50(&found.first_answer),
+            p50(&found.wrapped).saturating_sub(p50(&found.bare)),
+        ));
+        say(
+            "\n                             direct          base URL                            \
+             CONNECT\n                      at    p50     p99     p50     p99  ratio  goal   cpu  \
+                p50     p99  ratio  goal   cpu",
+        );
+    }
+
+    /// One line: `rounds` holds direct, base URL and CONNECT of each round.
+    pub(crate) fn cell(&mut self, cell: &Cell, rounds: &[Vec<Sample>], sync: Duration) {
+        let of = |way: usize, percent: usize| {
+            let times = rounds.iter().filter_map(|round| round.get(way));
+            median(times.map(|s| ms(percentile(&s.times, percent))).collect())
+        };
+        let direct = of(0, 50);
+        let mut line = format!(
+            "{:<21} {:>2} {direct:>7.3} {:>7.2}",
+            cell.class.name(),
+            cell.concurrency,
+            of(0, 99)
+        );
+        for way in [1, 2] {
+            let ratio = median(
+                rounds
+                    .iter()
+                    .map(|round| match round.as_slice() {
+                        [direct, ..] => {
+                            ms(percentile(&round[way].times, 50))
+                                / ms(percentile(&direct.times, 50))
+                        }
+                        [] => f64::NAN,
+                    })
+                    .collect(),
+            );
+            let goal = goal(cell, way, direct, sync);
+            let calls: usize = rounds.iter().map(|round| round[way].calls).sum();
+            let cpu: Duration = rounds.iter().map(|round| round[way].gate_cpu).sum();
+            line += &format!(
+                " {:>7.3} {:>7.2} {ratio:>6.2} {goal:>5.1}{} {:>5.2}",
+                of(way, 50),
+                of(way, 99),
+                if ratio <= goal { ' ' } else { '!' },
+                ms(cpu) / calls as f64
+            );
+        }
+        say(line);
+        self.look_for_stalls(cell, rounds);
+    }
+
+    fn look_for_stalls(&mut self, cell: &Cell, rounds: &[Vec<Sample>]) {
+        let is_quick = matches!(cell.class, Class::Small | Class::Page | Class::Fresh);
+        if cell.concurrency == 1 && is_quick {
+            let gated = rounds.iter().flat_map(|round| round.iter().skip(1));
+            for time in gated.flat_map(|sample| &sample.times) {
+                self.quick_calls += 1;
+                self.stalled += usize::from(*time >= STALL);
+            }
+        }
+    }
+
+    pub(crate) fn connections(&mut self, accepted: usize, calls: usize) {
+        self.connections = (accepted, calls);
+    }
+
+    pub(crate) fn memory(&mut self, found: &[Memory]) {
+        say("");
+        for memory in found {
+            say(format_args!(
+                "peak memory, {:<9} after one call {:>5.1} MiB, 64 uploads of 5 MiB {:>5.1} MiB",
+                memory.way,
+                memory.idle_kib as f64 / 1024.0,
+                memory.peak_kib as f64 / 1024.0
+            ));
+            self.memory_kib = self.memory_kib.max(memory.peak_kib);
+        }
+    }
+
+    /// The targets that must be met, and whether they are.
+    pub(crate) fn end(&self, sync: Duration) {
+        say(format_args!(
+            "\nS, the median of 4 KiB appended with fdatasync: {:.3} ms; the run took {:.0} s\n",
+            ms(sync),
+            self.began.elapsed().as_secs_f64()
+        ));
+        let target = |name: &str, found: String, wanted: String, is_met: bool| {
+            say(format_args!(
+                "{:<4} {name:<38} {found:>22}   target {wanted}",
+                verdict(is_met)
+            ));
+        };
+        if let Some((first_answer, wrapping)) = self.launched {
+            target(
+                "launch to first answer",
+                format!("{:.1} ms", ms(first_answer)),
+                format!("{:.0} ms", ms(LAUNCH_MAX)),
+                first_answer <= LAUNCH_MAX,
+            );
+            let most = WRAP_MAX + 2 * sync;
+            target(
+                "wrapping `true`, less `true`",
+                format!("{:.1} ms", ms(wrapping)),
+                format!("20 ms + 2 S = {:.1} ms", ms(most)),
+                wrapping <= most,
+            );
+        }
+        target(
+            "memory with 64 uploads",
+            format!("{:.1} MiB", self.memory_kib as f64 / 1024.0),
+            format!("{} MiB", MEMORY_MAX_KIB >> 10),
+            self.memory_kib <= MEMORY_MAX_KIB,
+        );
+        target(
+            "quick calls that took 40 ms or more",
+            format!("{} of {}", self.stalled, self.quick_calls),
+            format!("{STALLED_PERCENT_MAX} in a hundred"),
+            self.stalled * 100 <= self.quick_calls * STALLED_PERCENT_MAX,
+        );
+        let (accepted, calls) = self.connections;
+        target(
+            "connections to Datadog, warm and re-used",
+            format!("{accepted} for {calls} calls"),
+            "64".into(),
+            accepted <= 64,
+        );
+    }
+}
+
+/// The goal as a ratio: what is hoped for beyond this version's targets, shown and not judged.
+fn goal(cell: &Cell, way: usize, direct_ms: f64, sync: Duration) -> f64 {
+    let Target {
+        base,
+        connect,
+        syncs,
+    } = cell.target;
+    if cell.class == Class::Events {
+        return (direct_ms + 0.1) / direct_ms;
+    }
+    let factor = if way == 1 { base } else { connect };
+    factor + syncs * ms(sync) / direct_ms
+}
