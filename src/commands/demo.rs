@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::context::{Context, Lookup, runtime};
-use super::look;
+use super::look::{self, Targets};
 use super::run as real;
 use crate::cli::{DemoArgs, GlobalArgs};
 use crate::config::{Overrides, Paths, create_private};
@@ -40,7 +40,11 @@ pub(super) fn run(
     let (report, _) = ran.map_err(real::as_gate_failure)?;
     if scripted {
         let reader = look::open(&context, &report.session.to_string())?;
-        playback::play(&look::view(&reader)?, Pace::AtOnce, printer)?;
+        playback::play(
+            &look::view(&reader, Targets::Unnamed)?,
+            Pace::AtOnce,
+            printer,
+        )?;
     }
     printer.say(&format!(
         "demo sessions are kept apart: add `--data-dir {}` to replay, show and sessions",

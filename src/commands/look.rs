@@ -28,8 +28,17 @@ pub(super) fn report_trouble(reader: &SessionReader, printer: &Printer) {
     }
 }
 
+/// Which calls are wanted with their literal path and query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Targets {
+    /// Those that have no other name.
+    Unnamed,
+    /// All: what was asked for stands in the query.
+    All,
+}
+
 /// Folds a whole session.
-pub(super) fn view(reader: &SessionReader) -> Result<SessionView, CliError> {
+pub(super) fn view(reader: &SessionReader, targets: Targets) -> Result<SessionView, CliError> {
     let mut fold = Fold::new();
     for leaf in reader.leaves(0) {
         fold.push(leaf?);
@@ -41,8 +50,14 @@ pub(super) fn view(reader: &SessionReader) -> Result<SessionView, CliError> {
     };
     let live = reader.state() == reader::State::Running;
     let mut view = fold.finish(content, live)?;
-    let unnamed: Vec<_> = view.without_route().collect();
-    for (number, leaf) in unnamed {
+    let wanted: Vec<_> = match targets {
+        Targets::Unnamed => view.without_route().collect(),
+        Targets::All => {
+            let calls = view.calls.iter().map(|seen| &seen.call);
+            calls.map(|call| (call.number, call.request_leaf)).collect()
+        }
+    };
+    for (number, leaf) in wanted {
         if let Some(target) = text(reader, leaf, "target")? {
             view.set_target(number, target);
         }

@@ -1,7 +1,7 @@
 //! `ddgate sessions`: the list.
 
 use super::context::Context;
-use super::look;
+use super::look::{self, Targets};
 use crate::cli::SessionsArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliErr
         let read = entry
             .open()
             .map_err(CliError::from)
-            .and_then(|reader| Ok((look::view(&reader)?, reader)));
+            .and_then(|reader| Ok((look::view(&reader, Targets::Unnamed)?, reader)));
         match read {
             Ok((view, reader)) => {
                 look::report_trouble(&reader, &context.printer);

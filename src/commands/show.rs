@@ -1,7 +1,7 @@
 //! `ddgate show`: one call in full.
 
 use super::context::Context;
-use super::look;
+use super::look::{self, Targets};
 use crate::cli::{BodySide, ShowArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -12,7 +12,7 @@ use crate::ui::{call, json};
 
 pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let view = look::view(&reader)?;
+    let view = look::view(&reader, Targets::Unnamed)?;
     let number = CallNumber(args.call);
     let seen = view.call(number).cloned().ok_or(JournalError::NoSuchCall {
         session: reader.id().short(),

@@ -2,7 +2,7 @@
 //! only its environment and does what the file named by [`SCRIPT`] says, a step a line.
 //!
 //! Steps: `METHOD PATH [BODY]` with the keys it was given; `nokey METHOD PATH`; `key K METHOD PATH`;
-//! `load THREADS METHOD PATH` for ever, every request with its own `?n=`; `touch FILE`, `await FILE`,
+//! `load THREADS METHOD PATH [BODY]` for ever, `/N` in PATH counting up; `touch FILE`, `await FILE`,
 //! `sleep MS`, `exit CODE`. Each call adds `STATUS VERDICT BODY` to the file [`ANSWERS`].
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -85,23 +85,17 @@ fn note(answer: &Answer) {
     file.write_all(line.as_bytes()).unwrap();
 }
 
-/// Calls without end from several threads, each request told apart by its query.
+/// Calls without end from several threads; `/N` in the path counts up.
 fn load(rest: &str) {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static NEXT: AtomicU64 = AtomicU64::new(1);
     let (threads, request) = rest.split_once(' ').unwrap();
     let keys = (variable("DD_API_KEY"), variable("DD_APP_KEY"));
     std::thread::scope(|scope| {
         for _ in 0..threads.parse().unwrap() {
             scope.spawn(|| {
                 loop {
-                    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-                    let request = match request.split_once(' ') {
-                        Some((method, rest)) => match rest.split_once(' ') {
-                            Some((path, body)) => format!("{method} {path}?n={n} {body}"),
-                            None => format!("{method} {rest}?n={n}"),
-                        },
-                        None => return,
-                    };
+                    let number = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+                    let request = request.replacen("/N", &format!("/{number}"), 1);
                     if try_call(&request, Some((&keys.0, &keys.1))).is_err() {
                         return;
                     }

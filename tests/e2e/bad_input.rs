@@ -140,8 +140,8 @@ fn flags_and_variables_that_cannot_be_used() {
     ddgate: error: HTTPS_PROXY is not a usable proxy address: it is not a URL
     ddgate: hint: it should look like http://proxy.example:3128
     ");
-    insta::assert_snapshot!(world.run(["true"]).env("DD_API_KEY", "two words").exits(2).said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    insta::assert_snapshot!(world.run(["true"]).env("DD_API_KEY", "two words").exits(2).said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: the api-key from DD_API_KEY cannot be used: it holds a space or a control character
     ddgate: hint: give the value alone: one word, without quotes
     ");
@@ -164,9 +164,9 @@ fn an_upstream_that_is_not_there() {
         .keys(&world)
         .script(&world, "DELETE /api/v1/monitor/5");
     let outcome = ddgate.succeeds();
-    insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
-    ddgate: session [ID]: 1 call (1 delete, 1 failed) as root (unverified), replay with: ddgate replay [ID]
+    insta::assert_snapshot!(outcome.said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
+    ddgate: session [ID]: 1 call (1 delete, 1 failed) as [USER] (unverified), replay with: ddgate replay [ID]
     ");
     let answer = crate::world::normalise(&world.answers().join("\n"), &world.root());
     insta::assert_snapshot!(answer, @r#"
@@ -180,10 +180,10 @@ fn an_upstream_that_is_not_there() {
 fn a_data_directory_that_is_none() {
     let world = World::new();
     world.file("data", "a file");
-    insta::assert_snapshot!(world.run(["true"]).exits(125).said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    insta::assert_snapshot!(world.run(["true"]).exits(125).said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot create [ROOT]/data/sessions/[SESSION]
-    ddgate:   caused by: Not a directory (os error 20)
+    ddgate:   caused by: File exists (os error 17)
     ddgate: hint: is the disk full, or the directory not yours? choose another with --data-dir
     ddgate: hint: nothing was run: what cannot be recorded is not allowed to happen
     ");
@@ -327,8 +327,8 @@ fn a_full_disk() {
     };
     let ballast = disk.0.join("ballast");
     fill(&ballast);
-    insta::assert_snapshot!(world.run(["true"]).exits(125).said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    insta::assert_snapshot!(world.run(["true"]).exits(125).said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot write [ROOT]/data/sessions/[SESSION]
     ddgate:   caused by: No space left on device (os error 28)
     ddgate: hint: is the disk full, or the directory not yours? choose another with --data-dir
@@ -338,9 +338,9 @@ fn a_full_disk() {
 
     // Full in the middle of a session: refused in plain words; room again: it goes on.
     let [full, refused, free] = ["full", "refused", "free"].map(|name| world.root().join(name));
-    let noise = "x".repeat(30_000);
-    let call = format!("POST /api/v1/monitor {{\"name\": \"{noise}\"}}");
-    let flood = format!("{call}\n").repeat(60);
+    let flood: String = (0..60)
+        .map(|seed| format!("POST /api/v1/monitor {{\"name\": \"{}\"}}\n", noise(seed)))
+        .collect();
     let script = format!(
         "GET /api/v1/monitor\ntouch {}\nawait {}\n{flood}touch {}\nawait {}\nGET /api/v1/dashboard",
         full.display(),
@@ -381,4 +381,20 @@ fn fill(ballast: &std::path::Path) {
     use std::io::Write as _;
     let mut file = fs::File::create(ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
+}
+
+/// Text that no compression makes small.
+fn noise(seed: u64) -> String {
+    let mut state = seed + 1;
+    (0..30_000)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            char::from(
+                b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+                    [(state >> 58) as usize],
+            )
+        })
+        .collect()
 }

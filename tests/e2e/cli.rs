@@ -89,8 +89,8 @@ fn mistakes_on_the_command_line() {
     ddgate: hint: usage: ddgate [OPTIONS] <COMMAND>
     ddgate: hint: for more, add --help
     ");
-    insta::assert_snapshot!(said(&["show", "latest", "0"]), @r"
-    ddgate: error: invalid value '0' for '<N>': 0 is not in 1..18446744073709551615
+    insta::assert_snapshot!(said(&["show", "latest", "0"]), @"
+    ddgate: error: invalid value '0' for '<N>': 0 is not in 1..[WHEN]9551615
     ddgate: hint: for more, add --help
     ");
     insta::assert_snapshot!(said(&["replay"]), @r"

@@ -8,16 +8,12 @@ use serde_json::Value;
 use crate::upstream::Upstream;
 use crate::world::{World, wait_until};
 
-fn targets(session: &Value) -> BTreeSet<String> {
+/// `METHOD TARGET` of every call.
+fn recorded(session: &Value) -> BTreeSet<String> {
     let calls = session["calls"].as_array().unwrap().iter();
+    let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     calls
-        .map(|call| {
-            format!(
-                "{} {}",
-                call["method"].as_str().unwrap(),
-                call["target"].as_str().unwrap_or("?")
-            )
-        })
+        .map(|call| format!("{} {}", word(&call["method"]), word(&call["target"])))
         .collect()
 }
 
@@ -37,12 +33,12 @@ fn killed_in_the_middle_of_a_call() {
     assert_eq!(session["counts"]["in_doubt"], 1);
     assert_eq!(session["calls"][0]["outcome"], "in_doubt");
     let shown = world.ddgate(["replay", "latest"]).succeeds();
-    insta::assert_snapshot!(shown.shown(), @r"
+    insta::assert_snapshot!(shown.shown(), @"
     session  [ID]  [SESSION]
-    who  root, unverified OS user on vm: nobody vouched for this name
+    who  [USER], unverified OS user on [HOST]: nobody vouched for this name
     when  [WHEN] +00:00, last record after [TIME]
     command  [AGENT]
-    where  vm in [ROOT]/work
+    where  [HOST] in [ROOT]/work
     site  datadoghq.com
     calls  1: 1 delete, 1 in doubt
 
@@ -102,11 +98,9 @@ fn killed_at_any_moment_under_load() {
     for (round, moment) in moments(30).enumerate() {
         let upstream = Upstream::start();
         let script = match round % 3 {
-            0 => "load 6 GET /api/v1/monitor",
-            1 => {
-                "load 4 POST /api/v1/monitor {\"name\": \"noise\", \"query\": \"x\", \"type\": \"log alert\"}"
-            }
-            _ => "load 8 DELETE /api/v1/dashboard/abc-def-ghi",
+            0 => "load 6 GET /api/v1/monitor/N",
+            1 => "load 4 PUT /api/v1/monitor/N {\"name\": \"noise\", \"query\": \"x\"}",
+            _ => "load 8 DELETE /api/v1/monitor/N",
         };
         let before = world.session_ids();
         let mut live = against(&world, &upstream, script).spawn();
@@ -135,7 +129,7 @@ fn killed_at_any_moment_under_load() {
         assert_eq!(replayed.code, Some(0), "round {round}: {replayed:?}");
         let session = replayed.json();
         assert_eq!(session["state"], "not_closed");
-        let recorded = targets(&session);
+        let recorded = recorded(&session);
         let lost: Vec<_> = seen.difference(&recorded).collect();
         assert!(
             lost.is_empty(),

@@ -54,8 +54,8 @@ fn from_a_command_that_goes_wrong() {
         world.settings(&format!("[datadog]\ncredential_command = {command}\n"));
         agent(&world).exits(125).said()
     };
-    insta::assert_snapshot!(said("\"echo hunter2 >&2; exit 3\""), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    insta::assert_snapshot!(said("\"echo hunter2 >&2; exit 3\""), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
     hunter2
     ddgate: error: the credential command `echo` failed (exit status: 3)
     ddgate: hint: try it by hand; it is `datadog.credential_command` in: ddgate config show
@@ -109,7 +109,7 @@ fn put_away_in_a_file_listed_used_removed() {
     assert_eq!(list[0]["name"], "api-key");
     assert_eq!(list[1]["source"], serde_json::Value::Null);
     agent(&world).succeeds();
-    insta::assert_snapshot!(world.answers().last().unwrap(), @"");
+    insta::assert_snapshot!(world.answers().last().unwrap(), @r#"403 - {"errors":["Forbidden"]}"#);
     assert_eq!(
         world.sandbox.datadog.seen().len(),
         1,
@@ -162,7 +162,7 @@ fn no_keyring_and_no_choice_of_another_place() {
     assert!(!outcome.said().contains("hunter2"));
     if cfg!(target_os = "linux") {
         insta::assert_snapshot!(outcome.said(), @r#"
-        ddgate: error: the key cannot be kept: the OS keyring does not work: Platform failure: zbus error: Failed to connect to address `unix:path=/run/user/0/bus`: No such file or directory (os error 2)
+        ddgate: error: the key cannot be kept: the OS keyring does not work: Platform failure: zbus error: Failed to connect to address `unix:path=/nowhere`: No such file or directory (os error 2)
         ddgate: hint: set `identity.storage = "file"` to keep it in a file that only you can read, or use `datadog.credential_command` or the environment
         "#);
     }
@@ -172,8 +172,8 @@ fn no_keyring_and_no_choice_of_another_place() {
 fn no_keys_at_all() {
     let world = World::new();
     let outcome = agent(&world).exits(125);
-    insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    insta::assert_snapshot!(outcome.said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: no Datadog keys: none are stored, and none of DD_API_KEY, DD_APP_KEY, DD_ACCESS_TOKEN is set
     ddgate: hint: store them: ddgate keys set api-key, then ddgate keys set app-key
     ddgate: hint: or set DD_API_KEY and DD_APP_KEY for ddgate; the command sees placeholders

@@ -40,8 +40,8 @@ fn a_command_that_died_of_an_interrupt_takes_ddgate_along() {
 fn a_command_that_is_not_there() {
     let world = World::new();
     let outcome = world.run(["no-such-command"]).exits(127);
-    insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
+    insta::assert_snapshot!(outcome.said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
     ddgate: error: cannot find `no-such-command`
     ddgate: hint: is it installed, and its directory in PATH?
     ");
@@ -117,9 +117,9 @@ fn one_summary_line_or_none() {
     let outcome = world
         .agent("GET /api/v1/monitor\nDELETE /api/v1/monitor/1")
         .succeeds();
-    insta::assert_snapshot!(outcome.said(), @r"
-    ddgate: this session is recorded as root, which nobody has verified
-    ddgate: session [ID]: 2 calls (1 delete, 1 error answer) as root (unverified), replay with: ddgate replay [ID]
+    insta::assert_snapshot!(outcome.said(), @"
+    ddgate: this session is recorded as [USER], which nobody has verified
+    ddgate: session [ID]: 2 calls (1 delete, 1 error answer) as [USER] (unverified), replay with: ddgate replay [ID]
     ");
     ours_only(&outcome.stderr);
     let quiet = world.run_with(&["-q"], ["sh", "-c", "exit 3"]).exits(3);
@@ -186,12 +186,12 @@ fn a_running_session_can_be_looked_at() {
     let session = world.replay_json("latest");
     assert_eq!(session["state"], "running");
     assert_eq!(session["counts"]["calls"], 1);
-    insta::assert_snapshot!(world.ddgate(["replay", "latest"]).succeeds().shown(), @r"
+    insta::assert_snapshot!(world.ddgate(["replay", "latest"]).succeeds().shown(), @"
     session  [ID]  [SESSION]
-    who  root, unverified OS user on vm: nobody vouched for this name
+    who  [USER], unverified OS user on [HOST]: nobody vouched for this name
     when  [WHEN] +00:00, still running
     command  [AGENT]
-    where  vm in [ROOT]/work
+    where  [HOST] in [ROOT]/work
     site  datadoghq.com
     calls  1: 1 read
 

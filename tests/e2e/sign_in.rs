@@ -185,9 +185,9 @@ fn a_provider_that_is_not_there() {
     let issuer = format!("http://{address}");
     let words = ["login", "--client-id", "x", "--issuer", &issuer];
     let outcome = world.ddgate(words).exits(3);
-    insta::assert_snapshot!(outcome.said(), @r"
+    insta::assert_snapshot!(outcome.said(), @"
     ddgate: error: the identity provider http://127.0.0.1:[PORT] gave no discovery document
-    ddgate:   caused by: cannot connect to 127.0.0.1 port 41357
+    ddgate:   caused by: cannot connect to 127.0.0.1 port [PORT]
     ddgate:   caused by: Connection refused (os error 111)
     ddgate: hint: is `identity.issuer` the right address, and the network up?
     ddgate: hint: to go on unverified: ddgate run --identity local -- …
@@ -214,7 +214,7 @@ fn something_else_answers_at_the_issuer() {
         &other,
     ];
     insta::assert_snapshot!(world.ddgate(words).exits(3).said(), @r#"
-    ddgate: error: the configured issuer is `http://localhost:44397`, but the provider calls itself `http://127.0.0.1:[PORT]`
+    ddgate: error: the configured issuer is `http://localhost:[PORT]`, but the provider calls itself `http://127.0.0.1:[PORT]`
     ddgate: hint: if that is the right one, configure `issuer = "http://127.0.0.1:[PORT]"`, letter for letter
     "#);
     let words = [

@@ -466,7 +466,6 @@ fn changing(text: &str) -> Option<(&'static str, usize)> {
             && text.bytes().zip(shape.bytes()).all(|(b, s)| match s {
                 b'd' => b.is_ascii_digit(),
                 b'a' => b.is_ascii_alphabetic(),
-                b'a' => b.is_ascii_alphabetic(),
                 other => b == other,
             });
         fits.then_some(shape.len())

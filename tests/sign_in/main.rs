@@ -1,7 +1,7 @@
 //! Signing in against a real OpenID Provider, well-behaved and not (`tests/provider`).
 //!
 //! `flow` is the device flow, `session` what happens across runs, `table` every misbehaviour the
-//! provider knows, `binary` what a person at a keyboard sees of it.
+//! provider knows.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,12 +11,7 @@
 
 #[path = "../support/absent.rs"]
 mod absent;
-#[cfg(unix)]
-mod binary;
 mod flow;
-#[cfg(unix)]
-#[path = "../support/gate.rs"]
-mod gate;
 #[path = "../provider/start.rs"]
 mod provider;
 mod session;

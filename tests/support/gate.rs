@@ -11,6 +11,7 @@ use std::{fs, thread};
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// No run here takes longer; a slow machine is given room.
@@ -77,6 +78,13 @@ impl Home {
     /// Runs a command to its end.
     pub(crate) fn run(&self, command: Command) -> Ran {
         self.start(command).finish()
+    }
+
+    /// Runs `ddgate` with these arguments, which must succeed, and reads the JSON it prints.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let ran = self.run(self.ddgate(arguments));
+        assert!(ran.status.success(), "{arguments:?}: {ran:?}");
+        serde_json::from_slice(&ran.stdout).unwrap()
     }
 
     /// Every file below the home, with its path.

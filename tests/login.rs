@@ -1,5 +1,23 @@
-//! Signing in through the real binary: `login`, `run`, `status` and `logout` as a person meets them. What the provider gave out may be nowhere but in
+//! Signing in through the real binary, at a real OpenID Provider (`provider/`): `login`, `run`,
+//! `status` and `logout` as a person meets them. What the provider gave out may be nowhere but in
 //! the file that keeps the sign-in.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "support/absent.rs"]
+mod absent;
+#[expect(dead_code, reason = "shared: each test uses a part of it")]
+#[path = "support/gate.rs"]
+mod gate;
+#[expect(dead_code, reason = "shared: each test uses a part of it")]
+#[path = "provider/start.rs"]
+mod provider;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,8 +26,8 @@ use std::{fs, thread};
 use ddgate::demo::datadog::{self, FakeDatadog, Keys};
 use serde_json::Value;
 
-use super::gate::{self, Home, Ran, Running};
-use super::provider::TestProvider;
+use gate::{Home, Ran, Running};
+use provider::TestProvider;
 
 /// What is not signed in ends with this.
 const NOT_SIGNED_IN: i32 = 3;
@@ -111,16 +129,10 @@ impl Desk {
 
     /// Nothing the provider gave out is anywhere, but in the file that keeps the sign-in.
     fn nothing_leaked(&self) {
-        let issued = self.provider.read("issued");
-        let issued = issued.as_array().unwrap().iter();
-        // The code that is shown to the person is no secret.
-        let secrets = issued.filter(|issued| issued["kind"] != "user_code");
-        let secrets: Vec<_> = secrets
-            .map(|issued| issued["value"].as_str().unwrap())
-            .collect();
-        assert!(!secrets.is_empty());
+        let issued = self.provider.issued();
+        assert!(!issued.is_empty());
         for (path, bytes) in self.home.files() {
-            for secret in &secrets {
+            for secret in &issued {
                 let Some(how) = gate::found(&bytes, secret) else {
                     continue;
                 };
