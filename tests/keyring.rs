@@ -5,6 +5,9 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/absent.rs"]
+mod absent;
+
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -140,7 +143,7 @@ const LOCKED: &str = "gnome-keyring-daemon --start --components=secrets >/dev/nu
 fn with_a_secret_service_unlocked_and_locked() {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !there("dbus-run-session") || !there("gnome-keyring-daemon") {
-        eprintln!("\n*** SKIPPED: no dbus-run-session and gnome-keyring-daemon here ***\n");
+        absent::absent("dbus-run-session and gnome-keyring-daemon are not on this machine");
         return;
     }
     let home = tempfile::tempdir().unwrap();

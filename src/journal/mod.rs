@@ -1,7 +1,7 @@
 //! The record: durable before it is acknowledged, append-only, one directory a session.
 //!
-//! Read in this order: [`handle`] (what everybody holds), [`writer`] (the one thread that writes), [`wal`] (the file that
-//! acknowledges), [`index`] and [`db`] (the sled log that is queried), [`reader`].
+//! Read in this order: `handle` (what everybody holds), `writer` (the one thread that writes), `wal` (the file that
+//! acknowledges), `index` and `db` (the sled log that is queried), `reader`.
 //! Invariant: whoever holds a [`Permit`] has a request on stable storage, and only this room can
 //! make one. Nothing here knows HTTP, and nothing raw comes in: content arrives as
 //! [`crate::redact::Redacted`].

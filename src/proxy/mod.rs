@@ -1,7 +1,7 @@
 //! Between the child and Datadog, on the loopback.
 //!
-//! Begin with [`pipeline`]: a call is one readable function of nine steps. [`listener`] tells the
-//! three ways in apart by their first bytes; [`connect`] tunnels what is not Datadog's, blind.
+//! Begin with `pipeline`: a call is one readable function of nine steps. `listener` tells the
+//! three ways in apart by their first bytes; `connect` tunnels what is not Datadog's, blind.
 //! Invariant: nothing reaches Datadog but through [`upstream::Upstream`], which takes a permit.
 
 mod body;

@@ -33,7 +33,7 @@ fn killed_in_the_middle_of_a_call() {
     assert_eq!(session["counts"]["in_doubt"], 1);
     assert_eq!(session["calls"][0]["outcome"], "in_doubt");
     let shown = world.ddgate(["replay", "latest"]).succeeds();
-    insta::assert_snapshot!(shown.shown(), @r"
+    insta::assert_snapshot!(shown.shown(), @"
     session  [ID]  [SESSION]
     who  [USER], unverified OS user on [HOST]: nobody vouched for this name
     when  [WHEN] +00:00, last record after [TIME]
@@ -48,7 +48,7 @@ fn killed_in_the_middle_of_a_call() {
 
     the session was not closed: ddgate was killed, or the machine stopped
     ");
-    insta::assert_snapshot!(world.ddgate(["show", "latest", "1"]).succeeds().shown(), @r"
+    insta::assert_snapshot!(world.ddgate(["show", "latest", "1"]).succeeds().shown(), @"
     call  1 of session [ID]
     request  DELETE https://api.datadoghq.com/api/v1/monitor/77
     operation  DeleteMonitor (delete)

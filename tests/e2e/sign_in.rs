@@ -185,7 +185,7 @@ fn a_provider_that_is_not_there() {
     let issuer = format!("http://{address}");
     let words = ["login", "--client-id", "x", "--issuer", &issuer];
     let outcome = world.ddgate(words).exits(3);
-    insta::assert_snapshot!(outcome.said(), @r"
+    insta::assert_snapshot!(outcome.said(), @"
     ddgate: error: the identity provider http://127.0.0.1:[PORT] gave no discovery document
     ddgate:   caused by: cannot connect to 127.0.0.1 port [PORT]
     ddgate:   caused by: Connection refused (os error 111)

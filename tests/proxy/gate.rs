@@ -101,6 +101,7 @@ impl Gate {
             .unwrap_or_else(|| "http://127.0.0.1:1".into());
         let tls = setup.tls.unwrap_or_else(|| client_config(&[], &[]));
         let proxy = Arc::new(Proxy {
+            unrecorded: std::sync::atomic::AtomicU64::new(0),
             journal,
             keys,
             known,

@@ -5,6 +5,9 @@
 //! every commitment and searches every byte of it for keys.
 
 #[cfg(test)]
+#[path = "../support/absent.rs"]
+mod absent;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod drain;

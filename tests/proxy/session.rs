@@ -126,12 +126,6 @@ impl Session {
         String::from_utf8(target).unwrap()
     }
 
-    /// Headers as recorded.
-    pub(crate) fn headers(&self, call: &Call) -> String {
-        let headers = self.content(call.request_leaf, "headers", &call.request.headers);
-        String::from_utf8(headers).unwrap()
-    }
-
     /// Everything that is unpacked only by reading: all fields of all leaves.
     fn contents(&self) -> Vec<(String, Vec<u8>)> {
         let mut all = Vec::new();
