@@ -1,6 +1,6 @@
 //! Where the real keys come from, and how they are put away.
 
-use crate::world::{Ddgate, World};
+use crate::world::{Ddgate, World, wait_until};
 
 /// Settings of a person without a keyring.
 const FILE: &str = "[identity]\nstorage = \"file\"\nmode = \"local\"\n";
@@ -170,5 +170,19 @@ fn no_keys_at_all() {
     ddgate: hint: store them: ddgate keys set api-key, then ddgate keys set app-key
     ddgate: hint: or set DD_API_KEY and DD_APP_KEY for ddgate; the command sees placeholders
     ");
+    assert!(world.session_ids().is_empty());
+}
+
+#[test]
+fn a_command_that_hangs_can_be_interrupted() {
+    let world = World::new();
+    let script = world.file("hang", ": > up; exec sleep 2");
+    let line = format!("credential_command = [\"sh\", \"{}\"]", script.display());
+    world.settings(&format!("[datadog]\n{line}\n"));
+    let live = agent(&world).spawn();
+    wait_until("it hangs", || world.work().join("up").exists());
+    live.signal(rustix::process::Signal::INT);
+    let outcome = live.end();
+    assert_eq!(outcome.signal, Some(2), "{outcome:?}");
     assert!(world.session_ids().is_empty());
 }

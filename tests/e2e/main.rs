@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, and says what it could not test"
 )]
 
+#[path = "../support/absent.rs"]
+mod absent;
 mod agent;
 mod bad_input;
 mod cli;

@@ -123,3 +123,22 @@ fn tokens_are_in_the_store_and_nowhere_else() {
     assert!(!tokens.is_empty());
     search(&world, &tokens, &[login, run], "secrets.json");
 }
+
+#[test]
+fn the_search_finds_what_it_looks_for() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let base64 = |text: String| base64::engine::general_purpose::STANDARD.encode(text);
+    let percent: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    for hidden in [
+        format!("a{secret}b"),
+        percent,
+        base64(secret.to_owned()),
+        base64(format!("user:{secret}")),
+        base64(format!("x{secret}yy")),
+        base64(format!("{{\"k\":\"{secret}\"}}")),
+    ] {
+        let found = std::panic::catch_unwind(|| nowhere(secret, "here", hidden.as_bytes()));
+        assert!(found.is_err(), "{hidden}");
+    }
+    nowhere(secret, "here", b"0123456789abcdef0123456789abcde");
+}
