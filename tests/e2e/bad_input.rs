@@ -29,21 +29,11 @@ fn settings_that_cannot_be_used() {
     ddgate: error: [ROOT]/config/ddgate.toml:2:10: `identity.issuer` must be a string, not an integer
     ddgate: hint: to see every key with its value: ddgate config show (without this line)
     ");
-    insta::assert_snapshot!(said("[identity]\nissuer = \"id.example\"\n"), @r"
-    ddgate: error: [ROOT]/config/ddgate.toml:2:10: `identity.issuer`: not a URL: it should begin with https:// or http://
-    ");
-    insta::assert_snapshot!(said("[identity]\nstorage = \"cloud\"\n"), @r"
-    ddgate: error: [ROOT]/config/ddgate.toml:2:11: `identity.storage`: `cloud` is not one of auto, keyring, file, memory
-    ");
-    insta::assert_snapshot!(said("[datadog]\nsite = \"not a site\"\n"), @r"
-    ddgate: error: [ROOT]/config/ddgate.toml:2:8: `datadog.site`: `not a site` is not a site: write a domain such as `datadoghq.eu`
-    ");
-    insta::assert_snapshot!(said("[datadog]\nupstream = \"ftp://x\"\n"), @r"
-    ddgate: error: [ROOT]/config/ddgate.toml:2:12: `datadog.upstream`: must begin with http:// or https://, not ftp:
-    ");
-    insta::assert_snapshot!(said("[datadog]\ncredential_command = \"\"\n"), @r"
-    ddgate: error: [ROOT]/config/ddgate.toml:2:22: `datadog.credential_command`: must not be empty
-    ");
+    insta::assert_snapshot!(said("[identity]\nissuer = \"id.example\"\n"), @"ddgate: error: [ROOT]/config/ddgate.toml:2:10: `identity.issuer`: not a URL: it should begin with https:// or http://");
+    insta::assert_snapshot!(said("[identity]\nstorage = \"cloud\"\n"), @"ddgate: error: [ROOT]/config/ddgate.toml:2:11: `identity.storage`: `cloud` is not one of auto, keyring, file, memory");
+    insta::assert_snapshot!(said("[datadog]\nsite = \"not a site\"\n"), @"ddgate: error: [ROOT]/config/ddgate.toml:2:8: `datadog.site`: `not a site` is not a site: write a domain such as `datadoghq.eu`");
+    insta::assert_snapshot!(said("[datadog]\nupstream = \"ftp://x\"\n"), @"ddgate: error: [ROOT]/config/ddgate.toml:2:12: `datadog.upstream`: must begin with http:// or https://, not ftp:");
+    insta::assert_snapshot!(said("[datadog]\ncredential_command = \"\"\n"), @"ddgate: error: [ROOT]/config/ddgate.toml:2:22: `datadog.credential_command`: must not be empty");
     insta::assert_snapshot!(said("a = 1\na = 2\n"), @r"
     ddgate: error: [ROOT]/config/ddgate.toml:2:1: duplicate key
     ddgate: hint: the format is TOML: https://toml.io
@@ -85,18 +75,10 @@ fn a_project_may_not_decide() {
         world.file("work/ddgate.toml", text);
         world.run(["true"]).exits(2).said()
     };
-    insta::assert_snapshot!(said("[identity]\nmode = \"local\"\n"), @r"
-    ddgate: error: [ROOT]/work/ddgate.toml:2:8: `identity.mode` cannot be set by a project: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml
-    ");
-    insta::assert_snapshot!(said("[datadog]\nupstream = \"http://evil.example\"\n"), @r"
-    ddgate: error: [ROOT]/work/ddgate.toml:2:12: `datadog.upstream` cannot be set by a project: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml
-    ");
-    insta::assert_snapshot!(said("[datadog]\ncredential_command = \"steal\"\n"), @r"
-    ddgate: error: [ROOT]/work/ddgate.toml:2:22: `datadog.credential_command` cannot be set by a project: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml
-    ");
-    insta::assert_snapshot!(said("[datadog]\nsite = \"evil.example\"\n"), @r"
-    ddgate: error: [ROOT]/work/ddgate.toml:2:8: `datadog.site`: a project may only choose one of Datadog's own sites, not `evil.example`: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml
-    ");
+    insta::assert_snapshot!(said("[identity]\nmode = \"local\"\n"), @"ddgate: error: [ROOT]/work/ddgate.toml:2:8: `identity.mode` cannot be set by a project: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml");
+    insta::assert_snapshot!(said("[datadog]\nupstream = \"http://evil.example\"\n"), @"ddgate: error: [ROOT]/work/ddgate.toml:2:12: `datadog.upstream` cannot be set by a project: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml");
+    insta::assert_snapshot!(said("[datadog]\ncredential_command = \"steal\"\n"), @"ddgate: error: [ROOT]/work/ddgate.toml:2:22: `datadog.credential_command` cannot be set by a project: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml");
+    insta::assert_snapshot!(said("[datadog]\nsite = \"evil.example\"\n"), @"ddgate: error: [ROOT]/work/ddgate.toml:2:8: `datadog.site`: a project may only choose one of Datadog's own sites, not `evil.example`: move it to [ROOT]/home/xdg-config/ddgate/ddgate.toml");
     assert!(world.session_ids().is_empty());
 }
 
@@ -104,12 +86,8 @@ fn a_project_may_not_decide() {
 fn flags_and_variables_that_cannot_be_used() {
     let world = World::new();
     let said = |flags: &[&str]| world.run_with(flags, ["true"]).exits(2).said();
-    insta::assert_snapshot!(said(&["--site", "nowhere"]), @r"
-    ddgate: error: --site: `nowhere` is not a site: write a domain such as `datadoghq.eu`
-    ");
-    insta::assert_snapshot!(said(&["--issuer", "http://id.example", "--client-id", "x"]), @r"
-    ddgate: error: --issuer: must be https: http is for loopback addresses only
-    ");
+    insta::assert_snapshot!(said(&["--site", "nowhere"]), @"ddgate: error: --site: `nowhere` is not a site: write a domain such as `datadoghq.eu`");
+    insta::assert_snapshot!(said(&["--issuer", "http://id.example", "--client-id", "x"]), @"ddgate: error: --issuer: must be https: http is for loopback addresses only");
     let upstream = [
         "run",
         "--identity",
@@ -119,9 +97,7 @@ fn flags_and_variables_that_cannot_be_used() {
         "--",
         "true",
     ];
-    insta::assert_snapshot!(world.ddgate(upstream).keys(&world).exits(2).said(), @r"
-    ddgate: error: --upstream: not a URL: it should begin with https:// or http://
-    ");
+    insta::assert_snapshot!(world.ddgate(upstream).keys(&world).exits(2).said(), @"ddgate: error: --upstream: not a URL: it should begin with https:// or http://");
     let upstream = [
         "run",
         "--identity",
@@ -131,12 +107,8 @@ fn flags_and_variables_that_cannot_be_used() {
         "--",
         "true",
     ];
-    insta::assert_snapshot!(world.ddgate(upstream).keys(&world).exits(2).said(), @r"
-    ddgate: error: --upstream: must have no path: only scheme, host and port
-    ");
-    insta::assert_snapshot!(world.run(["true"]).env("DDGATE_SITE", "?").exits(2).said(), @r"
-    ddgate: error: DDGATE_SITE: `?` is not a site: write a domain such as `datadoghq.eu`
-    ");
+    insta::assert_snapshot!(world.ddgate(upstream).keys(&world).exits(2).said(), @"ddgate: error: --upstream: must have no path: only scheme, host and port");
+    insta::assert_snapshot!(world.run(["true"]).env("DDGATE_SITE", "?").exits(2).said(), @"ddgate: error: DDGATE_SITE: `?` is not a site: write a domain such as `datadoghq.eu`");
     insta::assert_snapshot!(world.run(["true"]).env("HTTPS_PROXY", "::::").exits(2).said(), @r"
     ddgate: error: HTTPS_PROXY is not a usable proxy address: it is not a URL
     ddgate: hint: it should look like http://proxy.example:3128; leave it empty if there is none
@@ -169,9 +141,7 @@ fn an_upstream_that_is_not_there() {
     ddgate: session [ID]: 1 call (1 delete, 1 failed) as [USER] (unverified), replay with: ddgate replay [ID]
     ");
     let answer = normalise(&world.answers().join("\n"), &world.root());
-    insta::assert_snapshot!(answer, @r#"
-    502 failed {"errors":["ddgate: cannot reach api.datadoghq.com: cannot connect to 127.0.0.1 port [PORT]: Connection refused (os error 111)"]}
-    "#);
+    insta::assert_snapshot!(answer, @r#"502 failed {"errors":["ddgate: cannot reach api.datadoghq.com: cannot connect to 127.0.0.1 port [PORT]: Connection refused (os error 111)"]}"#);
     let session = world.replay_json("latest");
     assert_eq!(session["calls"][0]["outcome"], "failed");
 }
@@ -375,9 +345,7 @@ fn a_full_disk() {
         .filter(|line| line.starts_with("503 unrecordable"))
         .collect();
     assert!(!refusals.is_empty(), "{outcome:?}");
-    insta::assert_snapshot!(normalise(refusals[0], &world.root()), @r#"
-    503 unrecordable {"errors":["ddgate: not sent, because it cannot be recorded: no space for the record in [ROOT]/data/sessions/[SESSION]/wal-000001.ddw: No space left on device (os error 28)"]}
-    "#);
+    insta::assert_snapshot!(normalise(refusals[0], &world.root()), @r#"503 unrecordable {"errors":["ddgate: not sent, because it cannot be recorded: no space for the record in [ROOT]/data/sessions/[SESSION]/wal-000001.ddw: No space left on device (os error 28)"]}"#);
     let last = answers.last().unwrap();
     assert!(last.starts_with("200"), "{last}");
     let count = refusals.len();

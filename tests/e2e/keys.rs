@@ -81,9 +81,7 @@ fn put_away_in_a_file_listed_used_removed() {
     world.settings(FILE);
     let (api, app) = world.keys();
     let set = |name, value: &str| world.ddgate(["keys", "set", name]).input(value.as_bytes());
-    insta::assert_snapshot!(set("api-key", &format!("{api}\n")).succeeds().said(), @r"
-    ddgate: api-key kept in file [ROOT]/data/secrets.json, readable by you alone
-    ");
+    insta::assert_snapshot!(set("api-key", &format!("{api}\n")).succeeds().said(), @"ddgate: api-key kept in file [ROOT]/data/secrets.json, readable by you alone");
     set("app-key", &app).succeeds();
     let list = world.ddgate(["keys", "list"]).succeeds();
     insta::assert_snapshot!(list.shown(), @r"
@@ -94,9 +92,7 @@ fn put_away_in_a_file_listed_used_removed() {
     ");
     agent(&world).succeeds();
     real_keys_arrived(&world);
-    insta::assert_snapshot!(world.ddgate(["keys", "rm", "app-key"]).succeeds().said(), @r"
-    ddgate: app-key removed from file [ROOT]/data/secrets.json, readable by you alone
-    ");
+    insta::assert_snapshot!(world.ddgate(["keys", "rm", "app-key"]).succeeds().said(), @"ddgate: app-key removed from file [ROOT]/data/secrets.json, readable by you alone");
     insta::assert_snapshot!(world.ddgate(["keys", "rm", "app-key"]).exits(1).said(), @r"
     ddgate: error: no app-key is kept in file [ROOT]/data/secrets.json, readable by you alone
     ddgate: hint: to see which keys there are: ddgate keys list

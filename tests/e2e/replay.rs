@@ -145,9 +145,7 @@ fn bodies_are_exact() {
         .ddgate(["show", "latest", "1", "--body", "request"])
         .succeeds();
     assert!(empty.stdout.is_empty() && empty.stderr.is_empty());
-    insta::assert_snapshot!(world.ddgate(["show", "latest", "4", "--body", "response"]).exits(1).said(), @r"
-    ddgate: error: the response of call 4 is not on record: the call was denied, so nothing was sent
-    ");
+    insta::assert_snapshot!(world.ddgate(["show", "latest", "4", "--body", "response"]).exits(1).said(), @"ddgate: error: the response of call 4 is not on record: the call was denied, so nothing was sent");
 }
 
 #[test]

@@ -37,9 +37,7 @@ fn login_run_status_logout() {
     let began = Instant::now();
     let ran = run(&world, &[]).succeeds();
     assert!(began.elapsed() < Duration::from_secs(10));
-    insta::assert_snapshot!(ran.said(), @r"
-    ddgate: session [ID]: 0 calls as sam.rivera@example.com, replay with: ddgate replay [ID]
-    ");
+    insta::assert_snapshot!(ran.said(), @"ddgate: session [ID]: 0 calls as sam.rivera@example.com, replay with: ddgate replay [ID]");
     let session = world.replay_json("latest");
     assert_eq!(session["who"]["verified"], true);
     assert_eq!(session["who"]["email"], "sam.rivera@example.com");
