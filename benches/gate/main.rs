@@ -5,7 +5,8 @@
 //! request is on stable storage before it leaves, because the gate has no other way. Ratios travel
 //! between machines, absolute times do not; on a busy machine neither is worth much.
 //!
-//! `cargo bench -- --quick` is one short round.
+//! `cargo bench -- --quick` is one short round; `cargo bench -- upload` measures only the lines of
+//! the table with that word.
 
 mod child;
 mod class;
@@ -19,7 +20,7 @@ mod upstream;
 
 use std::process::ExitCode;
 
-use class::CELLS;
+use class::{CELLS, Cell};
 use client::{Route, Way};
 use gate::{Gate, World};
 use load::Sample;
@@ -52,8 +53,14 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let ended = match words.iter().position(|word| word == child::WORD) {
         Some(at) => child::run(words.get(at + 1).map_or("", String::as_str)),
-        None if words.iter().any(|word| word == "--quick") => bench(QUICK),
-        None => bench(FULL),
+        None => {
+            let is_quick = words.iter().any(|word| word == "--quick");
+            let only = words.iter().find(|word| !word.starts_with('-'));
+            bench(
+                if is_quick { QUICK } else { FULL },
+                only.map(String::as_str),
+            )
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,13 +71,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(effort: Effort) -> Result<(), Failure> {
+fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
     let mut report = Report::begin(effort.rounds);
     let world = World::create()?;
     let mut disk = disk::Disk::open(world.directory())?;
     disk.measure()?;
-    report.launches(&launch::measure(&world, effort.launches)?);
-    disk.measure()?;
+    if only.is_none() {
+        report.launches(&launch::measure(&world, effort.launches)?);
+        disk.measure()?;
+    }
+    report.head();
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -83,7 +93,8 @@ fn bench(effort: Effort) -> Result<(), Failure> {
     ];
     let before = world.upstream.accepted();
     let mut sent = 0;
-    for cell in CELLS {
+    let is_asked_for = |cell: &&Cell| only.is_none_or(|word| cell.class.name().contains(word));
+    for cell in CELLS.iter().filter(is_asked_for) {
         let mut rounds = Vec::new();
         for _ in 0..effort.rounds {
             let mut round = Vec::new();
@@ -105,7 +116,9 @@ fn bench(effort: Effort) -> Result<(), Failure> {
     }
     report.connections(world.upstream.accepted() - before, sent);
     gate.stop()?;
-    report.memory(&memory(&world, &runtime)?);
+    if only.is_none() {
+        report.memory(&memory(&world, &runtime)?);
+    }
     report.end(disk.median());
     Ok(())
 }

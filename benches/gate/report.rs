@@ -32,7 +32,7 @@ pub(crate) struct Report {
     quick_calls: usize,
     stalled: usize,
     connections: (usize, usize),
-    memory_kib: u64,
+    memory_kib: Option<u64>,
 }
 
 pub(crate) fn complain(why: &dyn Display) {
@@ -77,7 +77,7 @@ impl Report {
             quick_calls: 0,
             stalled: 0,
             connections: (0, 0),
-            memory_kib: 0,
+            memory_kib: None,
         }
     }
 
@@ -100,6 +100,10 @@ impl Report {
             p50(&found.first_answer),
             p50(&found.wrapped).saturating_sub(p50(&found.bare)),
         ));
+    }
+
+    /// Above the lines of [`Self::cell`].
+    pub(crate) fn head(&self) {
         say(
             "\n                             direct          base URL                            \
              CONNECT\n                      at    p50     p99     p50     p99  ratio  goal   cpu  \
@@ -172,7 +176,7 @@ impl Report {
                 memory.idle_kib as f64 / 1024.0,
                 memory.peak_kib as f64 / 1024.0
             ));
-            self.memory_kib = self.memory_kib.max(memory.peak_kib);
+            self.memory_kib = self.memory_kib.max(Some(memory.peak_kib));
         }
     }
 
@@ -204,12 +208,14 @@ impl Report {
                 wrapping <= most,
             );
         }
-        target(
-            "memory with 64 uploads",
-            format!("{:.1} MiB", self.memory_kib as f64 / 1024.0),
-            format!("{} MiB", MEMORY_MAX_KIB >> 10),
-            self.memory_kib <= MEMORY_MAX_KIB,
-        );
+        if let Some(peak_kib) = self.memory_kib {
+            target(
+                "memory with 64 uploads",
+                format!("{:.1} MiB", peak_kib as f64 / 1024.0),
+                format!("{} MiB", MEMORY_MAX_KIB >> 10),
+                peak_kib <= MEMORY_MAX_KIB,
+            );
+        }
         target(
             "quick calls that took 40 ms or more",
             format!("{} of {}", self.stalled, self.quick_calls),

@@ -52,10 +52,6 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a party of its own on its own thread"
-    )]
     pub(crate) fn start() -> Result<Self, Failure> {
         clock();
         let (config, ca_pem) = certificates()?;
