@@ -120,13 +120,15 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
     let journal = Arc::new(open_journal(&plan, &dir, &known)?);
 
     let (swap, swap_keeps_length) = swap(&keys)?;
+    let scrubber = scrubber(&keys, strays);
+    let command = scrubbed(&plan.command, &scrubber);
     let environment = launch::env::build(
         &plan.environment,
         &launch::Inputs {
             gate: address,
             site: plan.site.as_str(),
             placeholders: &placeholders(&keys),
-            scrubber: &scrubber(&keys, strays),
+            scrubber: &scrubber,
             trust: files.paths(),
             pup_config_dir: &files.pup,
             intercepted: &extra_domains,
@@ -159,7 +161,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         }
     });
 
-    let ended = match launch::spawn(&plan.command, &environment) {
+    let ended = match launch::spawn(&command, &environment) {
         Ok(child) => child.wait().await,
         Err(e) => Err(e),
     };
@@ -357,6 +359,12 @@ fn placeholders(keys: &Keys) -> Placeholders {
         app_key: keys.app.placeholder.expose().clone(),
         bearer: keys.bearer.placeholder.expose().clone(),
     }
+}
+
+/// The command without real keys: a shell expands `-H "DD-API-KEY: $DD_API_KEY"` before it gets here.
+fn scrubbed(command: &[OsString], scrubber: &Scrubber) -> Vec<OsString> {
+    let clean = |word: &OsString| scrubber.scrub(word).unwrap_or_else(|| word.clone());
+    command.iter().map(clean).collect()
 }
 
 fn scrubber(keys: &Keys, strays: Vec<(&'static str, Secret<String>)>) -> Scrubber {

@@ -62,6 +62,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest wait for Datadog's answer to begin: its slowest queries end in minutes.
 pub const RESPONSE_HEAD_TIMEOUT: Duration = Duration::from_secs(330);
+/// The head of an answer waits this long for the first bytes of its body, so that both leave in one
+/// write.
+pub const RESPONSE_HEAD_HOLD: Duration = Duration::from_millis(2);
 /// The longest silence inside an answer. Event streams send keep-alives far more often.
 pub const RESPONSE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest silence of a child inside a request body.

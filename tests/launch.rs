@@ -350,7 +350,7 @@ fn outside_a_runtime_nothing_starts() {
 
 /// Runs one scenario of `terminal.py`, first around nothing and then around the probe.
 fn on_a_terminal(scenario: &str) {
-    if !is_there("python3") {
+    if !["python3", "bash", "pgrep"].into_iter().all(is_there) {
         return;
     }
     let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/terminal.py");

@@ -76,7 +76,14 @@ impl Context {
         };
         Ok(IssuerSettings {
             client_secret: who.client_secret.value.clone(),
-            scopes: who.scopes.value.clone(),
+            // The protocol adds `openid` by itself; twice would be one too many.
+            scopes: who
+                .scopes
+                .value
+                .iter()
+                .filter(|scope| *scope != "openid")
+                .cloned()
+                .collect(),
             groups_claims: who.groups_claims.value.clone(),
             ..IssuerSettings::new(issuer, client_id)
         })

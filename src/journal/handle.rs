@@ -247,6 +247,27 @@ impl Journal {
         .map(drop)
     }
 
+    /// Records something that belongs to no admitted call (a refusal, a tunnel) and waits until it
+    /// is written; it is synced as in [`Self::conclude`].
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn note(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event, attachments);
+        self.send(
+            Vec::new(),
+            Some(draft),
+            Admission::Refusable,
+            When::Written,
+            bytes,
+        )
+        .await?
+        .durable()
+        .await
+        .map(drop)
+    }
+
     async fn leaf(
         &self,
         event: Event,

@@ -199,9 +199,7 @@ fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
 fn call_leaf(event: &Event) -> Option<(CallNumber, CallLeaf)> {
     match event {
         Event::CallRequest(e) | Event::CallDenied(e) => Some((e.call, CallLeaf::Request)),
-        Event::CallStream(e) if e.side == Side::Request && e.end => {
-            Some((e.call, CallLeaf::RequestStream))
-        }
+        Event::CallStream(e) if e.side == Side::Request => Some((e.call, CallLeaf::RequestStream)),
         Event::CallResponse(e) => Some((e.call, CallLeaf::Response)),
         _ => None,
     }

@@ -16,7 +16,10 @@ use crate::record::SessionId;
 
 /// Version of the segment format.
 pub(super) const FORMAT: u32 = 1;
+/// Read at once while scanning.
 const WINDOW_BYTES: usize = 256 << 10;
+/// Read at once for a single frame: most fit.
+const SINGLE_WINDOW_BYTES: usize = limits::BODY_PIECE_BYTES_MAX + (1 << 10);
 
 /// Where a frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,6 +215,7 @@ pub(super) struct Scanner {
     file_bytes: u64,
     window: Vec<u8>,
     window_at: u64,
+    window_bytes: usize,
     sealed: bool,
 }
 
@@ -227,6 +231,7 @@ impl Scanner {
             file_bytes,
             window: Vec::new(),
             window_at: 0,
+            window_bytes: WINDOW_BYTES,
             sealed: false,
         })
     }
@@ -260,6 +265,7 @@ impl Scanner {
     /// Reads the one frame at `at`.
     pub(super) fn read(dir: &Path, at: Position) -> io::Result<Option<Frame>> {
         let mut scanner = Self::open(dir, at)?;
+        scanner.window_bytes = SINGLE_WINDOW_BYTES;
         Ok(scanner.frame_at(at.offset)?.map(|(_, _, frame)| frame))
     }
 
@@ -348,7 +354,7 @@ impl Scanner {
             if end > self.file_bytes {
                 return Ok(None);
             }
-            let want = (self.file_bytes - offset).min(n.max(WINDOW_BYTES) as u64) as usize;
+            let want = (self.file_bytes - offset).min(n.max(self.window_bytes) as u64) as usize;
             self.window.resize(want, 0);
             self.window_at = offset;
             self.file.seek(SeekFrom::Start(offset))?;

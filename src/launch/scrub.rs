@@ -307,7 +307,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_surrounds_it_the_key_goes(before in "[ -~]{0,12}", after in "[ -~]{0,12}") {
+        fn whatever_surrounds_it_the_key_goes(
+            // Not `%`: in `%30123…` the key may begin with the escape or after it.
+            before in "[ -$&-~]{0,12}",
+            after in "[ -~]{0,12}",
+        ) {
             let text = format!("{before}{KEY}{after}");
             prop_assert_eq!(scrub(&text).unwrap(), format!("{before}{STAND_IN}{after}"));
             let encoded = PADDED.encode(&text);

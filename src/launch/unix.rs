@@ -56,7 +56,7 @@ enum Life {
 /// Starts `command` with exactly this environment.
 ///
 /// Must be called within a tokio runtime that does I/O. From here on ddgate itself no longer
-/// dies of the signals in [`signals`]: the session has to be closed first.
+/// dies of the signals it hands on: the session has to be closed first.
 ///
 /// # Errors
 /// See [`LaunchError`]; no child is left running.

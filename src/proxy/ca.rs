@@ -136,3 +136,64 @@ fn dated(mut params: CertificateParams) -> CertificateParams {
     params.not_after = (now + VALID).into();
     params
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{CertificateError, RootCertStore};
+
+    /// Whether a child that trusts the authority takes its certificate for `host`.
+    fn verdict(ca: &SessionCa, host: &str) -> Result<(), rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap();
+        roots.add(root).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .unwrap();
+        let certificate = ca.certificate(host).unwrap();
+        let name = ServerName::try_from(host.to_owned()).unwrap();
+        let end_entity = certificate.end_entity_cert().unwrap();
+        verifier
+            .verify_server_cert(end_entity, &[], &name, &[], UnixTime::now())
+            .map(drop)
+    }
+
+    #[test]
+    fn it_is_good_for_datadogs_names_and_for_no_other() {
+        let ca = SessionCa::new("test", vec!["dd.example.test".into()]).unwrap();
+        for host in [
+            "api.datadoghq.com",
+            "datadoghq.eu",
+            "http-intake.logs.us5.datadoghq.com",
+            "api.dd.example.test",
+        ] {
+            assert_eq!(verdict(&ca, host), Ok(()), "{host}");
+        }
+        // Even with its own key in hand.
+        for host in [
+            "example.com",
+            "evil-datadoghq.com",
+            "datadoghq.com.evil.test",
+            "xdd.example.test",
+        ] {
+            let refused = verdict(&ca, host).unwrap_err();
+            let rustls::Error::InvalidCertificate(CertificateError::Other(why)) = refused else {
+                panic!("{host}: {refused:?}");
+            };
+            assert!(why.to_string().contains("NameConstraint"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_host_gets_one_certificate() {
+        let ca = SessionCa::new("test", Vec::new()).unwrap();
+        let one = ca.certificate("api.datadoghq.com").unwrap();
+        let again = ca.certificate("api.datadoghq.com").unwrap();
+        assert!(Arc::ptr_eq(&one, &again));
+    }
+}

@@ -58,7 +58,7 @@ pub(super) async fn connect(
             .spawn(intercept(Arc::clone(&proxy), upgrade, host.into()));
         return respond::empty(StatusCode::OK);
     }
-    let note = Note::of(&authority);
+    let note = Note::of(&proxy, &authority);
     match proxy.dialer.tcp(bare_host(&authority), port).await {
         Ok(upstream) => {
             let shared = Arc::clone(&proxy);
@@ -68,11 +68,17 @@ pub(super) async fn connect(
             respond::empty(StatusCode::OK)
         }
         Err(e) => {
-            let why = super::upstream::reasons(&e);
+            let why = super::send_error::reasons(&e);
             note.down(&proxy, Some(why.clone())).await;
             respond::refusal(StatusCode::BAD_GATEWAY, "unreachable", &why, None)
         }
     }
+}
+
+/// An authority without the credentials that may stand before it.
+fn host_and_port(authority: &Authority) -> &str {
+    let whole = authority.as_str();
+    whole.rsplit_once('@').map_or(whole, |(_, host)| host)
 }
 
 fn bare_host(authority: &Authority) -> &str {
@@ -158,9 +164,9 @@ struct Note {
 }
 
 impl Note {
-    fn of(authority: &Authority) -> Self {
+    fn of(proxy: &Proxy, authority: &Authority) -> Self {
         Self {
-            host: authority.to_string(),
+            host: proxy.known.text(host_and_port(authority)).into_inner(),
             opened: Instant::now(),
             counts: Counts::default(),
         }
@@ -173,10 +179,11 @@ impl Note {
             sent: self.counts.sent.load(Ordering::Relaxed),
             received: self.counts.received.load(Ordering::Relaxed),
             dur_us: u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX),
-            error,
+            // It may quote the host, and a host can be any word.
+            error: error.map(|e| proxy.known.text(&e).into_inner()),
         });
         // A tunnel carries nothing of Datadog's: without its record the session still is whole.
-        let _ = proxy.journal.conclude(tunnel, Vec::new()).await;
+        let _ = proxy.journal.note(tunnel, Vec::new()).await;
     }
 }
 
@@ -188,7 +195,7 @@ pub(super) async fn forward_plain(
     let Some(authority) = request.uri().authority().cloned() else {
         return respond::empty(StatusCode::BAD_REQUEST);
     };
-    let note = Note::of(&authority);
+    let note = Note::of(proxy, &authority);
     match send_plain(proxy, &authority, request, &note.counts).await {
         Ok(response) => {
             let (mut parts, incoming) = response.into_parts();
@@ -196,7 +203,7 @@ pub(super) async fn forward_plain(
             Response::from_parts(parts, pass_through(proxy, incoming, note))
         }
         Err(e) => {
-            let why = super::upstream::reasons(&e);
+            let why = super::send_error::reasons(&e);
             note.down(proxy, Some(why.clone())).await;
             respond::refusal(StatusCode::BAD_GATEWAY, "unreachable", &why, None)
         }
@@ -219,7 +226,7 @@ async fn send_plain(
     let (mut head, body) = request.into_parts();
     headers::strip_hop_by_hop(&mut head.headers);
     // RFC 9112, 3.2.2: the absolute form says which host is meant.
-    let host = HeaderValue::from_str(authority.as_str()).map_err(io::Error::other)?;
+    let host = HeaderValue::from_str(host_and_port(authority)).map_err(io::Error::other)?;
     head.headers.insert(HOST, host);
     head.uri = head
         .uri

@@ -59,7 +59,7 @@ impl Intake {
             match frame {
                 None => break,
                 Some(Err(e)) => {
-                    return Err(GatherError::Broken(super::upstream::reasons(&e)));
+                    return Err(GatherError::Broken(super::send_error::reasons(&e)));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if start.is_empty() && body.is_end_stream() => {
@@ -241,7 +241,7 @@ impl Pump {
             call: self.call,
             side: Side::Request,
             body: body.commitment(),
-            end: true,
+            end: broke.is_none(),
             unkept: broke.map(ToString::to_string).or(summary.unkept),
             redactions: summary.redactions,
         });
@@ -267,7 +267,7 @@ impl Pump {
                 }
                 Step::Frame(Err(_)) => return Err(UploadBroke::Silent),
                 Step::Frame(Ok(Some(Err(e)))) => {
-                    return Err(UploadBroke::Child(super::upstream::reasons(&e)));
+                    return Err(UploadBroke::Child(super::send_error::reasons(&e)));
                 }
                 Step::Frame(Ok(Some(Ok(frame)))) => match frame.into_data() {
                     Ok(data) => self.take(data).await?,

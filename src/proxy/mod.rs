@@ -11,10 +11,12 @@ mod headers;
 mod intake;
 mod keys;
 mod listener;
+mod outlet;
 mod pipeline;
 mod relay;
 mod respond;
 mod rewind;
+mod send_error;
 mod upstream;
 
 use std::net::SocketAddr;

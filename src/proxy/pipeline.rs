@@ -27,7 +27,7 @@ use super::body::{PassBody, discard};
 use super::intake::{GatherError, Intake, slices};
 use super::keys::Right;
 use super::relay::Call;
-use super::upstream::SendError;
+use super::send_error::SendError;
 use super::{Proxy, headers, respond};
 use crate::datadog;
 use crate::journal::{Attachment, ContentStream, Permit, Refused, commit};
@@ -214,7 +214,7 @@ impl Described<'_> {
         let recorded = self
             .proxy
             .journal
-            .conclude(Event::CallDenied(event), attachments)
+            .note(Event::CallDenied(event), attachments)
             .await;
         let answer = respond::refusal(
             refusal.status,
@@ -241,7 +241,7 @@ impl Described<'_> {
         let _ = self
             .proxy
             .journal
-            .conclude(Event::CallDenied(event), attachments)
+            .note(Event::CallDenied(event), attachments)
             .await;
         let status = StatusCode::BAD_REQUEST;
         let message = why.to_string();
@@ -261,8 +261,9 @@ impl Described<'_> {
         let names = redact::names(known, self.operation).into_inner();
         let event = CallRequest {
             call: self.number,
-            method: self.head.method.to_string(),
-            host: self.host.to_owned(),
+            // A method or host can be any word, a key too.
+            method: known.text(self.head.method.as_str()).into_inner(),
+            host: known.text(self.host).into_inner(),
             route: names.route,
             op: self.operation.id.map(str::to_owned),
             access: self.operation.effect,

@@ -4,7 +4,7 @@
 //! compressed body arrives unpacked (else nothing in it could be found).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
@@ -13,9 +13,10 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::body::{Feed, PassBody, discard};
+use super::body::{PassBody, discard};
+use super::outlet::{ChildGone, Outlet};
 use super::pipeline::Reply;
-use super::upstream::SendError;
+use super::send_error::SendError;
 use super::{Proxy, headers, respond};
 use crate::content_coding::Decoder;
 use crate::journal::{Attachment, ContentStream, Permit, commit};
@@ -92,25 +93,26 @@ impl Call {
         let mut passage = Passage::new(&self, &head.headers);
         let recoded = passage.decoder.is_some() || !self.proxy.swap_keeps_length;
         passage.left_bytes = incoming.size_hint().exact().filter(|_| !recoded);
-        let (feed, body) = PassBody::fed(passage.left_bytes);
         let head = for_child(&self.proxy, head, recoded);
-        if reply.send(Response::from_parts(head, body)).is_err() {
+        let mut outlet = Outlet::new(head, passage.left_bytes, reply);
+        passage.run(incoming, &mut outlet).await;
+        if passage.broke.is_none() && outlet.is_abandoned() {
             passage.broke = Some(Broke::Child);
         }
-        passage.run(incoming, &feed).await;
         let end = passage.held_back();
         let attachments = passage.end(&mut event, kept).await;
         let broke = event.error.clone();
         let _ = self.conclude(event, attachments).await;
         if let Some(why) = broke {
-            // Without this the child would take half an answer for a whole one.
-            let _ = feed.send(Err(std::io::Error::other(why))).await;
-            return;
+            let status = StatusCode::BAD_GATEWAY;
+            let instead = || respond::refusal(status, "failed", &why, Some(self.number));
+            return outlet.abort(why.clone(), instead).await;
         }
         for frame in end {
-            // A child that leaves here has been answered; an HTTP/1 body with a length has no trailers.
-            let _ = feed.send(Ok(frame)).await;
+            // A child that leaves here has been answered; HTTP/1 has no trailers behind a length.
+            let _ = outlet.pass(frame).await;
         }
+        let _ = outlet.open();
     }
 
     /// RFC 9110, 6.4.1.
@@ -140,6 +142,8 @@ impl Call {
         attachments: Vec<Attachment>,
     ) -> Result<(), crate::journal::Refused> {
         event.dur_us = micros(self.started);
+        // It may quote the host, and a host can be any word.
+        event.error = event.error.map(|e| self.proxy.known.text(&e).into_inner());
         self.proxy
             .journal
             .conclude(Event::CallResponse(event), attachments)
@@ -172,6 +176,12 @@ enum Broke {
     Record(String),
     #[error("the session ended before the answer did")]
     Stopped,
+}
+
+impl From<ChildGone> for Broke {
+    fn from(_: ChildGone) -> Self {
+        Self::Child
+    }
 }
 
 /// One answer on its way.
@@ -220,26 +230,36 @@ impl<'a> Passage<'a> {
     }
 
     /// Moves frames until the end, or until something breaks.
-    async fn run(&mut self, mut incoming: Incoming, feed: &Feed) {
+    async fn run(&mut self, mut incoming: Incoming, outlet: &mut Outlet) {
         let stopping = self.call.proxy.stopping.clone();
+        let patience = if self.is_event_stream {
+            Duration::ZERO
+        } else {
+            limits::RESPONSE_HEAD_HOLD
+        };
+        let mut held_enough = std::pin::pin!(tokio::time::sleep(patience));
         while self.broke.is_none() {
             let frame = tokio::select! {
                 biased;
                 () = stopping.cancelled() => return self.broke = Some(Broke::Stopped),
                 frame = tokio::time::timeout(limits::RESPONSE_IDLE_TIMEOUT, incoming.frame()) => frame,
-                () = feed.closed() => return self.broke = Some(Broke::Child),
+                () = outlet.closed() => return self.broke = Some(Broke::Child),
+                () = held_enough.as_mut(), if outlet.is_unopened() => {
+                    self.broke = outlet.open().err().map(Into::into);
+                    continue;
+                }
             };
             let moved = match frame {
                 Err(_) => Err(Broke::Silent),
-                Ok(None) => return self.finish(feed).await,
-                Ok(Some(Err(e))) => Err(Broke::Upstream(super::upstream::reasons(&e))),
-                Ok(Some(Ok(frame))) => self.frame(frame, feed).await,
+                Ok(None) => return self.finish(outlet).await,
+                Ok(Some(Err(e))) => Err(Broke::Upstream(super::send_error::reasons(&e))),
+                Ok(Some(Ok(frame))) => self.frame(frame, outlet).await,
             };
             self.broke = moved.err();
         }
     }
 
-    async fn frame(&mut self, frame: Frame<Bytes>, feed: &Feed) -> Result<(), Broke> {
+    async fn frame(&mut self, frame: Frame<Bytes>, outlet: &mut Outlet) -> Result<(), Broke> {
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(frame) => {
@@ -250,7 +270,7 @@ impl<'a> Passage<'a> {
         };
         if self.decoder.is_none() {
             let swapped = self.swap.push_bytes(data);
-            return self.deliver(swapped, feed).await;
+            return self.deliver(swapped, outlet).await;
         }
         for piece in data.chunks(limits::CODED_PIECE_BYTES_MAX) {
             let mut plain = Vec::new();
@@ -260,13 +280,13 @@ impl<'a> Passage<'a> {
                     .map_err(|e| Broke::Coding(e.to_string()))?;
             }
             let swapped = self.swap.push_bytes(plain.into());
-            self.deliver(swapped, feed).await?;
+            self.deliver(swapped, outlet).await?;
         }
         Ok(())
     }
 
     /// To the record first, then to the child.
-    async fn deliver(&mut self, bytes: Bytes, feed: &Feed) -> Result<(), Broke> {
+    async fn deliver(&mut self, bytes: Bytes, outlet: &mut Outlet) -> Result<(), Broke> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -284,15 +304,14 @@ impl<'a> Passage<'a> {
                 return Ok(());
             }
         }
-        let passed = feed.send(Ok(Frame::data(bytes))).await;
-        passed.map_err(|_| Broke::Child)
+        Ok(outlet.pass(Frame::data(bytes)).await?)
     }
 
-    async fn finish(&mut self, feed: &Feed) {
+    async fn finish(&mut self, outlet: &mut Outlet) {
         let mut tail = Vec::new();
         let unpacked = self.decoder.as_mut().map_or(Ok(()), Decoder::finish);
         self.swap.finish(&mut tail);
-        let delivered = self.deliver(tail.into(), feed).await;
+        let delivered = self.deliver(tail.into(), outlet).await;
         self.broke = match unpacked {
             Err(e) => Some(Broke::Coding(e.to_string())),
             Ok(()) => delivered.err(),

@@ -5,6 +5,7 @@ instead, and what it sends is looked at in the HTTP library beneath it, without 
 """
 
 import time
+import zlib
 from urllib.parse import urlsplit
 
 import requests
@@ -19,7 +20,10 @@ def watched(self, request, **options):
     answer = beneath(self, request, **options)
     body = request.body or b""
     body = body.encode() if isinstance(body, str) else body
-    report(request.method, urlsplit(request.url).path, answer.status_code, body, answer.content)
+    packed = request.headers.get("Content-Encoding") == "deflate"
+    unpacked = zlib.decompress(body) if packed else None
+    path = urlsplit(request.url).path
+    report(request.method, path, answer.status_code, body, answer.content, unpacked)
     return answer
 
 

@@ -25,8 +25,9 @@ export const drive = (name, send) =>
   })
 
 const calls = async (name, send) => {
-  const call = async (method, path, { value, base = api, query = '', packed } = {}) => {
-    const body = packed ?? Buffer.from(value === undefined ? '' : JSON.stringify(value))
+  const call = async (method, path, { value, base = api, query = '', packed = false } = {}) => {
+    const plain = Buffer.from(value === undefined ? '' : JSON.stringify(value))
+    const body = packed ? gzipSync(plain) : plain
     const headers = { 'DD-API-KEY': keys[0] }
     if (packed) headers['Content-Encoding'] = 'gzip'
     else headers['DD-APPLICATION-KEY'] = keys[1]
@@ -34,6 +35,7 @@ const calls = async (name, send) => {
     const answer = await send(method, base + path + query, headers, body)
     const { status } = answer
     const line = { method, path, status, sha256_request: digest(body), sha256_response: digest(answer.body) }
+    if (packed) line.sha256_unpacked = digest(plain)
     console.log(JSON.stringify(line))
     if (status < 200 || status > 299) throw new Error(`${method} ${path} was answered with ${status}`)
     return JSON.parse(answer.body)
@@ -60,5 +62,5 @@ const calls = async (name, send) => {
   const span = `?from=${now - 3600}&to=${now}&query=avg:system.load.1%7B*%7D`
   same((await call('GET', '/api/v1/query', { query: span })).status, 'ok')
   const logs = Array.from({ length: 500 }, (_, n) => ({ message: `interop ${name} ${n}`, service: 'interop' }))
-  await call('POST', '/api/v2/logs', { base: intake, packed: gzipSync(JSON.stringify(logs)) })
+  await call('POST', '/api/v2/logs', { value: logs, base: intake, packed: true })
 }

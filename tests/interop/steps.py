@@ -16,7 +16,7 @@ KEYS = {
 }
 
 
-def report(method, path, status, request, response):
+def report(method, path, status, request, response, unpacked=None):
     """Prints the line about one call; ends the driver when it failed."""
     digest = lambda body: hashlib.sha256(body).hexdigest()
     line = {
@@ -26,6 +26,8 @@ def report(method, path, status, request, response):
         "sha256_request": digest(request),
         "sha256_response": digest(response),
     }
+    if unpacked is not None:
+        line["sha256_unpacked"] = digest(unpacked)
     print(json.dumps(line, separators=(",", ":")), flush=True)
     if not 200 <= status < 300:
         sys.exit(f"{method} {path} was answered with {status}")
@@ -34,8 +36,9 @@ def report(method, path, status, request, response):
 def drive(name, send):
     """Makes the calls. `send(method, url, headers, body)` returns the status and the body."""
 
-    def call(method, path, value=None, base=API, query="", packed=None):
-        body = packed or (b"" if value is None else json.dumps(value).encode())
+    def call(method, path, value=None, base=API, query="", packed=False):
+        plain = b"" if value is None else json.dumps(value).encode()
+        body = gzip.compress(plain) if packed else plain
         headers = dict(KEYS)
         if body:
             headers["Content-Type"] = "application/json"
@@ -43,7 +46,7 @@ def drive(name, send):
             headers["Content-Encoding"] = "gzip"
             del headers["DD-APPLICATION-KEY"]
         status, answer = send(method, base + path + query, headers, body)
-        report(method, path, status, body, answer)
+        report(method, path, status, body, answer, plain if packed else None)
         return json.loads(answer)
 
     monitors = "/api/v1/monitor"
@@ -67,4 +70,4 @@ def drive(name, send):
     query = f"?from={now - 3600}&to={now}&query=avg:system.load.1%7B*%7D"
     assert call("GET", "/api/v1/query", query=query)["status"] == "ok"
     logs = [{"message": f"interop {name} {n}", "service": "interop"} for n in range(500)]
-    call("POST", "/api/v2/logs", base=INTAKE, packed=gzip.compress(json.dumps(logs).encode()))
+    call("POST", "/api/v2/logs", logs, base=INTAKE, packed=True)

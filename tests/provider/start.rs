@@ -50,11 +50,7 @@ impl TestProvider {
     }
 
     fn missing(why: &str) -> Option<Self> {
-        assert!(
-            std::env::var("CI").is_err(),
-            "the test provider is required in CI: {why}"
-        );
-        eprintln!("\n*** SKIPPED, NOTHING WAS TESTED: {why} ***\n");
+        crate::absent::absent(why);
         None
     }
 

@@ -483,7 +483,7 @@ async fn a_hundred_mebibytes() {
     let call = session.call();
     assert_eq!(call.end().outcome, Outcome::Answered);
     let recorded = [session.request_body(&call), session.answer_body(&call)];
-    assert_eq!(recorded.map(|body| Sha256::digest(body)), digests[..]);
+    assert_eq!(recorded.map(Sha256::digest), digests[..]);
     match (before, after) {
         (Some(before), Some(after)) if reset => {
             let grown = after.saturating_sub(before);

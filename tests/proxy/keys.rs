@@ -352,3 +352,37 @@ async fn what_a_method_override_asks_for_is_not_passed_on() {
     );
     let _: Session = gate.finish().await;
 }
+
+/// A key can stand where nobody expects one: as a method, inside a host name, before an `@`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_in_odd_places_are_not_recorded() {
+    let upstream = Upstream::saying(json("{}")).await;
+    let gate = Gate::to(&upstream).await;
+    let other = Upstream::saying(answer(200, "", "there")).await;
+    let there = format!("127.0.0.1:{}", other.port);
+    let mut child = gate.child().await;
+    for secret in [API, APP_PLACEHOLDER] {
+        child
+            .ask(gate.keyed(&format!("{secret} /api/v1/monitor"), ""))
+            .await;
+        child
+            .ask(gate.keyed(&format!("GET /{secret}/x?y={secret}"), ""))
+            .await;
+        let host = format!("{secret}.datadoghq.com");
+        let request = format!("GET http://{host}/ HTTP/1.1\r\nhost: {host}\r\n{KEYS}\r\n");
+        child.ask(request).await;
+        let request =
+            format!("GET http://user:{secret}@{there}/ HTTP/1.1\r\nhost: {there}\r\n\r\n");
+        assert_eq!(child.ask(request).await.text(), "there");
+        gate.tunnel(&format!("{secret}@{there}")).await;
+        gate.tunnel(&format!("{secret}.invalid:443")).await;
+    }
+    for request in other.requests() {
+        assert_eq!(request.head.one("host"), Some(there.as_str()));
+    }
+    // `finish` searches for them.
+    let session = gate.finish().await;
+    assert_eq!(session.calls().len(), 6);
+    let hosts: Vec<_> = session.tunnels().into_iter().map(|t| t.host).collect();
+    assert_eq!(hosts.iter().filter(|host| **host == there).count(), 4);
+}

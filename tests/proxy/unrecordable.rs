@@ -156,11 +156,13 @@ async fn answers_that_do_not_fit_leave_their_calls_in_doubt_and_the_session_whol
     disk.fill();
     // What is left of the space taken ahead.
     let mut denied = gate.child().await;
-    for _ in 0..2000 {
-        denied
-            .ask(gate.request("GET /api/v1/monitor", "", ""))
-            .await;
+    let mut status = 403;
+    while status == 403 {
+        let request = gate.request("GET /api/v1/monitor", "", "");
+        status = denied.ask(request).await.status();
     }
+    // Refusals do not live off the reserve, which is for the ends of what was sent.
+    assert_eq!(status, 503);
     go.send(true).unwrap();
     for child in &mut children {
         // The child gets its answer whatever becomes of the record's end.
@@ -177,7 +179,7 @@ async fn answers_that_do_not_fit_leave_their_calls_in_doubt_and_the_session_whol
     let sent: Vec<_> = calls.iter().filter(|call| !call.denied).collect();
     assert_eq!(sent.len(), 41);
     let ended = sent.iter().filter(|call| call.response.is_some()).count();
-    assert!((2..41).contains(&ended), "{ended} ends");
+    assert!((10..30).contains(&ended), "{ended} ends");
 }
 
 /// The disk fills in the middle of an upload: its end never leaves.

@@ -6,10 +6,11 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::expect_used,
-    clippy::print_stderr,
     reason = "a test fails by panicking, and says what it did"
 )]
 
+#[path = "../support/absent.rs"]
+mod absent;
 mod flow;
 #[path = "../provider/start.rs"]
 mod provider;

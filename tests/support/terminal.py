@@ -290,6 +290,7 @@ time.sleep(15)
 """
     terminal.python(noting, notes)
     terminal.expect("READY")
+    time.sleep(0.5)  # until the shell waits for its job
     os.close(terminal.master)
     end = time.time() + WAIT
     while time.time() < end:

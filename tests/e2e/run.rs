@@ -1,0 +1,236 @@
+//! `ddgate run`: the command behaves as without ddgate, and everything is on record.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use rustix::process::Signal;
+
+use crate::world::{World, wait_until};
+
+#[test]
+fn the_commands_own_exit_code() {
+    let world = World::new();
+    for (script, code) in [
+        ("true", 0),
+        ("exit 7", 7),
+        ("exit 125", 125),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+        ("kill -PIPE $$", 141),
+    ] {
+        let outcome = world.run(["sh", "-c", script]).exits(code);
+        assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_command_that_died_of_an_interrupt_takes_ddgate_along() {
+    let world = World::new();
+    let outcome = world.run(["sh", "-c", "kill -INT $$"]).go();
+    assert_eq!(outcome.signal, Some(2), "{outcome:?}");
+    let session = world.replay_json(&outcome.session());
+    assert_eq!(
+        (&session["reason"], &session["exit"]),
+        (&"signal".into(), &130.into())
+    );
+}
+
+#[test]
+fn a_command_that_is_not_there() {
+    let world = World::new();
+    let outcome = world.run(["no-such-command"]).exits(127);
+    insta::assert_snapshot!(outcome.said(), @r"
+    ddgate: this session is recorded as root, which nobody has verified
+    ddgate: error: cannot find `no-such-command`
+    ddgate: hint: is it installed, and its directory in PATH?
+    ");
+    let script = world.file("work/not executable.sh", "exit 0");
+    let outcome = world.run([script]).exits(126);
+    insta::assert_snapshot!(outcome.said(), @r"
+    ddgate: this session is recorded as root, which nobody has verified
+    ddgate: error: cannot execute `[ROOT]/work/not executable.sh`
+    ddgate:   caused by: Permission denied (os error 13)
+    ddgate: hint: is it a program, and executable? for a script: sh SCRIPT
+    ");
+    world.run([world.work()]).exits(126);
+    world.run([""]).exits(127);
+    for id in world.session_ids() {
+        let session = world.replay_json(&id);
+        assert_eq!(session["state"], "closed");
+        assert_eq!(session["reason"], "spawn-failed");
+    }
+}
+
+#[test]
+fn streams_are_untouched() {
+    let world = World::new();
+    let all: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let outcome = world.run(["cat"]).input(&all).succeeds();
+    assert!(outcome.stdout == all, "stdout differs");
+    let outcome = world.run(["sh", "-c", "cat >&2"]).input(&all).succeeds();
+    let at = outcome
+        .stderr
+        .windows(64)
+        .position(|bytes| bytes == &all[..64]);
+    let at = at.unwrap();
+    assert!(outcome.stderr[at..at + all.len()] == all, "stderr differs");
+    ours_only(&outcome.stderr[..at]);
+    ours_only(&outcome.stderr[at + all.len()..]);
+}
+
+/// Every line begins as our lines do.
+#[track_caller]
+fn ours_only(stderr: &[u8]) {
+    let text = std::str::from_utf8(stderr).unwrap();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        assert!(line.starts_with("ddgate:"), "{line}");
+    }
+}
+
+#[test]
+fn arguments_and_directory_are_untouched() {
+    let world = World::new();
+    let script = "pwd; printf '%s|' \"$0\" \"$@\"";
+    let odd = OsString::from_vec(b"n\xff\xfeot utf-8".to_vec());
+    let mut words: Vec<OsString> = [
+        "sh", "-c", script, "zero", "a b", "", "--flag", "--", "$HOME", "'q'\"\n",
+    ]
+    .map(OsString::from)
+    .to_vec();
+    words.push(odd);
+    let outcome = world.run(words).succeeds();
+    let mut expected = format!("{}\n", world.work().display()).into_bytes();
+    expected.extend(b"zero|a b||--flag|--|$HOME|'q'\"\n|n\xff\xfeot utf-8|");
+    assert_eq!(outcome.stdout, expected);
+    let session = world.replay_json("latest");
+    let command = session["command"].as_array().unwrap();
+    assert_eq!(command[4], "a b");
+    assert_eq!(command.last().unwrap(), "n\u{fffd}\u{fffd}ot utf-8");
+    // Line breaks and bytes that are not text must not upset the view.
+    world.ddgate(["replay", "latest"]).succeeds();
+}
+
+#[test]
+fn one_summary_line_or_none() {
+    let world = World::new();
+    let outcome = world
+        .agent("GET /api/v1/monitor\nDELETE /api/v1/monitor/1")
+        .succeeds();
+    insta::assert_snapshot!(outcome.said(), @r"
+    ddgate: this session is recorded as root, which nobody has verified
+    ddgate: session [ID]: 2 calls (1 delete, 1 error answer) as root (unverified), replay with: ddgate replay [ID]
+    ");
+    ours_only(&outcome.stderr);
+    let quiet = world.run_with(&["-q"], ["sh", "-c", "exit 3"]).exits(3);
+    assert!(
+        quiet.stderr.is_empty() && quiet.stdout.is_empty(),
+        "{quiet:?}"
+    );
+}
+
+#[test]
+fn every_call_is_answered_and_recorded() {
+    let world = World::new();
+    let script = "GET /api/v1/monitor\nnokey GET /api/v1/monitor\nkey 0123456789abcdef0123456789abcdef GET /api/v1/monitor\nPOST /api/v1/monitor {\"name\": \"x\"}";
+    let outcome = world.agent(script).succeeds();
+    let answers = world.answers();
+    let statuses: Vec<_> = answers.iter().map(|line| &line[..3]).collect();
+    assert_eq!(statuses[..3], ["200", "403", "403"], "{answers:#?}");
+    let session = world.replay_json(&outcome.session());
+    let calls = session["calls"].as_array().unwrap();
+    let outcomes: Vec<_> = calls
+        .iter()
+        .map(|c| c["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["answered", "refused", "refused", "answered"]);
+    assert_eq!(world.sandbox.datadog.seen().len(), 2);
+    for seen in world.sandbox.datadog.seen() {
+        assert!(seen.real_api_key && seen.real_application_key, "{seen:?}");
+    }
+}
+
+#[test]
+fn sigterm_is_handed_on_and_the_session_closed() {
+    let world = World::new();
+    let ready = world.work().join("ready");
+    let script = "trap 'exit 9' TERM; : > ready; while :; do sleep 0.02; done";
+    let live = world.run(["sh", "-c", script]).spawn();
+    wait_until("the command is up", || ready.exists());
+    live.signal(Signal::TERM);
+    let outcome = live.end();
+    assert_eq!(outcome.code, Some(9), "{outcome:?}");
+    let session = world.replay_json(&outcome.session());
+    assert_eq!(session["state"], "closed");
+    assert_eq!(session["exit"], 9);
+}
+
+#[test]
+fn sigint_is_handed_on_where_there_is_no_terminal() {
+    let world = World::new();
+    let ready = world.work().join("ready");
+    let script = "trap 'exit 5' INT; : > ready; while :; do sleep 0.02; done";
+    let live = world.run(["sh", "-c", script]).spawn();
+    wait_until("the command is up", || ready.exists());
+    live.signal(Signal::INT);
+    assert_eq!(live.end().code, Some(5));
+}
+
+#[test]
+fn a_running_session_can_be_looked_at() {
+    let world = World::new();
+    let go_on = world.root().join("go-on");
+    let script = format!("GET /api/v1/monitor\nawait {}", go_on.display());
+    let live = world.agent(&script).spawn();
+    wait_until("the call is made", || !world.answers().is_empty());
+    let session = world.replay_json("latest");
+    assert_eq!(session["state"], "running");
+    assert_eq!(session["counts"]["calls"], 1);
+    insta::assert_snapshot!(world.ddgate(["replay", "latest"]).succeeds().shown(), @r"
+    session  [ID]  [SESSION]
+    who  root, unverified OS user on vm: nobody vouched for this name
+    when  [WHEN] +00:00, still running
+    command  [AGENT]
+    where  vm in [ROOT]/work
+    site  datadoghq.com
+    calls  1: 1 read
+
+    #  TIME  EFFECT  METHOD  OPERATION  RESOURCE  STATUS  TOOK
+    1  [AT]  read  GET  ListMonitors  monitor  200  [TIME]
+
+    the session is still running; this is what is on record so far
+    ");
+    world.ddgate(["show", "latest", "1"]).succeeds();
+    let list = world.ddgate(["sessions", "--json"]).succeeds().json();
+    assert_eq!(list[0]["state"], "running");
+    world.ddgate(["sessions"]).succeeds();
+    std::fs::write(go_on, "").unwrap();
+    assert_eq!(live.end().code, Some(0));
+    assert_eq!(world.replay_json("latest")["state"], "closed");
+}
+
+#[test]
+fn two_at_once_know_nothing_of_each_other() {
+    let world = World::new();
+    let script = "GET /api/v1/monitor\nsleep 100\nGET /api/v1/dashboard";
+    let pair = [world.agent(script).spawn(), world.agent(script).spawn()];
+    for live in pair {
+        let outcome = live.end();
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_eq!(world.replay_json(&outcome.session())["counts"]["calls"], 2);
+    }
+    assert_eq!(world.session_ids().len(), 2);
+}
+
+#[test]
+fn a_gate_within_a_gate() {
+    let world = World::new();
+    let inner = env!("CARGO_BIN_EXE_ddgate");
+    let mut words = vec![inner, "run", "--identity", "local", "--"];
+    let agent = crate::agent::command();
+    words.extend(agent.iter().map(String::as_str));
+    let outcome = world.run(words).script(&world, "GET /api/v1/monitor").go();
+    // What it means is not settled; that it ends in plain words is.
+    assert!(outcome.code.is_some(), "{outcome:?}");
+    assert!(!world.answers().is_empty(), "{outcome:?}");
+}

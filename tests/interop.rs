@@ -1,0 +1,350 @@
+//! Real Datadog clients, unmodified, under the real `ddgate run`.
+//!
+//! Each test runs one program of `interop/` against the demo's Datadog. Every call must be there
+//! exactly once, in order, and the same in three places: what the client says it sent and got, what
+//! reached Datadog, and what is on record. The real keys must be nowhere but at Datadog.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it did"
+)]
+
+#[path = "support/absent.rs"]
+mod absent;
+#[path = "support/gate.rs"]
+mod gate;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ddgate::demo::datadog::{self, FakeDatadog, Keys, Seen};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use gate::{Home, found};
+
+/// What every driver does: method, path (`*` is an id), operation.
+const STEPS: &[(&str, &str, &str)] = &[
+    ("GET", "/api/v1/monitor", "ListMonitors"),
+    ("POST", "/api/v1/monitor", "CreateMonitor"),
+    ("GET", "/api/v1/monitor/*", "GetMonitor"),
+    ("PUT", "/api/v1/monitor/*", "UpdateMonitor"),
+    ("DELETE", "/api/v1/monitor/*", "DeleteMonitor"),
+    ("GET", "/api/v1/dashboard", "ListDashboards"),
+    ("POST", "/api/v1/dashboard", "CreateDashboard"),
+    ("GET", "/api/v1/dashboard/*", "GetDashboard"),
+    ("PUT", "/api/v1/dashboard/*", "UpdateDashboard"),
+    ("DELETE", "/api/v1/dashboard/*", "DeleteDashboard"),
+    ("GET", "/api/v1/query", "QueryMetrics"),
+];
+const SUBMIT_LOG: (&str, &str, &str) = ("POST", "/api/v2/logs", "SubmitLog");
+const SUBMIT_METRICS: (&str, &str, &str) = ("POST", "/api/v1/series", "SubmitMetrics");
+
+/// One line of a driver.
+#[derive(Debug, Deserialize)]
+struct Line {
+    method: String,
+    path: String,
+    status: u16,
+    sha256_request: String,
+    sha256_response: String,
+    sha256_unpacked: Option<String>,
+}
+
+/// A client and how it is run.
+struct Client {
+    /// The driver, below `tests/interop`.
+    driver: &'static str,
+    /// What runs it; none where the driver itself is a program.
+    interpreter: Option<PathBuf>,
+    /// What the driver does after [`STEPS`].
+    submits: &'static [(&'static str, &'static str, &'static str)],
+    /// A part of the `User-Agent` that Datadog must have seen.
+    agent: &'static str,
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
+}
+
+fn works(program: &Path, argument: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg(argument).stdin(Stdio::null());
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+/// Whether these programs are on this machine; says so if not.
+fn are_there(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|p| !works(Path::new(p), "--version"));
+    if let Some(program) = missing {
+        absent::absent(&format!("{program} is not on this machine"));
+    }
+    missing.is_none()
+}
+
+/// Something that `setup.sh` installs, if it did.
+fn installed(path: &str) -> Option<PathBuf> {
+    let path = here().join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    absent::absent("tests/interop/setup.sh was not run");
+    None
+}
+
+fn python(driver: &'static str, agent: &'static str) {
+    let Some(python) = installed(".venv/bin/python") else {
+        return;
+    };
+    let submits = match driver {
+        "python_datadog.py" => &[SUBMIT_METRICS],
+        _ => &[SUBMIT_LOG],
+    };
+    follow(&Client {
+        driver,
+        interpreter: Some(python),
+        submits,
+        agent,
+    });
+}
+
+fn shell(driver: &'static str, client: &'static str, agent: &'static str) {
+    if are_there(&["bash", "python3", "gzip", client]) {
+        follow(&Client {
+            driver,
+            interpreter: None,
+            submits: &[SUBMIT_LOG, SUBMIT_LOG],
+            agent,
+        });
+    }
+}
+
+fn node(driver: &'static str, node: PathBuf, agent: &'static str) {
+    follow(&Client {
+        driver,
+        interpreter: Some(node),
+        submits: &[SUBMIT_LOG],
+        agent,
+    });
+}
+
+#[test]
+fn curl() {
+    shell("curl.sh", "curl", "curl/");
+}
+
+#[test]
+fn base_url_as_go_programs_use_it() {
+    shell("base_url.sh", "curl", "curl/");
+}
+
+#[test]
+fn wget() {
+    shell("wget.sh", "wget", "Wget/");
+}
+
+#[test]
+fn python_urllib() {
+    python("python_urllib.py", "Python-urllib/");
+}
+
+#[test]
+fn python_requests() {
+    python("python_requests.py", "python-requests/");
+}
+
+#[test]
+fn python_httpx() {
+    python("python_httpx.py", "python-httpx/");
+}
+
+#[test]
+fn python_datadog() {
+    python("python_datadog.py", "datadogpy/");
+}
+
+#[test]
+fn axios_on_the_systems_node() {
+    if are_there(&["node"]) && installed("node_modules/axios").is_some() {
+        node("node_axios.mjs", "node".into(), "axios/");
+    }
+}
+
+#[test]
+fn axios_on_node_24() {
+    if let Some(newer) = installed("node_modules/.bin/node") {
+        node("node_axios.mjs", newer, "axios/");
+    }
+}
+
+#[test]
+fn fetch_on_node_24() {
+    if let Some(newer) = installed("node_modules/.bin/node") {
+        node("node_fetch.mjs", newer, "node");
+    }
+}
+
+/// Runs a client under the gate and compares the three accounts of what happened.
+fn follow(client: &Client) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let keys = Keys::random().unwrap();
+    let upstream = runtime.block_on(datadog::start(keys.clone())).unwrap();
+    let home = Home::new();
+
+    let began = Instant::now();
+    let lines = run(client, &home, &upstream, &keys);
+    let took = began.elapsed();
+
+    let steps: Vec<_> = STEPS.iter().chain(client.submits).collect();
+    let seen = upstream.seen();
+    let record = home.json(&["replay", "latest", "--json"]);
+    let calls = record["calls"].as_array().unwrap();
+    let counts = [lines.len(), seen.len(), calls.len()];
+    assert_eq!(
+        counts,
+        [steps.len(); 3],
+        "{lines:#?}\n{seen:#?}\n{record:#}"
+    );
+    let session = record["session"].as_str().unwrap();
+    let mut digests = 0;
+    for (at, step) in steps.iter().enumerate() {
+        is_step(&lines[at], step);
+        reached_datadog(&lines[at], &seen[at], client);
+        is_on_record(&lines[at], &calls[at], at + 1, step.2);
+        digests += same_bodies(&home, session, at + 1, &lines[at], &seen[at]);
+    }
+    let tunnels = record["tunnels"].as_array().unwrap();
+    assert!(tunnels.is_empty(), "something went by unread: {tunnels:?}");
+
+    no_key_anywhere(&home, &keys);
+    println!(
+        "{}: {} calls, {digests} bodies the same on all three sides, {took:.2?}",
+        client.driver,
+        calls.len()
+    );
+}
+
+/// `ddgate run -- driver`, in an environment that holds the real keys in many ways.
+fn run(client: &Client, home: &Home, upstream: &FakeDatadog, keys: &Keys) -> Vec<Line> {
+    let (api, application) = (keys.api.expose(), keys.application.expose());
+    let url = upstream.url();
+    // -vv: whatever ddgate can say, it says.
+    let gate = ["-vv", "run", "--identity", "local", "--upstream", &url];
+    let mut command = home.ddgate(&gate);
+    command
+        .args([
+            "--",
+            "sh",
+            "-c",
+            r#"env >"$HOME/environment" && exec "$@""#,
+            "sh",
+        ])
+        .args(&client.interpreter)
+        .arg(here().join(client.driver))
+        .env("DD_API_KEY", api)
+        .env("DD_APP_KEY", application)
+        .env("DATADOG_API_KEY", api)
+        .env("A_COPY", format!("it is {api}, and {application}"))
+        .env("A_HEADER", STANDARD.encode(format!("{api}:{application}")))
+        .env(
+            "A_QUERY",
+            format!("api_key=%{:02x}{}", api.as_bytes()[0], &api[1..]),
+        )
+        .env("DD_TAGS", "left:alone");
+    let ran = home.run(command);
+    assert!(ran.status.success(), "{}: {ran:?}", client.driver);
+    let lines = String::from_utf8(ran.stdout).unwrap();
+    let parse = |line| serde_json::from_str(line).unwrap();
+    lines.lines().map(parse).collect()
+}
+
+/// The driver did what it was to do.
+fn is_step(line: &Line, (method, path, _): &(&str, &str, &str)) {
+    let same_path = match path.strip_suffix('*') {
+        Some(before) => line
+            .path
+            .strip_prefix(before)
+            .is_some_and(|id| !id.is_empty()),
+        None => line.path == *path,
+    };
+    assert!(
+        line.method == *method && same_path,
+        "{method} {path}: {line:?}"
+    );
+    assert!((200..300).contains(&line.status), "{line:?}");
+}
+
+/// What reached Datadog is what the client sent, with the real keys.
+fn reached_datadog(line: &Line, seen: &Seen, client: &Client) {
+    let sent = (&line.method, &line.path, line.status);
+    assert_eq!(sent, (&seen.method, &seen.path, seen.status));
+    let is_log = line.path == "/api/v2/logs";
+    let host = if is_log { "http-intake.logs" } else { "api" };
+    assert_eq!(seen.host, format!("{host}.datadoghq.com"), "{seen:?}");
+    assert!(seen.complete && seen.real_api_key, "{seen:?}");
+    // Logs are submitted without an application key: the gate must not add one.
+    assert_eq!(seen.real_application_key, !is_log, "{seen:?}");
+    let agent = seen.user_agent.as_deref().unwrap_or_default();
+    assert!(agent.contains(client.agent), "{agent}");
+}
+
+/// The record tells the same.
+fn is_on_record(line: &Line, call: &Value, number: usize, operation: &str) {
+    assert_eq!(call["number"], number, "{call:#}");
+    assert_eq!(call["method"], line.method, "{call:#}");
+    assert_eq!(call["operation"], operation, "{call:#}");
+    assert_eq!(call["status"], line.status, "{call:#}");
+    assert_eq!(call["decision"], "allow", "{call:#}");
+    assert_eq!(call["outcome"], "answered", "{call:#}");
+}
+
+/// Compares the digests of both bodies; returns how many bodies there were.
+fn same_bodies(home: &Home, session: &str, number: usize, line: &Line, seen: &Seen) -> usize {
+    assert_eq!(line.sha256_request, seen.request_sha256, "{line:?}");
+    assert_eq!(line.sha256_response, seen.answer_sha256, "{line:?}");
+    let unpacked = line.sha256_unpacked.as_ref();
+    let expected = [
+        ("request", unpacked.unwrap_or(&line.sha256_request)),
+        ("response", &line.sha256_response),
+    ];
+    let mut bodies = 0;
+    for (side, digest) in expected {
+        let number = number.to_string();
+        let ran = home.run(home.ddgate(&["show", session, &number, "--body", side]));
+        assert!(
+            ran.status.success() && ran.stderr.is_empty(),
+            "{line:?}: {ran:?}"
+        );
+        let on_record: String = Sha256::digest(&ran.stdout)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(&on_record, digest, "the {side} of {line:?}");
+        bodies += usize::from(!ran.stdout.is_empty());
+    }
+    bodies
+}
+
+/// Neither the child's environment, nor what it or ddgate said, nor any file holds a real key.
+fn no_key_anywhere(home: &Home, keys: &Keys) {
+    let files = home.files();
+    let holds = |part: &str, text: &str| {
+        let mut files = files
+            .iter()
+            .filter(|(path, _)| path.to_string_lossy().contains(part));
+        files.any(|(_, bytes)| found(bytes, text).is_some())
+    };
+    // The search looks where there is something: environment, record, certificates.
+    assert!(holds("/environment", "left:alone"));
+    assert!(holds("/environment", "it is "));
+    assert!(holds("/sessions/", "/api/v1/monitor/{monitor_id}"));
+    assert!(holds("/run/", "BEGIN CERTIFICATE"));
+    assert!(holds("/said/", "sha256_request"));
+    home.holds_nowhere(&[keys.api.expose(), keys.application.expose()]);
+}
