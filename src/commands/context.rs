@@ -6,12 +6,14 @@ use crate::auth::credential::{CommandLine, CredentialSettings};
 use crate::auth::identity::IssuerSettings;
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
-use crate::config::{self, Config, CredentialCommand, Overrides, Paths, env};
+use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, env};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::net::{Dialer, HttpsClient};
 use crate::record::HostFacts;
 use crate::ui::Printer;
+use crate::ui::escape::escape;
+use crate::ui::words::command_line;
 
 /// Looks up one environment variable.
 pub(super) type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -103,8 +105,8 @@ impl Context {
                 env::DDGATE_CLIENT_ID,
             ))
             .hint(
-                "or add `--identity local`: the session is then recorded under the operating \
-                 system's user name, which nobody has verified",
+                "or do without: `ddgate run --identity local -- …` records the operating system's \
+                 user name, which nobody has verified",
             )
     }
 
@@ -134,6 +136,18 @@ impl Context {
                 CredentialCommand::Program(words) => CommandLine::Argv(words.clone()),
             }),
         }
+    }
+
+    /// What a later ddgate must be told to find this one's sessions: nothing, unless the data
+    /// directory was named by a flag. Begins with a blank.
+    pub(super) fn data_dir_flag(&self) -> String {
+        let chosen = &self.config.data_dir;
+        if !matches!(chosen.origin, Origin::Flag(_)) {
+            return String::new();
+        }
+        let path = chosen.value.to_string_lossy().into_owned();
+        let line = command_line(&["--data-dir".to_owned(), path]);
+        format!(" {}", escape(&line))
     }
 
     /// The way out of this machine, through the user's proxy if there is one.

@@ -28,7 +28,7 @@ pub(super) fn run(
     let sandbox = runtime
         .block_on(demo::sandbox())
         .map_err(|e| CliError::new(Exit::GateFailed, "the demo cannot be set up").caused_by(&e))?;
-    let context = context(global, printer, &sandbox)?;
+    let context = context(global, printer, &sandbox).map_err(real::as_gate_failure)?;
     let scripted = args.command.is_empty();
     let command = if scripted { agent()? } else { args.command };
     printer.say(
@@ -41,11 +41,12 @@ pub(super) fn run(
     if scripted {
         let reader = look::open(&context, &report.session.to_string())?;
         playback::play(&look::view(&reader)?, Pace::AtOnce, printer)?;
+        printer.say(&format!(
+            "to look closer, for example: ddgate show {} 4{}",
+            report.session.short(),
+            context.data_dir_flag(),
+        ));
     }
-    printer.say(&format!(
-        "demo sessions are kept apart: add `--data-dir {}` to replay, show and sessions",
-        context.config.data_dir.value.display()
-    ));
     drop(sandbox);
     runtime.shutdown_background();
     Ok(real::end(&report))

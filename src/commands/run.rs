@@ -163,7 +163,7 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
             let counts = look::counts(&manifest.counts);
             let line =
                 timeline::run_summary(report.session, &counts, Some(who), printer.talk_look());
-            printer.say(&line);
+            printer.say(&(line + &context.data_dir_flag()));
         }
         None => printer.warn("the record's writer died; `ddgate replay` shows what it still wrote"),
     }

@@ -80,7 +80,9 @@ impl Dialer {
         }
         match &self.proxy {
             Some(proxy) if !is_loopback(host) && !self.exempt.matches(host, port) => {
-                let stream = Box::pin(connect(&proxy.host, proxy.port)).await?;
+                let stream = Box::pin(connect(&proxy.host, proxy.port))
+                    .await
+                    .map_err(|error| proxy.unreachable(&error, host, port))?;
                 Box::pin(proxy.tunnel(stream, host, port)).await
             }
             _ => Box::pin(connect(host, port)).await,

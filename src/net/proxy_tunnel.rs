@@ -51,6 +51,20 @@ impl Proxy {
         })
     }
 
+    /// Says that it is the proxy that is not there, not the host behind it.
+    pub(super) fn unreachable(&self, error: &NetError, host: &str, port: u16) -> NetError {
+        let why = match error {
+            NetError::Connect { source, .. } => format!("cannot connect to it: {source}"),
+            other => other.to_string(),
+        };
+        NetError::Proxy {
+            proxy: format!("{}:{}", self.host, self.port),
+            host: host.to_owned(),
+            port,
+            why,
+        }
+    }
+
     /// Opens a tunnel over a connection to the proxy.
     pub(super) async fn tunnel(
         &self,

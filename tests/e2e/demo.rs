@@ -63,12 +63,10 @@ fn the_way_to_its_sessions_is_the_one_it_says() {
     let world = World::new();
     let outcome = world.ddgate(["demo", "--", "true"]).succeeds();
     let text = String::from_utf8_lossy(&outcome.stderr).into_owned();
-    let said = text.split("--data-dir ").nth(1).unwrap();
-    let directory = said.split(['`', ' ', '\n']).next().unwrap().to_owned();
-    let id = outcome.session();
-    world
-        .ddgate(["replay", &id, "--data-dir", &directory])
-        .succeeds();
+    let said = text.split("replay with: ddgate ").nth(1).unwrap();
+    let words = said.lines().next().unwrap().split(' ');
+    let shown = world.ddgate(words).succeeds().shown();
+    assert!(shown.contains("sam.rivera@example.com"), "{shown}");
     // A relative directory is meant from where the person stands.
     world
         .ddgate(["demo", "--data-dir", "here", "--", "true"])

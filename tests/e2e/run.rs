@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 
@@ -233,4 +235,65 @@ fn a_gate_within_a_gate() {
     // What it means is not settled; that it ends in plain words is.
     assert!(outcome.code.is_some(), "{outcome:?}");
     assert!(!world.answers().is_empty(), "{outcome:?}");
+}
+
+#[test]
+fn certificates_stay_while_they_may_be_needed() {
+    let world = World::new();
+    // Each session is kept elsewhere: one must not tidy up behind another's back.
+    let begin = |name: &str| {
+        let script = "echo \"$SSL_CERT_FILE\" > $0.new; mv $0.new $0; while test ! -e $0.end; do sleep 0.02; done";
+        let live = world
+            .run(["sh", "-c", script, name])
+            .env("DDGATE_DATA_DIR", world.root().join(name))
+            .spawn();
+        let note = world.work().join(name);
+        wait_until("the command is up", || note.exists());
+        let file = std::fs::read_to_string(note).unwrap();
+        (live, Path::new(file.trim()).parent().unwrap().to_owned())
+    };
+    let end = |name: &str| std::fs::write(world.work().join(format!("{name}.end")), "").unwrap();
+    let age = |directory: &Path| {
+        let before = SystemTime::now() - Duration::from_secs(48 * 3600);
+        let directory = std::fs::File::open(directory).unwrap();
+        directory.set_modified(before).unwrap();
+    };
+
+    let (first, old) = begin("first");
+    end("first");
+    assert_eq!(first.end().code, Some(0));
+    assert!(old.is_dir(), "a grandchild may need it");
+    age(&old);
+    let (second, needed) = begin("second");
+    assert!(!old.exists(), "its session ended long ago");
+    age(&needed);
+    world.run(["true"]).succeeds();
+    assert!(needed.is_dir(), "its session still runs");
+    end("second");
+    assert_eq!(second.end().code, Some(0));
+}
+
+#[test]
+fn more_words_on_demand() {
+    let world = World::new();
+    let outcome = world.run_with(&["-v"], ["true"]).succeeds();
+    insta::assert_snapshot!(outcome.said(), @r"
+    ddgate: keys from environment DD_API_KEY, DD_APP_KEY; every call goes to http://127.0.0.1:[PORT]/; record in [ROOT]/data/sessions/[SESSION]
+    ddgate: this session is recorded as [USER], which nobody has verified
+    ddgate: session [ID]: 0 calls as [USER] (unverified), replay with: ddgate replay [ID]
+    ");
+    ours_only(&outcome.stderr);
+}
+
+#[test]
+fn a_grandchild_does_not_hold_up_the_end() {
+    let world = World::new();
+    let began = Instant::now();
+    let script = "sleep 3 >/dev/null 2>&1 & exit 4";
+    world.run(["sh", "-c", script]).exits(4);
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -125,18 +125,18 @@ fn no_provider_configured() {
     insta::assert_snapshot!(outcome.said(), @r#"
     ddgate: error: no identity provider is configured
     ddgate: hint: configure one: put `[identity]`, `issuer = "https://…"` and `client_id = "…"` into [ROOT]/home/xdg-config/ddgate/ddgate.toml, or set DDGATE_ISSUER and DDGATE_CLIENT_ID
-    ddgate: hint: or add `--identity local`: the session is then recorded under the operating system's user name, which nobody has verified
+    ddgate: hint: or do without: `ddgate run --identity local -- …` records the operating system's user name, which nobody has verified
     "#);
     insta::assert_snapshot!(world.ddgate(["login"]).exits(3).said(), @r#"
     ddgate: error: no identity provider is configured
     ddgate: hint: configure one: put `[identity]`, `issuer = "https://…"` and `client_id = "…"` into [ROOT]/home/xdg-config/ddgate/ddgate.toml, or set DDGATE_ISSUER and DDGATE_CLIENT_ID
-    ddgate: hint: or add `--identity local`: the session is then recorded under the operating system's user name, which nobody has verified
+    ddgate: hint: or do without: `ddgate run --identity local -- …` records the operating system's user name, which nobody has verified
     "#);
     let half = world.ddgate(["login", "--issuer", world.sandbox.issuer()]);
     insta::assert_snapshot!(half.exits(3).said(), @r#"
     ddgate: error: no client id is configured for the identity provider
     ddgate: hint: configure one: put `[identity]`, `issuer = "https://…"` and `client_id = "…"` into [ROOT]/home/xdg-config/ddgate/ddgate.toml, or set DDGATE_ISSUER and DDGATE_CLIENT_ID
-    ddgate: hint: or add `--identity local`: the session is then recorded under the operating system's user name, which nobody has verified
+    ddgate: hint: or do without: `ddgate run --identity local -- …` records the operating system's user name, which nobody has verified
     "#);
 }
 
@@ -260,4 +260,58 @@ fn the_operating_systems_word() {
     assert_eq!(session["who"]["verified"], false);
     let shown = world.ddgate(["replay", "latest"]).succeeds().shown();
     assert!(shown.contains("unverified"), "{shown}");
+}
+
+#[test]
+fn two_runs_share_one_sign_in() {
+    let world = World::new();
+    with_file(&world);
+    world.sandbox.approve_next(Duration::from_millis(50));
+    world.ddgate(["login"]).issuer(&world).succeeds();
+    // Each renews, and the provider hands out a new refresh token each time.
+    for _ in 0..3 {
+        let both = [run(&world, &[]).spawn(), run(&world, &[]).spawn()];
+        for live in both {
+            let outcome = live.end();
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn waiting_for_approval_can_be_cancelled() {
+    let world = World::new();
+    with_file(&world);
+    let live = run(&world, &["--prompt", "always"]).spawn();
+    std::thread::sleep(Duration::from_millis(500));
+    live.signal(rustix::process::Signal::INT);
+    let outcome = live.end();
+    assert_eq!(outcome.signal, Some(2), "{outcome:?}");
+    assert!(world.session_ids().is_empty());
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_named() {
+    let world = World::new();
+    with_file(&world);
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let words = [
+        "login",
+        "--issuer",
+        "https://id.example",
+        "--client-id",
+        "x",
+    ];
+    let ddgate = world
+        .ddgate(words)
+        .env("HTTPS_PROXY", format!("http://{nobody}"));
+    insta::assert_snapshot!(ddgate.exits(3).said(), @r"
+    ddgate: error: the identity provider https://id.example gave no discovery document
+    ddgate:   caused by: the proxy 127.0.0.1:[PORT] opened no tunnel to id.example port 443: cannot connect to it: Connection refused (os error 111)
+    ddgate: hint: is `identity.issuer` the right address, and the network up?
+    ddgate: hint: to go on unverified: ddgate run --identity local -- …
+    ");
 }
