@@ -13,9 +13,10 @@ use std::sync::mpsc;
 use chrono::{DateTime, Utc};
 
 use super::catalog::Manifest;
+use super::feeder::Feeder;
 use super::frame::{Frame, Kind};
 use super::handle::{Admission, Answer, Append, Message, Refused, When};
-use super::index::{Feeder, Indexed};
+use super::index::Indexed;
 use super::wal::WalWriter;
 use crate::limits;
 use crate::record::event::LEAF_VERSION;

@@ -106,9 +106,9 @@ mod tests {
     #[test]
     fn one_line_a_session() {
         insta::assert_snapshot!(render(&list(), 3, &test_look()), @r"
-        SESSION   STARTED (+02:00)  WHO                 CALLS  WRITES  DENIED    LENGTH  STATE     COMMAND
-        3f2a9c1e  2027-01-15 10:00  alice@example.com       8       5       1  1 m 06 s  unclosed  claude -p 'tidy the monitors'
-        3f2a9c1e  2027-01-15 10:00  alice (unverified)      0       0       0  1 m 06 s  exit 0    sh -c 'echo \u{1b}[2J'
+        SESSION   STARTED (+02:00)  WHO                 CALLS  CHANGES  DENIED    LENGTH  STATE     COMMAND
+        3f2a9c1e  2027-01-15 10:00  alice@example.com       8        5       1  1 m 06 s  unclosed  claude -p 'tidy the monitors'
+        3f2a9c1e  2027-01-15 10:00  alice (unverified)      0        0       0  1 m 06 s  exit 0    sh -c 'echo \u{1b}[2J'
         and 3 older; see more with --limit
         ");
     }
@@ -119,10 +119,10 @@ mod tests {
             width: Some(80),
             ..test_look()
         };
-        insta::assert_snapshot!(render(&list(), 0, &look), @r"
-        SESSION   STARTED (+02:00)  WHO        CALLS  WRITES  DENIED  STATE     COMMAND
-        3f2a9c1e  2027-01-15 10:00  alice@ex…      8       5       1  unclosed  claude …
-        3f2a9c1e  2027-01-15 10:00  alice (u…      0       0       0  exit 0    sh -c '…
+        insta::assert_snapshot!(render(&list(), 0, &look), @"
+        SESSION   STARTED (+02:00)  WHO       CALLS  CHANGES  DENIED  STATE     COMMAND
+        3f2a9c1e  2027-01-15 10:00  alice@e…      8        5       1  unclosed  claude …
+        3f2a9c1e  2027-01-15 10:00  alice (…      0        0       0  exit 0    sh -c '…
         ");
     }
 

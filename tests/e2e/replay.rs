@@ -201,7 +201,7 @@ fn which_session_is_meant() {
     );
     let twin = twin + &id[12..];
     copy(&world.sessions().join(&id), &world.sessions().join(&twin));
-    for selector in [id.as_str(), &id[..11], &id.to_uppercase()] {
+    for selector in [id.as_str(), &id[..12], &id.to_uppercase()] {
         assert_eq!(world.replay_json(selector)["session"], id.as_str());
     }
     let ambiguous = world.ddgate(["replay", &id[..6]]).exits(2).said();
