@@ -134,9 +134,10 @@ pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.
 pub const INDEX_CACHE_BYTES: u64 = 4 << 20;
-/// Rows for the index are gathered this long: sled takes many at once far more cheaply, in time and
-/// memory, than one by one.
-pub const INDEX_LAG: Duration = Duration::from_millis(100);
+/// How long frames gather before sled gets them.
+pub const INDEX_LAG: Duration = Duration::from_millis(50);
+/// Frames waiting for sled, in bytes, before it is left behind; the rest is caught up at the next open.
+pub const INDEX_QUEUE_BYTES_MAX: usize = 8 << 20;
 /// Rows of the index are cut to this size: larger ones would leave sled's synced log.
 pub const INDEX_ROW_BYTES_MAX: usize = 700;
 /// Contents up to this size stand in the index itself; larger ones are pointers into the journal.

@@ -333,7 +333,7 @@ const STARTERS: &[&str] = &[
     "auth/secret_store/keyring.rs",
     "demo/",
     "journal/handle.rs",
-    "journal/index.rs",
+    "journal/feeder.rs",
     "launch/",
 ];
 

@@ -12,9 +12,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
-use std::time::Instant;
 
 use super::JournalError;
 use super::content::{self, Opening, Salt};
@@ -26,10 +23,8 @@ use crate::record::event::Side;
 use crate::record::{CallNumber, Event, Leaf};
 
 const APPLIED: &[u8] = b"M";
-/// Batches waiting for sled before the feeder lets go; the rest is caught up at the next open.
-const FEED_QUEUE: usize = 256;
 /// Rows applied at once while catching up.
-const CATCH_UP_ROWS: usize = 4096;
+pub(super) const CATCH_UP_ROWS: usize = 4096;
 const PAGE_ROWS: usize = 512;
 
 const TAG_INLINE: u8 = 0;
@@ -39,9 +34,9 @@ const TAG_FRAME: u8 = 2;
 /// A frame with its place in the file, without what the index has no use for: many of these can
 /// wait for sled at once.
 pub(super) struct Indexed {
-    seq: u64,
-    at: Position,
-    end: u64,
+    pub(super) seq: u64,
+    pub(super) at: Position,
+    pub(super) end: u64,
     frame: Frame,
 }
 
@@ -64,6 +59,11 @@ impl Indexed {
             end,
             frame,
         }
+    }
+
+    /// Memory it takes, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.frame.header.len() + self.frame.payload.len()
     }
 }
 
@@ -150,7 +150,7 @@ fn put_parts(rows: &mut Vec<Row>, key: &[u8], value: &[u8]) {
 }
 
 /// The rows of one frame.
-fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
+pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
     let Indexed { at, frame, .. } = indexed;
     match frame.kind {
         Kind::Leaf => {
@@ -203,82 +203,10 @@ fn call_leaf(event: &Event) -> Option<(CallNumber, CallLeaf)> {
     }
 }
 
-fn applied_row(next: Position, seq: u64) -> Row {
+pub(super) fn applied_row(next: Position, seq: u64) -> Row {
     let mut value = position_bytes(next).to_vec();
     value.extend_from_slice(&seq.to_be_bytes());
     (APPLIED.to_vec(), value)
-}
-
-/// Feeds sled behind the write-ahead file, on its own thread.
-pub(super) struct Feeder {
-    queue: Option<mpsc::SyncSender<Vec<Indexed>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Feeder {
-    /// Starts feeding `dir/index`. If sled cannot be had the session goes on without: the index
-    /// is rebuilt when somebody reads.
-    pub(super) fn start(dir: &Path) -> Self {
-        let (queue, batches) = mpsc::sync_channel(FEED_QUEUE);
-        let path = index_path(dir);
-        let thread = std::thread::Builder::new()
-            .name("ddgate-index".into())
-            .spawn(move || feed(&path, &batches))
-            .ok();
-        Self {
-            queue: thread.is_some().then_some(queue),
-            thread,
-        }
-    }
-
-    /// Passes frames on. Never waits: when sled is too slow it is left behind.
-    pub(super) fn feed(&mut self, batch: Vec<Indexed>) {
-        if let Some(queue) = &self.queue
-            && !batch.is_empty()
-            && queue.try_send(batch).is_err()
-        {
-            self.queue = None;
-        }
-    }
-
-    /// Waits until what was fed is durable in sled.
-    pub(super) fn finish(mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there is sled's; the index is then rebuilt at the next open.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn feed(path: &Path, batches: &mpsc::Receiver<Vec<Indexed>>) {
-    let Ok(db) = Db::open(path) else { return };
-    while let Ok(first) = batches.recv() {
-        let until = Instant::now() + limits::INDEX_LAG;
-        let mut rows = Vec::new();
-        let mut applied = None;
-        let mut next = Some(first);
-        while let Some(batch) = next {
-            for indexed in batch {
-                rows_of(&indexed, &mut rows);
-                let next = Position {
-                    offset: indexed.end,
-                    ..indexed.at
-                };
-                applied = Some(applied_row(next, indexed.seq + 1));
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            next = (rows.len() < CATCH_UP_ROWS)
-                .then(|| batches.recv_timeout(left).ok())
-                .flatten();
-        }
-        rows.extend(applied);
-        if db.apply(rows).is_err() {
-            return;
-        }
-    }
-    // Whatever fails here is made good by catching up at the next open.
-    let _ = db.flush();
 }
 
 pub(super) fn index_path(dir: &Path) -> PathBuf {

@@ -10,6 +10,7 @@ pub mod catalog;
 mod content;
 mod db;
 mod disk;
+mod feeder;
 mod frame;
 mod handle;
 mod index;

@@ -13,9 +13,10 @@ use std::sync::mpsc;
 use chrono::{DateTime, Utc};
 
 use super::catalog::Manifest;
+use super::feeder::Feeder;
 use super::frame::{Frame, Kind};
 use super::handle::{Admission, Answer, Append, Message, Refused, When};
-use super::index::{Feeder, Indexed};
+use super::index::Indexed;
 use super::wal::WalWriter;
 use crate::limits;
 use crate::record::event::LEAF_VERSION;
@@ -243,13 +244,15 @@ impl WriterThread {
         }
         self.manifest.bytes = self.wal.written_bytes();
         self.manifest.trouble = self.poisoned.take();
-        self.feeder.finish();
+        // The index goes to the disk while the manifest does.
+        self.feeder.end();
         if self.manifest.ended.is_some() && self.manifest.trouble.is_none() {
             // Without it the session is still whole: `sessions` then counts by reading it.
             if let Err(e) = self.manifest.save(&self.dir) {
                 self.manifest.trouble = Some(e.to_string());
             }
         }
+        self.feeder.finish();
         self.manifest
     }
 }

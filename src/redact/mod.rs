@@ -14,6 +14,7 @@ pub mod headers;
 mod json;
 pub mod known;
 pub mod replacer;
+mod sieve;
 pub mod target;
 
 pub use body::{BodyRedactor, BodySummary};

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use bytes::Bytes;
 
+use super::sieve::Sieve;
+
 /// The needles are more than an automaton can hold (over 2^31 bytes).
 #[derive(Debug, thiserror::Error)]
 #[error("too many secrets to search for: {0}")]
@@ -23,6 +25,8 @@ pub struct Replacer(Arc<Automaton>);
 struct Automaton {
     /// None when there is nothing to look for.
     search: Option<AhoCorasick>,
+    /// Says where `search` need not look. None when a needle is too short.
+    sieve: Option<Sieve>,
     /// By pattern of `search`.
     patterns: Vec<Pattern>,
     /// Every needle, sorted: where a beginning of one is looked up.
@@ -74,6 +78,7 @@ impl Replacer {
             search,
             patterns,
             begins,
+            sieve: Sieve::new(&sorted),
             longest: sorted.iter().map(|needle| needle.len()).max().unwrap_or(0),
             sorted,
             needles,
@@ -93,10 +98,7 @@ impl Replacer {
     /// Whether there is a needle in `bytes`.
     #[must_use]
     pub fn finds(&self, bytes: &[u8]) -> bool {
-        self.0
-            .search
-            .as_ref()
-            .is_some_and(|search| search.is_match(bytes))
+        self.0.finds(bytes)
     }
 }
 
@@ -108,6 +110,19 @@ impl fmt::Debug for Replacer {
 }
 
 impl Automaton {
+    /// Whether there is a needle in `bytes`.
+    fn finds(&self, bytes: &[u8]) -> bool {
+        let Some(search) = &self.search else {
+            return false;
+        };
+        match &self.sieve {
+            Some(sieve) => sieve
+                .held_up(bytes)
+                .any(|part| search.is_match(&bytes[part])),
+            None => search.is_match(bytes),
+        }
+    }
+
     /// Where the end of `bytes` begins to be a proper beginning of some needle; `bytes.len()` if
     /// nowhere. Looks at `from..` only.
     fn open_tail(&self, bytes: &[u8], from: usize) -> usize {
@@ -157,10 +172,10 @@ impl ReplacerStream {
     /// The same for shared bytes: without a needle in them they pass without being copied.
     #[must_use]
     pub fn push_bytes(&mut self, mut piece: Bytes) -> Bytes {
-        let Some(search) = &self.automaton.search else {
+        if self.automaton.search.is_none() {
             return piece;
-        };
-        if self.held.is_empty() && !search.is_match(&piece) {
+        }
+        if self.held.is_empty() && !self.automaton.finds(&piece) {
             let tail = self.automaton.open_tail(&piece, 0);
             self.held.extend_from_slice(&piece[tail..]);
             piece.truncate(tail);
@@ -199,6 +214,10 @@ impl ReplacerStream {
             }
         };
         let (mut at, mut tail) = (0, tail_from(0));
+        if !automaton.finds(bytes) {
+            out.extend_from_slice(&bytes[..tail]);
+            return tail;
+        }
         // A match that begins before the open tail is final: anything longer, or further left,
         // would itself have to begin at an open tail. One inside the tail may still grow.
         while let Some(found) = search

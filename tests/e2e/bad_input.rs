@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::absent::absent;
-use crate::world::{World, normalise, wait_until};
+use crate::normal::normalise;
+use crate::world::{World, wait_until};
 
 #[test]
 fn settings_that_cannot_be_used() {

@@ -19,6 +19,7 @@ mod crash;
 mod demo;
 mod environment;
 mod keys;
+mod normal;
 mod replay;
 mod run;
 mod secrets;

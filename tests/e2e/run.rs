@@ -231,10 +231,23 @@ fn a_gate_within_a_gate() {
     let mut words = vec![inner, "run", "--identity", "local", "--"];
     let agent = crate::agent::command();
     words.extend(agent.iter().map(String::as_str));
-    let outcome = world.run(words).script(&world, "GET /api/v1/monitor").go();
-    // What it means is not settled; that it ends in plain words is.
-    assert!(outcome.code.is_some(), "{outcome:?}");
-    assert!(!world.answers().is_empty(), "{outcome:?}");
+    world
+        .run(words)
+        .script(&world, "GET /api/v1/monitor")
+        .succeeds();
+    // Through both (the inner one takes the outer one's placeholders for keys, and its CA for
+    // one to trust), recorded by both, and armed by the one that holds the keys.
+    assert!(
+        world.answers()[0].starts_with("200"),
+        "{:?}",
+        world.answers()
+    );
+    assert!(world.sandbox.datadog.seen()[0].real_api_key);
+    let ids = world.session_ids();
+    assert_eq!(ids.len(), 2);
+    for id in ids {
+        assert_eq!(world.replay_json(&id)["counts"]["calls"], 1);
+    }
 }
 
 #[test]
