@@ -119,11 +119,7 @@ mod tests {
             width: Some(80),
             ..test_look()
         };
-<<<<<<< HEAD
-        insta::assert_snapshot!(render(&list(), 0, &look), @r"
-=======
         insta::assert_snapshot!(render(&list(), 0, &look), @"
->>>>>>> main
         SESSION   STARTED (+02:00)  WHO       CALLS  CHANGES  DENIED  STATE     COMMAND
         3f2a9c1e  2027-01-15 10:00  alice@e…      8        5       1  unclosed  claude …
         3f2a9c1e  2027-01-15 10:00  alice (…      0        0       0  exit 0    sh -c '…
