@@ -21,6 +21,7 @@ pub mod proxy;
 pub mod record;
 pub mod redact;
 pub mod replay;
+pub mod tlog;
 pub mod ui;
 
 /// Parses the command line, runs it, and returns what the shell should see.

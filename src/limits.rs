@@ -38,6 +38,12 @@ pub const JOURNAL_CLOSE_BYTES: u64 = 4 << 10;
 pub const CODED_PIECE_BYTES_MAX: usize = 4 << 10;
 /// The largest leaf (C2SP tlog-tiles: an entry has a 16-bit length).
 pub const LEAF_BYTES_MAX: usize = 65_535;
+/// A signed note that is read may be this large. Post-quantum signatures have about 5 kB each.
+pub const NOTE_BYTES_MAX: usize = 1 << 20;
+/// Signatures of one note that is read (C2SP signed-note: at least 16).
+pub const NOTE_SIGNATURES_MAX: usize = 100;
+/// A proof file that is read may be this large: a note, and extra data of whoever made it.
+pub const PROOF_BYTES_MAX: usize = 2 << 20;
 /// The largest frame a reader accepts: anything above is damage, not data.
 pub const FRAME_BYTES_MAX: u32 = 4 << 20;
 /// What one decoded body may grow to: a compression bomb ends here.

@@ -39,6 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("redact", &["content_coding", "datadog"]),
     ("replay", &["journal"]),
+    ("tlog", &[]),
     ("ui", &["error", "replay"]),
 ];
 /// Floor 0: words and numbers. `record` may name `limits`, the others nothing.
@@ -51,6 +52,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("clap", &["cli.rs", "commands/"]),
     ("clap_complete", &["cli.rs", "commands/"]),
     ("directories", &["config/paths.rs"]),
+    ("ed25519_dalek", &["tlog/key.rs"]),
     ("hyper", &["demo/", "net/", "proxy/"]),
     ("hyper_util", &["demo/", "net/", "proxy/"]),
     ("indicatif", &["ui/progress.rs"]),
