@@ -23,7 +23,7 @@ use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scru
 use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
-use crate::record::event::{DatadogSide, SessionClose, SessionOpen, Tool};
+use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{HostFacts, Identity, Secret, SessionId};
 use crate::redact::{self, KnownSecrets, Replacer};
 
@@ -55,6 +55,8 @@ pub struct Plan {
     pub session: SessionId,
     /// Host facts for the record.
     pub host: HostFacts,
+    /// What an acknowledged record survives.
+    pub durability: Durability,
 }
 
 /// How a session went.
@@ -268,6 +270,8 @@ fn open_journal(
     let open = SessionOpen {
         session: plan.session,
         origin: format!("{}/ddgate/{}", origin_host(&plan.host.name), plan.session),
+        vkey: None,
+        chain: None,
         who: who.commitment(),
         cmd: cmd.commitment(),
         host: host.commitment(),
@@ -278,7 +282,7 @@ fn open_journal(
             site: plan.site.as_str().into(),
             credential: plan.credential.source.clone(),
         },
-        durability: "power-loss".into(),
+        durability: plan.durability,
     };
     Journal::create(dir, open, vec![who, cmd, host])
 }

@@ -34,6 +34,15 @@ pub const JOURNAL_AHEAD_BYTES: u64 = 1 << 20;
 pub const JOURNAL_RESERVE_BYTES: u64 = 256 << 10;
 /// The last part of that space, for the session's close alone.
 pub const JOURNAL_CLOSE_BYTES: u64 = 4 << 10;
+/// How long another session that is just opening may hold the chain of sessions.
+pub const CHAIN_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the chain is asked for meanwhile.
+pub const CHAIN_LOCK_RETRY: Duration = Duration::from_millis(2);
+/// The end of the chain of sessions that is read to add one: a line has about 200 bytes.
+pub const CHAIN_TAIL_BYTES: u64 = 64 << 10;
+/// How much of a write-ahead file's end is searched for its last checkpoint: the space taken ahead,
+/// and what one batch writes behind its last leaf.
+pub const CHECKPOINT_SEARCH_BYTES: u64 = 8 << 20;
 /// How much of a compressed body is unpacked at a time: a thousandfold bomb gives 4 MiB a step.
 pub const CODED_PIECE_BYTES_MAX: usize = 4 << 10;
 /// The largest leaf (C2SP tlog-tiles: an entry has a 16-bit length).

@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Content = 4,
     /// Ends a segment; nothing may follow.
     Seal = 5,
+    /// Size, root and signature of the tree over the leaves so far.
+    Checkpoint = 6,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             3 => Self::Opening,
             4 => Self::Content,
             5 => Self::Seal,
+            6 => Self::Checkpoint,
             _ => return None,
         })
     }

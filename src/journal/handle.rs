@@ -16,7 +16,9 @@ use super::JournalError;
 use super::catalog::{Manifest, SessionDir};
 use super::content::Attachment;
 use super::frame::Frame;
+use super::chain;
 use super::permit::Permit;
+use super::seal::Sealer;
 use super::wal::WalWriter;
 use super::writer::WriterThread;
 use crate::limits;
@@ -137,21 +139,36 @@ impl std::fmt::Debug for Message {
 }
 
 impl Journal {
-    /// Creates the session's directory and file, and makes its first leaf durable.
+    /// Creates the session's directory and file, and makes its first leaf durable. Its key and its
+    /// place in the chain of sessions are made here, and written into `open`.
     ///
     /// # Errors
     /// The directory cannot be created or written. Nothing was recorded then.
     pub fn create(
         dir: &SessionDir,
-        open: SessionOpen,
+        mut open: SessionOpen,
         attachments: Vec<Attachment>,
     ) -> Result<Self, JournalError> {
         let path = dir.path();
-        let lock = dir.create_and_lock()?;
         let session = open.session;
+        let sealer = Sealer::new(&open.origin)
+            .map_err(|e| JournalError::io("sign", path)(io::Error::other(e)))?;
+        open.vkey = Some(sealer.verifier().to_string());
+        if let Some(sessions) = path.parent() {
+            open.chain = Some(chain::join(sessions, session, &open.origin)?);
+        }
+        let lock = dir.create_and_lock()?;
         let started = Utc::now();
         let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
-        let mut thread = WriterThread::new(wal, path, session, started, lock);
+        let mut thread = WriterThread::new(
+            wal,
+            path,
+            session,
+            started,
+            sealer,
+            open.durability,
+            lock,
+        );
         let first = Append {
             frames: Vec::new(),
             leaf: Some(Draft {

@@ -44,7 +44,7 @@ impl Indexed {
     pub(super) fn new(seq: u64, at: Position, mut frame: Frame) -> Self {
         let end = at.offset + frame.stored_bytes() as u64;
         let kept = match frame.kind {
-            Kind::Content => 0,
+            Kind::Content | Kind::Checkpoint => 0,
             // Enough to see that it is too large to stand in the index.
             Kind::Opening => limits::INDEX_INLINE_BYTES_MAX + 1,
             Kind::Leaf | Kind::Segment | Kind::Seal => frame.payload.len(),
@@ -190,7 +190,7 @@ pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
                 rows.push((key, position_bytes(*at).to_vec()));
             }
         }
-        Kind::Segment | Kind::Seal => {}
+        Kind::Segment | Kind::Seal | Kind::Checkpoint => {}
     }
 }
 

@@ -7,6 +7,7 @@
 //! [`crate::redact::Redacted`].
 
 pub mod catalog;
+pub mod chain;
 mod content;
 mod db;
 mod disk;
@@ -16,6 +17,7 @@ mod handle;
 mod index;
 mod permit;
 pub mod reader;
+mod seal;
 #[cfg(test)]
 mod tests;
 mod wal;
@@ -28,6 +30,7 @@ pub use content::{Attachment, ContentStream, commit};
 pub use handle::{Journal, Refused, Ticket};
 pub use permit::Permit;
 pub use reader::SessionReader;
+pub use seal::Signed;
 
 /// What can go wrong when a session's record is created, listed or read.
 #[derive(Debug, thiserror::Error)]

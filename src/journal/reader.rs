@@ -10,7 +10,9 @@ use super::JournalError;
 use super::catalog::{Manifest, SessionDir};
 use super::content;
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
+use super::seal::Signed;
 use super::wal::{self, Position, Scanner, Step};
+use crate::record::event::PrevState;
 use crate::record::{CallNumber, Commitment, Leaf, SessionId};
 
 /// Whether a session still runs, and how it ended if not.
@@ -223,6 +225,18 @@ pub(super) fn is_live(dir: &SessionDir) -> Result<bool, JournalError> {
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(e)) => Err(JournalError::io("lock", path)(e)),
     }
+}
+
+/// The last signed checkpoint of a session and the state it is in; none when it cannot be read.
+pub(super) fn last_signed(dir: &SessionDir) -> Option<(Signed, PrevState)> {
+    let state = match is_live(dir) {
+        Ok(true) | Err(_) => PrevState::Running,
+        Ok(false) if Manifest::load(dir.path()).is_some_and(|it| it.ended.is_some()) => {
+            PrevState::Closed
+        }
+        Ok(false) => PrevState::Died,
+    };
+    Some((wal::last_checkpoint(dir.path()).ok()??, state))
 }
 
 /// Checks the first frame and returns the session it names.

@@ -33,7 +33,9 @@ fn session(sessions: &std::path::Path, byte: u8) -> (SessionDir, Journal) {
             site: "datadoghq.com".into(),
             credential: "test".into(),
         },
-        durability: "power-loss".into(),
+        durability: Durability::default(),
+        vkey: None,
+        chain: None,
     };
     let journal = Journal::create(&dir, open, vec![who, cmd, host]).unwrap();
     (dir, journal)

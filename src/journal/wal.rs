@@ -10,7 +10,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::disk;
-use super::frame::{ALIGN, Frame, Kind, PREFIX_BYTES, Prefix};
+use super::frame::{ALIGN, Frame, Kind, MAGIC, PREFIX_BYTES, Prefix};
+use super::seal::{CHECKPOINT_FRAME_BYTES, Signed};
 use crate::limits;
 use crate::record::SessionId;
 
@@ -363,6 +364,52 @@ impl Scanner {
         let start = (offset - self.window_at) as usize;
         Ok(self.window.get(start..start + n))
     }
+}
+
+/// The last checkpoint of a session, found from the end: a running session has a long record, and
+/// whoever opens the next one does not wait for it. None when none is near the end.
+pub(super) fn last_checkpoint(dir: &Path) -> io::Result<Option<Signed>> {
+    let mut last = 1;
+    while segment_path(dir, last + 1).exists() {
+        last += 1;
+    }
+    // A segment that was just begun has none yet.
+    for segment in (1..=last).rev().take(2) {
+        let found = last_checkpoint_in(File::open(segment_path(dir, segment))?)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn last_checkpoint_in(mut file: File) -> io::Result<Option<Signed>> {
+    let frame_bytes = CHECKPOINT_FRAME_BYTES;
+    let mut window = Vec::new();
+    let length = file.metadata()?.len();
+    // Frames begin at multiples of ALIGN, and so do the windows; they overlap by one frame.
+    let mut end = length.next_multiple_of(ALIGN as u64);
+    let stop = end.saturating_sub(limits::CHECKPOINT_SEARCH_BYTES);
+    while end > stop {
+        let from = end.saturating_sub(WINDOW_BYTES as u64);
+        window.resize((length.min(end + frame_bytes) - from) as usize, 0);
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut window)?;
+        let found = (0..window.len())
+            .step_by(ALIGN)
+            .rev()
+            .filter_map(|at| window.get(at..))
+            .filter(|bytes| bytes.starts_with(&MAGIC))
+            .find_map(|bytes| {
+                let prefix = bytes.first_chunk().and_then(Prefix::parse)?;
+                Signed::of(&prefix.frame(bytes)?)
+            });
+        if found.is_some() {
+            return Ok(found);
+        }
+        end = from;
+    }
+    Ok(None)
 }
 
 /// Session id and format of a segment frame.

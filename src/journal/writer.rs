@@ -17,9 +17,10 @@ use super::feeder::Feeder;
 use super::frame::{Frame, Kind};
 use super::handle::{Admission, Answer, Append, Message, Refused, When};
 use super::index::Indexed;
+use super::seal::{CHECKPOINT_FRAME_BYTES, Sealer};
 use super::wal::WalWriter;
 use crate::limits;
-use crate::record::event::LEAF_VERSION;
+use crate::record::event::{Durability, LEAF_VERSION};
 use crate::record::{Leaf, SessionId};
 
 /// What the thread owns. Nothing here is shared.
@@ -28,7 +29,8 @@ pub(super) struct WriterThread {
     dir: PathBuf,
     feeder: Feeder,
     manifest: Manifest,
-    leaves: u64,
+    sealer: Sealer,
+    durability: Durability,
     poisoned: Option<String>,
     /// Written but not synced.
     dirty: bool,
@@ -42,6 +44,8 @@ impl WriterThread {
         dir: &Path,
         session: SessionId,
         started: DateTime<Utc>,
+        sealer: Sealer,
+        durability: Durability,
         lock: std::fs::File,
     ) -> Self {
         Self {
@@ -49,7 +53,8 @@ impl WriterThread {
             dir: dir.to_owned(),
             feeder: Feeder::start(dir),
             manifest: Manifest::begin(session, started),
-            leaves: 0,
+            sealer,
+            durability,
             poisoned: None,
             dirty: false,
             _lock: lock,
@@ -59,6 +64,7 @@ impl WriterThread {
     pub(super) fn first(&mut self, open: Append) -> Result<(), Refused> {
         let mut indexed = Vec::new();
         self.put(open, &mut indexed)?;
+        self.put_checkpoint(&mut indexed)?;
         self.write_and_sync()?;
         self.feeder.feed(indexed);
         Ok(())
@@ -121,11 +127,13 @@ impl WriterThread {
                 queue.push_back(next);
             }
         }
-        let outcome = if needs_sync {
-            self.write_and_sync()
-        } else {
-            self.write()
-        };
+        let outcome = self.put_checkpoint(&mut indexed).and_then(|()| {
+            if needs_sync {
+                self.write_and_sync()
+            } else {
+                self.write()
+            }
+        });
         for (reply, leaf) in replies {
             let _ = reply.send(outcome.clone().map(|()| leaf));
         }
@@ -148,7 +156,7 @@ impl WriterThread {
         if let Some(draft) = append.leaf {
             let leaf = Leaf {
                 v: LEAF_VERSION,
-                i: self.leaves,
+                i: self.sealer.size(),
                 ts: draft.at,
                 mono: draft.mono,
                 event: draft.event,
@@ -172,7 +180,8 @@ impl WriterThread {
             });
             leaf_index = Some(leaf);
         }
-        let bytes = frames.iter().map(Frame::stored_bytes).sum::<usize>() as u64;
+        let bytes = frames.iter().map(Frame::stored_bytes).sum::<usize>() as u64
+            + u64::from(leaf_index.is_some()) * CHECKPOINT_FRAME_BYTES;
         if let Err(e) = self.wal.admit(bytes) {
             let fits = match append.admission {
                 Admission::Refusable => false,
@@ -187,14 +196,26 @@ impl WriterThread {
             }
         }
         for frame in frames {
+            if frame.kind == Kind::Leaf {
+                self.sealer.take(&frame.payload);
+            }
             let (seq, at) = self.wal.put(&frame);
             indexed.push(Indexed::new(seq, at, frame));
         }
         Ok(leaf_index.map(|leaf| {
-            self.leaves += 1;
             self.manifest.observe(&leaf);
             leaf.i
         }))
+    }
+
+    /// Signs the leaves of the batch; its space was taken with each of them.
+    fn put_checkpoint(&mut self, indexed: &mut Vec<Indexed>) -> Result<(), Refused> {
+        let signed = self.sealer.checkpoint();
+        if let Some(frame) = signed.map_err(|e| self.poison(&io::Error::other(e)))? {
+            let (seq, at) = self.wal.put(&frame);
+            indexed.push(Indexed::new(seq, at, frame));
+        }
+        Ok(())
     }
 
     fn write(&mut self) -> Result<(), Refused> {
@@ -210,15 +231,19 @@ impl WriterThread {
         if let Some(first) = &self.poisoned {
             return Err(Refused::Poisoned(first.clone()));
         }
-        self.wal.sync().map_err(|e| self.poison(&e))?;
-        self.dirty = false;
-        Ok(())
+        self.sync()
     }
 
     fn sync_lagging(&mut self) {
+        // What goes wrong is kept, and every record from here on is refused with it.
+        let _ = self.sync();
+    }
+
+    fn sync(&mut self) -> Result<(), Refused> {
         self.dirty = false;
-        if let Err(e) = self.wal.sync() {
-            self.poison(&e);
+        match self.durability {
+            Durability::Process => Ok(()),
+            Durability::PowerLoss => self.wal.sync().map_err(|e| self.poison(&e)),
         }
     }
 
@@ -233,6 +258,7 @@ impl WriterThread {
         let mut indexed = Vec::new();
         if let Some(close) = close
             && self.put(close, &mut indexed).is_ok()
+            && self.put_checkpoint(&mut indexed).is_ok()
             && self.write().is_ok()
         {
             match self.wal.seal() {
@@ -243,6 +269,7 @@ impl WriterThread {
             }
         }
         self.manifest.bytes = self.wal.written_bytes();
+        self.manifest.sign(self.sealer.signed());
         self.manifest.trouble = self.poisoned.take();
         // The index goes to the disk while the manifest does.
         self.feeder.end();

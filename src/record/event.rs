@@ -48,8 +48,14 @@ pub enum Decision {
 pub struct SessionOpen {
     /// The session.
     pub session: SessionId,
-    /// Origin of the log (C2SP tlog-checkpoint).
+    /// Origin of the log, and name of its key (C2SP tlog-checkpoint).
     pub origin: String,
+    /// The session's verifier key (C2SP signed-note); its other half never leaves memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vkey: Option<String>,
+    /// Where this session stands among those of its installation.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainLink>,
     /// Commitment to the identity (JSON of [`super::Identity`]).
     pub who: Commitment,
     /// Commitment to the command line (JSON array of strings).
@@ -60,8 +66,69 @@ pub struct SessionOpen {
     pub tool: Tool,
     /// The Datadog side.
     pub dd: DatadogSide,
-    /// What an acknowledged record survives: `power-loss`.
-    pub durability: String,
+    /// What an acknowledged record survives.
+    pub durability: Durability,
+}
+
+/// What an acknowledged record survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// A power cut: every batch is synced before it is acknowledged.
+    #[default]
+    PowerLoss,
+    /// The end of ddgate's process, however it comes, but no power cut: for throwaway runs.
+    Process,
+}
+
+impl Durability {
+    /// As settings and leaves spell it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::PowerLoss => "power-loss",
+            Self::Process => "process",
+        }
+    }
+}
+
+/// The sessions of one installation form a chain, so that one deleted whole leaves a gap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainLink {
+    /// The installation: 32 hex digits, made with its first session.
+    pub install: String,
+    /// Number of the session in its installation, from 1.
+    pub seq: u64,
+    /// The session before; none for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<Prev>,
+}
+
+/// The session before, as it was found when this one opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prev {
+    /// Origin of its log.
+    pub origin: String,
+    /// Leaves under its last signed checkpoint.
+    pub size: u64,
+    /// Their root, in base64.
+    pub root: String,
+    /// What state it was in.
+    pub reason: PrevState,
+}
+
+/// The state of the session before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrevState {
+    /// Closed in order.
+    Closed,
+    /// Still running: it may grow beyond what is stated.
+    Running,
+    /// Its gate died.
+    Died,
+    /// Not there, or unreadable: nothing is stated but its origin.
+    Missing,
 }
 
 /// The program that wrote the log.

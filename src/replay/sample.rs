@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::record::event::{
+use crate::record::event::{Durability, 
     CallRequest, CallResponse, Commitment, DatadogSide, Decision, LEAF_VERSION, RedactionCount,
     SessionClose, SessionOpen, Tool, Tunnel,
 };
@@ -95,7 +95,9 @@ impl Script {
                 site: "datadoghq.eu".into(),
                 credential: "keyring".into(),
             },
-            durability: "power-loss".into(),
+            durability: Durability::default(),
+        vkey: None,
+        chain: None,
         }));
         script
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::record::event::{Decision, Tunnel};
+use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{Call, CallNumber, Effect, HostFacts, Identity, Outcome, Resource, SessionId};
 
 /// What the journal found beside leaf 0. Erased content is none.
@@ -57,7 +57,7 @@ pub struct SessionHead {
     /// The version of ddgate that wrote it.
     pub tool_version: String,
     /// What an acknowledged record survives.
-    pub durability: String,
+    pub durability: Durability,
     /// Whether it is over.
     pub state: State,
 }
