@@ -28,6 +28,8 @@ mod key;
 mod levels;
 mod note;
 mod proof;
+#[cfg(test)]
+mod tests;
 mod tile;
 mod verify;
 
