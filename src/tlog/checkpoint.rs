@@ -255,6 +255,17 @@ mod tests {
         assert_eq!(decimal("00"), None);
     }
 
+    #[test]
+    fn no_checkpoint_with_a_flipped_byte_verifies() {
+        let key = key();
+        let checkpoint: Checkpoint = TEXT.parse().unwrap();
+        for bytes in flipped(checkpoint.sign(&key).unwrap().to_string().as_bytes()) {
+            if let Ok(note) = SignedNote::parse(&bytes) {
+                assert!(Checkpoint::verify(&note, key.verifier()).is_err(), "{note}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn as_tlog_tiles_writes_and_reads(
@@ -276,15 +287,6 @@ mod tests {
                 prop_assert_eq!(checkpoint.to_text(), text.as_ref());
                 // We are the stricter: they take extension lines and any origin.
                 prop_assert!(tlog_tiles::Checkpoint::from_bytes(text.as_bytes()).is_ok());
-            }
-        }
-
-        #[test]
-        fn a_checkpoint_with_a_flipped_byte_does_not_verify(
-            bytes in flipped(TEXT.parse::<Checkpoint>().unwrap().sign(&key()).unwrap().to_string().into_bytes()),
-        ) {
-            if let Ok(note) = SignedNote::parse(&bytes) {
-                prop_assert!(Checkpoint::verify(&note, key().verifier()).is_err());
             }
         }
     }

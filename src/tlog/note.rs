@@ -317,6 +317,16 @@ mod tests {
         assert!(NoteSignature::new("a", [0; 4], b"").is_err());
     }
 
+    #[test]
+    fn no_note_with_a_flipped_byte_verifies() {
+        let key = VKEY.parse().unwrap();
+        for bytes in flipped(NOTE.as_bytes()) {
+            if let Ok(note) = SignedNote::parse(&bytes) {
+                assert!(note.verify(&key).is_err(), "{note}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn ours_holds_for_signed_note(text in texts()) {
@@ -346,13 +356,6 @@ mod tests {
             prop_assert_eq!(ours.is_ok(), signed_note::Note::from_bytes(&bytes).is_ok());
             if let Ok(note) = ours {
                 prop_assert_eq!(note.to_string().into_bytes(), bytes);
-            }
-        }
-
-        #[test]
-        fn a_note_with_a_flipped_byte_does_not_verify(bytes in flipped(NOTE.as_bytes().to_vec())) {
-            if let Ok(note) = SignedNote::parse(&bytes) {
-                prop_assert!(note.verify(&VKEY.parse().unwrap()).is_err());
             }
         }
     }

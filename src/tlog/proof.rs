@@ -226,6 +226,16 @@ mod tests {
         assert!(parsed.verify(&leaf(5), key().verifier()).is_err());
     }
 
+    #[test]
+    fn no_proof_with_a_flipped_byte_verifies() {
+        let key = key();
+        for bytes in flipped(proof(5, 11, b"").to_string().as_bytes()) {
+            if let Ok(proof) = TlogProof::parse(&bytes) {
+                assert!(proof.verify(&leaf(5), key.verifier()).is_err(), "{proof}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_safe(
@@ -233,15 +243,6 @@ mod tests {
         ) {
             if let Ok(proof) = TlogProof::parse(&bytes) {
                 prop_assert_eq!(proof.to_string().into_bytes(), bytes);
-            }
-        }
-
-        #[test]
-        fn a_proof_with_a_flipped_byte_does_not_verify(
-            bytes in flipped(proof(5, 11, b"").to_string().into_bytes()),
-        ) {
-            if let Ok(proof) = TlogProof::parse(&bytes) {
-                prop_assert!(proof.verify(&leaf(5), key().verifier()).is_err());
             }
         }
     }

@@ -43,10 +43,11 @@ pub(super) fn edited(file: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A file with exactly one byte changed.
-pub(super) fn flipped(file: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
-    (0..file.len(), 1..=255_u8).prop_map(move |(at, change)| {
-        let mut file = file.clone();
+/// A file with exactly one byte changed, in every possible way.
+pub(super) fn flipped(file: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let places = (0..file.len()).flat_map(|at| (1..=255_u8).map(move |change| (at, change)));
+    places.map(|(at, change)| {
+        let mut file = file.to_vec();
         file[at] ^= change;
         file
     })
