@@ -144,3 +144,150 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
     let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     (is_canonical && is_digits).then(|| text.parse().ok())?
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tlog::leaf_hash;
+    use crate::tlog::tests::{edited, flipped};
+
+    const TEXT: &str = "example.com/behind-the-sofa\n20852163\n\
+        CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+
+    fn key() -> SigningKey {
+        SigningKey::from_seed("example.com/behind-the-sofa", &[5; 32]).unwrap()
+    }
+
+    #[test]
+    fn the_example_of_the_specification() {
+        let checkpoint: Checkpoint = TEXT.parse().unwrap();
+        assert_eq!(checkpoint.origin(), "example.com/behind-the-sofa");
+        assert_eq!(checkpoint.size(), 20_852_163);
+        assert_eq!(checkpoint.to_text(), TEXT);
+        let note = "\n\u{2014} example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n";
+        let note = SignedNote::parse(format!("{TEXT}{note}").as_bytes()).unwrap();
+        assert_eq!(note.text().parse(), Ok(checkpoint));
+    }
+
+    #[test]
+    fn signed_and_verified() {
+        let key = key();
+        let checkpoint: Checkpoint = TEXT.parse().unwrap();
+        let note = checkpoint.sign(&key).unwrap();
+        assert_eq!(
+            Checkpoint::verify(&note, key.verifier()),
+            Ok(checkpoint.clone())
+        );
+        let kept = checkpoint.sign_bytes(&key).unwrap();
+        assert_eq!(checkpoint.note(key.verifier(), &kept), Ok(note));
+    }
+
+    #[test]
+    fn one_log_does_not_speak_for_another() {
+        let (key, other) = (key(), SigningKey::generate("example.com/other").unwrap());
+        let checkpoint: Checkpoint = TEXT.parse().unwrap();
+        let origin = TlogError::Origin {
+            key: "example.com/other".to_owned(),
+        };
+        assert_eq!(checkpoint.sign(&other), Err(origin.clone()));
+        assert_eq!(checkpoint.sign_bytes(&other), Err(origin.clone()));
+        let kept = checkpoint.sign_bytes(&key).unwrap();
+        assert_eq!(
+            checkpoint.note(other.verifier(), &kept),
+            Err(origin.clone())
+        );
+        let foreign = other.sign(TEXT).unwrap();
+        assert_eq!(Checkpoint::verify(&foreign, other.verifier()), Err(origin));
+        assert!(Checkpoint::verify(&foreign, key.verifier()).is_err());
+        // Signed, and no checkpoint.
+        let prose = key.sign("prose\n").unwrap();
+        let error = Checkpoint::verify(&prose, key.verifier()).unwrap_err();
+        assert_eq!(error, TlogError::Checkpoint("fewer than three lines"));
+    }
+
+    #[test]
+    fn checkpoints_that_are_none() {
+        for (wrong, why) in [
+            (String::new(), "the last line does not end"),
+            (TEXT.trim_end().to_owned(), "the last line does not end"),
+            ("a\n0\n".to_owned(), "fewer than three lines"),
+            (format!("{TEXT}extension\n"), "extension lines"),
+            (format!("{TEXT}\n"), "extension lines"),
+            (format!("\n{TEXT}"), "extension lines"),
+            (TEXT.replace("208", "0208"), "the size is not a number"),
+            (TEXT.replace("208", "+208"), "the size is not a number"),
+            (TEXT.replace("208", "-208"), "the size is not a number"),
+            (TEXT.replace("208", " 208"), "the size is not a number"),
+            (TEXT.replace("20852163", ""), "the size is not a number"),
+            (
+                TEXT.replace("20852163", "18446744073709551616"),
+                "the size is not a number",
+            ),
+            (
+                TEXT.replace("20852163", "\u{661}"),
+                "the size is not a number",
+            ),
+            (TEXT.replace("q2I=", "q2J="), "the root is not a hash"),
+            (TEXT.replace("q2I=", "q2I"), "the root is not a hash"),
+            (
+                TEXT.replace("example", "exam ple"),
+                "the origin is not a key name",
+            ),
+            (
+                TEXT.replace("example.com/behind-the-sofa", ""),
+                "the origin is not a key name",
+            ),
+        ] {
+            assert_eq!(
+                wrong.parse::<Checkpoint>(),
+                Err(TlogError::Checkpoint(why)),
+                "{wrong:?}"
+            );
+        }
+        assert_eq!(
+            Checkpoint::new("a\nb", 0, leaf_hash(b"")),
+            Err(TlogError::KeyName)
+        );
+        assert_eq!(decimal("0"), Some(0));
+        assert_eq!(decimal("18446744073709551615"), Some(u64::MAX));
+        assert_eq!(decimal("00"), None);
+    }
+
+    #[test]
+    fn no_checkpoint_with_a_flipped_byte_verifies() {
+        let key = key();
+        let checkpoint: Checkpoint = TEXT.parse().unwrap();
+        for bytes in flipped(checkpoint.sign(&key).unwrap().to_string().as_bytes()) {
+            if let Ok(note) = SignedNote::parse(&bytes) {
+                assert!(Checkpoint::verify(&note, key.verifier()).is_err(), "{note}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn as_tlog_tiles_writes_and_reads(
+            origin in "[a-z./0-9-]{1,30}", size in any::<u64>(), leaf in any::<[u8; 8]>(),
+        ) {
+            let root = leaf_hash(&leaf);
+            let ours = Checkpoint::new(&origin, size, root).unwrap();
+            let hash = tlog_tiles::Hash(*root.as_bytes());
+            let theirs = tlog_tiles::Checkpoint::new(&origin, size, hash, "").unwrap();
+            prop_assert_eq!(ours.to_text().into_bytes(), theirs.to_bytes());
+            prop_assert_eq!(tlog_tiles::Checkpoint::from_bytes(ours.to_text().as_bytes()).unwrap(), theirs);
+            prop_assert_eq!(ours.to_text().parse(), Ok(ours));
+        }
+
+        #[test]
+        fn any_text_is_safe(text in prop_oneof![edited(TEXT.as_bytes().to_vec()), any::<Vec<u8>>()]) {
+            let text = String::from_utf8_lossy(&text);
+            if let Ok(checkpoint) = text.parse::<Checkpoint>() {
+                prop_assert_eq!(checkpoint.to_text(), text.as_ref());
+                // We are the stricter: they take extension lines and any origin.
+                prop_assert!(tlog_tiles::Checkpoint::from_bytes(text.as_bytes()).is_ok());
+            }
+        }
+    }
+}

@@ -161,7 +161,7 @@ impl SigningKey {
         Self::from_seed(name, &seed)
     }
 
-    fn from_seed(name: &str, seed: &[u8; KEY_BYTES]) -> Result<Self, TlogError> {
+    pub(super) fn from_seed(name: &str, seed: &[u8; KEY_BYTES]) -> Result<Self, TlogError> {
         let secret = Box::new(ed25519_dalek::SigningKey::from_bytes(seed));
         let verifier = VerifierKey::new(name, secret.verifying_key())?;
         Ok(Self { verifier, secret })
@@ -204,4 +204,144 @@ pub(super) fn check_name(name: &str) -> Result<(), TlogError> {
         return Err(TlogError::KeyName);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tlog::tests::edited;
+
+    /// The key that the documentation of Go's `sumdb/note` shows, both halves.
+    const VKEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    const SEED: &str = "gQoUAtUUbI2E8kQzMPVAgOv5juF9nHT2JS/F1ccoMXM=";
+
+    #[test]
+    fn a_key_known_from_elsewhere() {
+        let key: VerifierKey = VKEY.parse().unwrap();
+        assert_eq!(
+            (key.name(), key.id()),
+            ("PeterNeumann", [0xc7, 0x4f, 0x20, 0xa3])
+        );
+        assert_eq!(key.to_string(), VKEY);
+        let seed = BASE64_STANDARD.decode(SEED).unwrap().try_into().unwrap();
+        let signing = SigningKey::from_seed("PeterNeumann", &seed).unwrap();
+        assert_eq!(signing.verifier(), &key);
+        // Another log's, with a plus sign inside its base64.
+        let other = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
+        assert_eq!(other.parse::<VerifierKey>().unwrap().to_string(), other);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let seed = BASE64_STANDARD.decode(SEED).unwrap();
+        let key = SigningKey::from_seed("a/b", &seed.clone().try_into().unwrap()).unwrap();
+        let shown = format!("{key:?}");
+        assert!(shown.ends_with(", [secret])"), "{shown}");
+        assert!(
+            !shown.contains(&SEED[..8]) && !shown.contains("129, 10"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn keys_differ_and_sign_for_themselves() {
+        let (one, two) = (
+            SigningKey::generate("a").unwrap(),
+            SigningKey::generate("a").unwrap(),
+        );
+        let signature = one.sign_bytes("text\n");
+        assert_eq!(one.verifier().verify_bytes("text\n", &signature), Ok(()));
+        assert!(one.verifier().verify_bytes("texT\n", &signature).is_err());
+        assert!(two.verifier().verify_bytes("text\n", &signature).is_err());
+        assert!(
+            one.verifier()
+                .verify_bytes("text\n", &signature[..63])
+                .is_err()
+        );
+        assert!(one.verifier().verify_bytes("text\n", &[]).is_err());
+    }
+
+    #[test]
+    fn names_that_are_none() {
+        for name in [
+            "",
+            "a b",
+            "a+b",
+            "a\nb",
+            "a\u{a0}b",
+            "a\u{2003}",
+            "\u{1}",
+            "a\tb",
+        ] {
+            assert_eq!(
+                SigningKey::generate(name).unwrap_err(),
+                TlogError::KeyName,
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_that_are_none() {
+        let typed = |tag: u8, bytes: [u8; 32]| {
+            let typed = [&[tag], bytes.as_slice()].concat();
+            let id = Sha256::new()
+                .chain_update("a\n")
+                .chain_update(&typed)
+                .finalize();
+            let id = u32::from_be_bytes([id[0], id[1], id[2], id[3]]);
+            format!("a+{id:08x}+{}", BASE64_STANDARD.encode(typed))
+        };
+        let (weak, mut off) = (typed(1, [0; 32]), [2; 32]);
+        off[31] = 0;
+        for (text, why) in [
+            (weak, "a weak key"),
+            (typed(1, off), "not a point of the curve"),
+            (typed(4, [9; 32]), "not an Ed25519 key"),
+            (
+                VKEY.replace("c74f20a3", "c74f20a4"),
+                "the id is not this key's",
+            ),
+            (
+                VKEY.replace("c74f20a3", "C74F20A3"),
+                "the id is not this key's",
+            ),
+            (
+                VKEY.replace("c74f20a3", "74f20a3"),
+                "the id has not 8 digits",
+            ),
+            (VKEY.replace("TW", "TX"), "not a point of the curve"),
+            (VKEY.replacen('+', "-", 2), "not three parts"),
+            (format!("{VKEY}\n"), "not base64"),
+            (format!("{VKEY}{VKEY}"), "not an Ed25519 key"),
+        ] {
+            let error = text.parse::<VerifierKey>().unwrap_err();
+            assert!(error.to_string().ends_with(why), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_safe(text in prop_oneof![edited(VKEY.as_bytes().to_vec()), any::<Vec<u8>>()]) {
+            let text = String::from_utf8_lossy(&text);
+            if let Ok(key) = text.parse::<VerifierKey>() {
+                prop_assert_eq!(key.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn a_changed_signature_or_text_is_false(at in 0..96_usize, change in 1..=255_u8) {
+            let key = SigningKey::from_seed("a", &[3; 32]).unwrap();
+            let mut text = "0123456789abcdef0123456789abcde\n".to_owned();
+            let mut signature = key.sign_bytes(&text);
+            match signature.get_mut(at) {
+                Some(byte) => *byte ^= change,
+                None => text.replace_range(at - 64..at - 63, &char::from(change).to_string()),
+            }
+            let is_same = text == "0123456789abcdef0123456789abcde\n" && at >= 64;
+            prop_assert_eq!(key.verifier().verify_bytes(&text, &signature).is_ok(), is_same);
+        }
+    }
 }

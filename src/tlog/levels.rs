@@ -31,7 +31,7 @@ impl Levels {
             nodes.push(node);
             match nodes.as_slice() {
                 // An even number of nodes: the last two have a parent now.
-                [.., left, right] if nodes.len() % 2 == 0 => node = node_hash(left, right),
+                [.., left, right] if nodes.len().is_multiple_of(2) => node = node_hash(left, right),
                 _ => return,
             }
             level += 1;

@@ -15,7 +15,7 @@
 //! | `proof` | one leaf, its path and a checkpoint in one file | C2SP tlog-proof |
 //! | `tile` | where hashes and leaves stand in a published directory | C2SP tlog-tiles |
 //!
-//! Invariants: no input makes anything here panic; every parser accepts exactly what its writer
+//! Invariants: no input makes anything here panic; every parser accepts only what its writer
 //! would write, so that parsing and writing again gives the same bytes; a function that verifies
 //! returns what it verified. It does not know what a leaf says, which key to trust, or which
 //! checkpoints were kept elsewhere.
@@ -28,6 +28,8 @@ mod key;
 mod levels;
 mod note;
 mod proof;
+#[cfg(test)]
+mod tests;
 mod tile;
 mod verify;
 

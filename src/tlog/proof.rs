@@ -99,3 +99,151 @@ impl fmt::Display for TlogProof {
         write!(f, "\n{}", self.checkpoint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tlog::tests::{edited, flipped, tree};
+    use crate::tlog::{SigningKey, leaf_hash};
+
+    fn key() -> SigningKey {
+        SigningKey::from_seed("example.com/log", &[5; 32]).unwrap()
+    }
+
+    fn proof(index: u64, size: u64, extra: &[u8]) -> TlogProof {
+        let tree = tree(size);
+        let checkpoint = Checkpoint::new("example.com/log", size, tree.root_at(size).unwrap());
+        TlogProof {
+            index,
+            hashes: tree.inclusion(index, size).unwrap(),
+            checkpoint: checkpoint.unwrap().sign(&key()).unwrap(),
+            extra: extra.to_vec(),
+        }
+    }
+
+    fn leaf(index: u64) -> Hash {
+        leaf_hash(&index.to_be_bytes())
+    }
+
+    #[test]
+    fn its_lines() {
+        let proof = proof(5, 11, b"why");
+        let text = proof.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[..3],
+            ["c2sp.org/tlog-proof@v1", "extra d2h5", "index 5"]
+        );
+        // The sibling, as the specification has it, comes first.
+        assert_eq!(lines[3], leaf(4).to_string());
+        assert_eq!(lines[7..10], ["", "example.com/log", "11"]);
+        assert_eq!(lines.len(), 13);
+        let parsed = TlogProof::parse(text.as_bytes()).unwrap();
+        assert_eq!(parsed, proof);
+        let checkpoint = parsed.verify(&leaf(5), key().verifier()).unwrap();
+        assert_eq!(checkpoint.size(), 11);
+    }
+
+    /// Without its extra line and with another signature: both are cut short there.
+    #[test]
+    fn the_example_of_the_specification() {
+        let text = "c2sp.org/tlog-proof@v1\n\
+            index 73894\n\
+            gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=\n\
+            B95lDa8R83lS8n0eG+o0buTxRKQTYFi//1U8anccXmA=\n\
+            EKNzoDWG8LGC0Yp9o+sv3qllpMP9uHQ9B20KNL+Q1zs=\n\
+            RoopEkOdqkYqMB4MJXrbt/hMjOxsVn0IrWjpz1ZMMes=\n\
+            AHCioX9nLjsrse6YhjRRmk1WUEirVOLLRoOQ6vfO5vk=\n\n\
+            example.com/fancylog\n109482\n\
+            sFodV/vSp5O8n9a8QpW6PRY97tfOSW5bsc2Xl/EQi08=\n\n\
+            \u{2014} example.com/fancylog hI2DJwAA\n";
+        let proof = TlogProof::parse(text.as_bytes()).unwrap();
+        assert_eq!((proof.index, proof.hashes.len()), (73_894, 5));
+        assert_eq!(proof.to_string(), text);
+    }
+
+    #[test]
+    fn every_leaf_of_small_trees() {
+        let key = key();
+        for size in 1..=20 {
+            for index in 0..size {
+                let proof = proof(index, size, b"");
+                let proof = TlogProof::parse(proof.to_string().as_bytes()).unwrap();
+                for other in 0..size {
+                    let verdict = proof.verify(&leaf(other), key.verifier());
+                    assert_eq!(verdict.is_ok(), other == index, "{index} {other} {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn proofs_that_are_none() {
+        let good = proof(5, 11, b"why").to_string();
+        let path = leaf(4).to_string();
+        for wrong in [
+            String::new(),
+            good.replace("@v1", "@v2"),
+            good.replacen("extra d2h5\n", "extra \n", 1),
+            good.replacen("extra d2h5\n", "extra\n", 1),
+            good.replacen("extra d2h5\n", "extra d2h5\nextra d2h5\n", 1),
+            good.replacen("extra d2h5\nindex 5\n", "index 5\nextra d2h5\n", 1),
+            good.replacen("index 5\n", "", 1),
+            good.replacen("index 5\n", "index 05\n", 1),
+            good.replacen("index 5\n", "index +5\n", 1),
+            good.replacen("index 5\n", "index 5 \n", 1),
+            good.replacen("index 5\n", "index 5\r\n", 1),
+            good.replacen(
+                "index 5\n",
+                &format!("index 5\n{}", format!("{path}\n").repeat(65)),
+                1,
+            ),
+            good.replace("\n\nexample", "\nexample"),
+            good.trim_end().to_owned(),
+            format!("{good}\n"),
+            format!("\n{good}"),
+        ] {
+            assert!(TlogProof::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        let huge = "A".repeat(PROOF_BYTES_MAX);
+        let huge = good.replacen("d2h5", &huge, 1);
+        assert_eq!(
+            TlogProof::parse(huge.as_bytes()),
+            Err(TlogError::Proof("too large"))
+        );
+    }
+
+    /// A blank line too early makes the path a part of the note's text, which then is no longer
+    /// what was signed.
+    #[test]
+    fn a_path_inside_the_note_is_no_path() {
+        let good = proof(5, 11, b"").to_string();
+        let moved = good.replacen("index 5\n", "index 5\n\n", 1);
+        let parsed = TlogProof::parse(moved.as_bytes()).unwrap();
+        assert!(parsed.hashes.is_empty());
+        assert!(parsed.verify(&leaf(5), key().verifier()).is_err());
+    }
+
+    #[test]
+    fn no_proof_with_a_flipped_byte_verifies() {
+        let key = key();
+        for bytes in flipped(proof(5, 11, b"").to_string().as_bytes()) {
+            if let Ok(proof) = TlogProof::parse(&bytes) {
+                assert!(proof.verify(&leaf(5), key.verifier()).is_err(), "{proof}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_safe(
+            bytes in prop_oneof![edited(proof(5, 11, b"why").to_string().into_bytes()), any::<Vec<u8>>()],
+        ) {
+            if let Ok(proof) = TlogProof::parse(&bytes) {
+                prop_assert_eq!(proof.to_string().into_bytes(), bytes);
+            }
+        }
+    }
+}

@@ -277,3 +277,231 @@ pub fn decode_bundle(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, TlogError> 
         Err(wrong("something follows its last entry"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::LEAF_BYTES_MAX;
+    use crate::tlog::leaf_hash;
+    use crate::tlog::tests::{edited, tree};
+
+    fn kinds() -> impl Strategy<Value = TileKind> {
+        prop_oneof![
+            (0..=LEVEL_MAX).prop_map(|level| TileKind::Hashes { level }),
+            Just(TileKind::Entries),
+        ]
+    }
+
+    /// The path as `tlog_tiles` has it: with the height, and `data` for entries.
+    fn their_path(path: &str) -> String {
+        let path = path.replacen("tile/entries/", "tile/data/", 1);
+        path.replacen("tile/", "tile/8/", 1)
+    }
+
+    #[test]
+    fn paths_of_the_specification() {
+        let entries = |index, width| Tile::new(TileKind::Entries, index, width).unwrap();
+        let hashes = |level, index| Tile::new(TileKind::Hashes { level }, index, 256).unwrap();
+        for (tile, path) in [
+            (hashes(0, 0), "tile/0/000"),
+            (hashes(63, 999), "tile/63/999"),
+            (entries(1000, 256), "tile/entries/x001/000"),
+            (entries(1_234_067, 8), "tile/entries/x001/x234/067.p/8"),
+            (
+                entries(u64::MAX, 255),
+                "tile/entries/x018/x446/x744/x073/x709/x551/615.p/255",
+            ),
+        ] {
+            assert_eq!(tile.to_string(), path);
+            assert_eq!(path.parse(), Ok(tile));
+        }
+    }
+
+    #[test]
+    fn paths_that_are_none() {
+        for wrong in [
+            "",
+            "tile",
+            "tile/",
+            "tile/0",
+            "tile/0/",
+            "tile/0/1",
+            "tile/0/0001",
+            "tile/64/000",
+            "tile/00/000",
+            "tile/+1/000",
+            "tile/-1/000",
+            "tile/256/000",
+            "/tile/0/000",
+            "tile/0/000/",
+            "tile/0//000",
+            "tile/0/x000",
+            "tile/0/x000/001",
+            "tile/0/001/000",
+            "tile/0/x001/x000",
+            "tile/0/x01/000",
+            "tile/0/xx01/000",
+            "tile/0/+01",
+            "tile/0/000.p/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/01",
+            "tile/0/000.p/+1",
+            "tile/0/000.p",
+            "tile/0/000.p/",
+            "tile/0/000.p/1/",
+            "tile/0/000.p/1.p/1",
+            "tile/data/000",
+            "tile/0/../000",
+            "tile/entries/x018/x446/x744/x073/x709/x551/616",
+            "tile/0/\u{661}\u{661}\u{661}",
+            "tile/entries/x999/x999/x999/x999/x999/x999/x999/x999/x999/999",
+        ] {
+            assert!(wrong.parse::<Tile>().is_err(), "{wrong:?}");
+        }
+        assert!(Tile::new(TileKind::Hashes { level: 64 }, 0, 1).is_err());
+        assert!(Tile::new(TileKind::Entries, 0, 0).is_err());
+        assert!(Tile::new(TileKind::Entries, 0, 257).is_err());
+    }
+
+    #[test]
+    fn the_tiles_of_the_specification() {
+        let paths = |size| {
+            tiles_of(size)
+                .map(|tile| tile.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert!(paths(0).is_empty() && bundles_of(0).next().is_none());
+        assert_eq!(paths(256), ["tile/0/000", "tile/1/000.p/1"]);
+        let large = paths(70_000);
+        assert_eq!(large.len(), 277);
+        assert_eq!(
+            large[272..],
+            [
+                "tile/0/272",
+                "tile/0/273.p/112",
+                "tile/1/000",
+                "tile/1/001.p/17",
+                "tile/2/000.p/1",
+            ]
+        );
+        assert_eq!(
+            bundles_of(70_000).last().unwrap().to_string(),
+            "tile/entries/273.p/112"
+        );
+        // The largest size is counted through lazily, and does not overflow.
+        assert_eq!(tiles_of(u64::MAX).next().unwrap().to_string(), "tile/0/000");
+    }
+
+    #[test]
+    fn what_a_tile_cannot_hold() {
+        let tree = tree(300);
+        let of = |path: &str| path.parse::<Tile>().unwrap();
+        let partial = of("tile/0/001.p/44");
+        let bytes = partial.hashes(&tree).unwrap();
+        assert_eq!(bytes.len(), 44 * HASH_BYTES);
+        assert_eq!(
+            partial.decode_hashes(&bytes).unwrap()[0],
+            leaf_hash(&256_u64.to_be_bytes())
+        );
+        assert!(partial.decode_hashes(&bytes[1..]).is_err());
+        assert!(
+            partial
+                .decode_hashes(&[bytes.as_slice(), &[0; 32]].concat())
+                .is_err()
+        );
+        for absent in [
+            "tile/0/001.p/45",
+            "tile/1/000.p/2",
+            "tile/63/000.p/1",
+            "tile/entries/000",
+            "tile/0/x018/x446/x744/x073/x709/x551/615",
+        ] {
+            assert!(of(absent).hashes(&tree).is_err(), "{absent}");
+        }
+        assert!(of("tile/entries/000").decode_hashes(&[0; 8192]).is_err());
+        assert!(
+            of("tile/0/x018/x446/x744/x073/x709/x551/615")
+                .range()
+                .is_err()
+        );
+        assert_eq!(partial.range(), Ok(256..300));
+    }
+
+    #[test]
+    fn bundles_that_are_none() {
+        let longest = vec![7; LEAF_BYTES_MAX];
+        let bundle = encode_bundle(&[longest.as_slice(), b""]).unwrap();
+        assert_eq!(bundle.len(), 2 + LEAF_BYTES_MAX + 2);
+        assert_eq!(
+            decode_bundle(&bundle, 2).unwrap(),
+            [longest.as_slice(), b""]
+        );
+        for width in [0, 1, 3, 256, 257, u16::MAX] {
+            assert!(decode_bundle(&bundle, width).is_err(), "{width}");
+        }
+        assert!(encode_bundle(&[vec![0; LEAF_BYTES_MAX + 1]]).is_err());
+        assert!(encode_bundle::<Vec<u8>>(&[]).is_err());
+        assert!(encode_bundle(&[b"x"; 257]).is_err());
+        assert!(encode_bundle(&[b"x"; 256]).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn paths_are_those_of_tlog_tiles(kind in kinds(), index in any::<u64>(), width in 1..=256_u16) {
+            let ours = Tile::new(kind, index, width).unwrap();
+            let (level, is_data) = match kind {
+                TileKind::Hashes { level } => (level, false),
+                TileKind::Entries => (0, true),
+            };
+            let theirs = tlog_tiles::Tile::new(8, level, index, u32::from(width), is_data);
+            prop_assert_eq!(their_path(&ours.to_string()), theirs.path());
+            prop_assert_eq!(ours.to_string().parse(), Ok(ours));
+        }
+
+        #[test]
+        fn any_path_is_safe(
+            path in prop_oneof![
+                "tile/(entries|[0-9]{1,2})(/x?[0-9]{3}){1,8}(\\.p/[0-9]{1,3})?",
+                edited(b"tile/entries/x001/x234/067.p/8".to_vec())
+                    .prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+                ".{0,80}",
+            ],
+        ) {
+            if let Ok(tile) = path.parse::<Tile>() {
+                prop_assert_eq!(tile.to_string(), path.as_str());
+                prop_assert!(tlog_tiles::Tile::from_path(&their_path(&path)).is_ok());
+            }
+        }
+
+        #[test]
+        fn tiles_are_those_of_tlog_tiles(size in 0..200_000_u64) {
+            let ours: Vec<_> = tiles_of(size).map(|tile| their_path(&tile.to_string())).collect();
+            let theirs = tlog_tiles::Tile::new_tiles(8, 0, size);
+            prop_assert_eq!(ours, theirs.iter().map(tlog_tiles::Tile::path).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn bundles_come_back(leaves in prop::collection::vec(any::<Vec<u8>>(), 1..=256)) {
+            let bytes = encode_bundle(&leaves).unwrap();
+            let width = u16::try_from(leaves.len()).unwrap();
+            prop_assert_eq!(decode_bundle(&bytes, width).unwrap(), leaves);
+        }
+
+        #[test]
+        fn any_bundle_is_safe(
+            bytes in prop_oneof![
+                edited(encode_bundle(&["one", "", "three"]).unwrap()),
+                any::<Vec<u8>>(),
+            ],
+            width in 0..300_u16,
+        ) {
+            for width in [width, 3] {
+                if let Ok(leaves) = decode_bundle(&bytes, width) {
+                    prop_assert_eq!(encode_bundle(&leaves).unwrap(), bytes.as_slice());
+                }
+            }
+        }
+    }
+}
