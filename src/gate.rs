@@ -152,6 +152,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         dialer: plan.dialer.clone(),
         address,
         unrecorded: AtomicU64::new(0),
+        uploads: Arc::default(),
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),

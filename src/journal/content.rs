@@ -126,12 +126,14 @@ thread_local! {
 
 fn compress(bytes: &[u8]) -> (u8, Vec<u8>) {
     if bytes.len() >= COMPRESS_BYTES_MIN
-        && let Ok(small) = COMPRESSOR.with_borrow_mut(|kept| match kept {
+        && let Ok(mut small) = COMPRESSOR.with_borrow_mut(|kept| match kept {
             Some(compressor) => compressor.compress(bytes),
             None => kept.insert(Compressor::new(ZSTD_LEVEL)?).compress(bytes),
         })
         && small.len() < bytes.len()
     {
+        // It was made large enough for the worst case, and may wait in a queue for a while.
+        small.shrink_to_fit();
         return (FLAG_ZSTD, small);
     }
     (0, bytes.to_vec())
@@ -285,8 +287,9 @@ impl ContentStream {
 
     fn piece(&mut self, journal: &Journal) -> Frame {
         let content = *self.stored.get_or_insert_with(|| journal.next_content());
-        let (flags, payload) = compress(&self.pending);
-        self.pending.clear();
+        // Taken, not cleared: many bodies wait for their next bytes at once, and must not wait with
+        // a buffer each.
+        let (flags, payload) = compress(&std::mem::take(&mut self.pending));
         let mut header = Vec::with_capacity(12);
         header.extend_from_slice(&content.to_le_bytes());
         header.extend_from_slice(&self.pieces.to_le_bytes());

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -46,6 +48,10 @@ impl Intake {
         stopping: &CancellationToken,
     ) -> Result<Self, GatherError> {
         let mut start = BytesMut::new();
+        if body.size_hint().lower() > limits::REQUEST_INLINE_BYTES_MAX as u64 {
+            // It will be streamed anyway: nothing to wait for, and no memory to hold it in.
+            return Ok(Self::partial(start, body));
+        }
         let mut trailers = None;
         let deadline = tokio::time::sleep(limits::REQUEST_GATHER);
         let mut deadline = std::pin::pin!(deadline);
@@ -100,7 +106,7 @@ impl Intake {
     /// The body towards Datadog. What is still to come is recorded and sent by a task.
     pub(super) fn send(
         self,
-        proxy: &std::sync::Arc<Proxy>,
+        proxy: &Arc<Proxy>,
         call: CallNumber,
         redactor: Option<BodyRedactor>,
     ) -> PassBody {
@@ -116,7 +122,7 @@ impl Intake {
             .map(|left| left + self.start.len() as u64);
         let (feed, body) = PassBody::fed(length);
         let pump = Pump {
-            journal: std::sync::Arc::clone(&proxy.journal),
+            journal: Arc::clone(&proxy.journal),
             call,
             feed,
             rest,
@@ -127,6 +133,7 @@ impl Intake {
             left_bytes: length,
             last: None,
             trailers: None,
+            place: Place::take(&proxy.uploads),
         };
         let (stopping, draining) = (proxy.stopping.clone(), proxy.draining.clone());
         proxy.tasks.spawn(pump.run(self.start, stopping, draining));
@@ -182,7 +189,7 @@ impl UploadBroke {
 
 /// Moves a long request body, piece by piece.
 struct Pump {
-    journal: std::sync::Arc<Journal>,
+    journal: Arc<Journal>,
     call: CallNumber,
     feed: Feed,
     rest: Incoming,
@@ -196,6 +203,29 @@ struct Pump {
     /// The end of the body: waits for the record of the whole.
     last: Option<Bytes>,
     trailers: Option<HeaderMap>,
+    place: Place,
+}
+
+/// A streamed request among those under way, which share the memory for what waits.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(uploads: &Arc<AtomicUsize>) -> Self {
+        uploads.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(uploads))
+    }
+
+    /// Bytes that may wait for the disk here.
+    fn share(&self) -> usize {
+        let sharers = self.0.load(Ordering::Relaxed).max(1);
+        limits::REQUEST_BYTES_IN_FLIGHT.min(limits::REQUESTS_BYTES_IN_FLIGHT / sharers)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Pump {
@@ -254,7 +284,7 @@ impl Pump {
     async fn move_all(&mut self, start: Bytes) -> Result<(), UploadBroke> {
         self.take(start).await?;
         loop {
-            let full = self.waiting_bytes >= limits::REQUEST_BYTES_IN_FLIGHT;
+            let full = !self.waiting.is_empty() && self.waiting_bytes >= self.place.share();
             let step = tokio::select! {
                 biased;
                 durable = front(&mut self.waiting) => Step::Durable(durable),
@@ -303,7 +333,7 @@ impl Pump {
             let ticket = self.content.flush(&self.journal).await?;
             self.waiting_bytes += piece.len();
             self.waiting.push_back((ticket, piece));
-            while self.waiting_bytes > limits::REQUEST_BYTES_IN_FLIGHT {
+            while self.waiting.len() > 1 && self.waiting_bytes > self.place.share() {
                 front(&mut self.waiting).await?;
                 self.release().await?;
             }

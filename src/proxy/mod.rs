@@ -21,7 +21,7 @@ mod upstream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +66,8 @@ pub struct Proxy {
     /// Calls that were not sent because they could not be recorded: the one thing the record
     /// cannot tell.
     pub unrecorded: AtomicU64,
+    /// Streamed requests under way.
+    pub uploads: Arc<AtomicUsize>,
     /// Everything under way.
     pub tasks: TaskTracker,
     /// No new connections; idle ones end.
