@@ -167,6 +167,8 @@ pub const TRUST_FILE_BYTES_MAX: u64 = 16 << 20;
 pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Contradictions in a record that a view keeps word for word; the rest is counted.
 pub const ODDITIES_MAX: usize = 64;
+/// Findings of a check that are kept word for word, of each kind; the rest is counted.
+pub const FINDINGS_MAX: usize = 64;
 /// Connections the demo's loopback servers serve at once, each; more wait in the backlog.
 pub const DEMO_CONNECTIONS_MAX: usize = 256;
 /// The longest silence inside a request body the demo's servers put up with.

@@ -118,6 +118,7 @@ pub(super) async fn session(
         home: context.paths.home.clone(),
         session,
         host: host_facts(),
+        durability: context.config.durability.value,
     };
     printer.detail(&format!(
         "keys from {}; {}; record in {}",

@@ -166,6 +166,30 @@ fn finish(mac: Hmac<Sha256>, n: u64) -> Commitment {
     }
 }
 
+/// A commitment recomputed from an opening, piece by piece.
+pub(super) struct Recommit {
+    mac: Hmac<Sha256>,
+    total_bytes: u64,
+}
+
+impl Recommit {
+    pub(super) fn new(salt: &Salt, field: &str) -> Self {
+        Self {
+            mac: keyed(salt, field),
+            total_bytes: 0,
+        }
+    }
+
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        self.mac.update(piece);
+        self.total_bytes += piece.len() as u64;
+    }
+
+    pub(super) fn finish(self) -> Commitment {
+        finish(self.mac, self.total_bytes)
+    }
+}
+
 /// Recomputes a commitment from an opening.
 pub(super) fn recompute(salt: &Salt, field: &str, content: &[u8]) -> Commitment {
     let mut mac = keyed(salt, field);

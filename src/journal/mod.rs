@@ -6,6 +6,7 @@
 //! make one. Nothing here knows HTTP, and nothing raw comes in: content arrives as
 //! [`crate::redact::Redacted`].
 
+mod audit;
 pub mod catalog;
 pub mod chain;
 mod content;
@@ -20,17 +21,20 @@ pub mod reader;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod wal;
 mod writer;
 
 use std::io;
 use std::path::PathBuf;
 
+pub use audit::{Audit, Expected, SIGNATURE_EVERY, audit};
 pub use content::{Attachment, ContentStream, commit};
 pub use handle::{Journal, Refused, Ticket};
 pub use permit::Permit;
 pub use reader::SessionReader;
 pub use seal::Signed;
+pub use verdict::{Fault, Findings, Gap, Verdict};
 
 /// What can go wrong when a session's record is created, listed or read.
 #[derive(Debug, thiserror::Error)]

@@ -240,7 +240,7 @@ pub(super) fn last_signed(dir: &SessionDir) -> Option<(Signed, PrevState)> {
 }
 
 /// Checks the first frame and returns the session it names.
-fn head(dir: &SessionDir) -> Result<SessionId, JournalError> {
+pub(super) fn head(dir: &SessionDir) -> Result<SessionId, JournalError> {
     let path = dir.path();
     let not = |why: &str| JournalError::NotASession {
         path: path.to_owned(),

@@ -5,7 +5,6 @@
 //! that whatever a crash leaves behind is signed up to its last whole batch.
 
 use super::frame::{Frame, Kind};
-use super::wal::Position;
 use crate::tlog::{Checkpoint, Frontier, Hash, SigningKey, TlogError, VerifierKey, leaf_hash};
 
 /// Bytes of a checkpoint frame on disk.
@@ -121,13 +120,6 @@ impl Signed {
         let checkpoint = Checkpoint::new(key.name(), self.size, self.root)?;
         Ok(checkpoint.note(key, &self.signature)?.to_string())
     }
-}
-
-/// A checkpoint and where it stands in the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
-    pub(super) signed: Signed,
-    pub(super) at: Position,
 }
 
 #[cfg(test)]
