@@ -260,7 +260,7 @@ impl Described<'_> {
         let target = redact::target(known, self.operation, self.target.as_str());
         let target = commit("target", target.into());
         let headers = commit("headers", redact::headers(known, &self.head.headers).json());
-        let names = redact::names(known, self.operation).into_inner();
+        let names = redact::names(known, self.operation, self.target.path()).into_inner();
         let event = CallRequest {
             call: self.number,
             // A method or host can be any word, a key too.
