@@ -1,8 +1,13 @@
 //! Words that are secret because of the name beside them: 32 hexadecimal digits or 40 letters and
 //! digits (Datadog's older keys) are ids and digests everywhere else.
 //!
-//! Found by their length: one byte in 32 is looked at, since no run of 32 escapes that. Then the
-//! name is read backwards from the word, through quotes, colons and escapes.
+//! Names are rare and found fast, so they say where to look; what counts is then read backwards
+//! from the word, through quotes, colons and escapes. Invariant: whether a word is a secret
+//! depends on it and on [`BEFORE_BYTES`] before it, never on how a stream is cut.
+
+use std::sync::OnceLock;
+
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 
 /// Bytes before a word in which its name is looked for.
 pub(super) const BEFORE_BYTES: usize = 128;
@@ -14,6 +19,14 @@ const APP_KEY_BYTES: usize = 40;
 const ESCAPE_BYTES_MAX: usize = 5;
 /// Between a name and its word.
 const BETWEEN_BYTES_MAX: usize = 24;
+/// From the end of a name to its word, with `value` and `Bearer` between them.
+const REACH_BYTES: usize = 3 * BETWEEN_BYTES_MAX + 16;
+
+/// How every name of a secret ends, as it is written in practice.
+const TAILS: [&str; 17] = [
+    "key", "Key", "KEY", "oken", "OKEN", "ecret", "ECRET", "assword", "ASSWORD", "asswd", "ASSWD",
+    "phrase", "PHRASE", "dential", "DENTIAL", "ization", "IZATION",
+];
 
 /// How a name of a secret ends, without `-` and `_`, in lower case; a plural too.
 const ENDINGS: [&str; 16] = [
@@ -57,16 +70,37 @@ impl Found {
 /// The first such word of `bytes` at or behind `from`; `before` are the bytes that went before.
 /// `open`: more may follow.
 pub(super) fn find(before: &[u8], bytes: &[u8], from: usize, open: bool) -> Option<Found> {
-    let mut begin = from;
-    while let Some(&byte) = bytes.get(begin + API_KEY_BYTES - 1) {
+    // Near the beginning the name may have gone before.
+    if from < BEFORE_BYTES
+        && let Some(found) = word(before, bytes, from..BEFORE_BYTES, open)
+    {
+        return Some(found);
+    }
+    let mut at = from.saturating_sub(BEFORE_BYTES);
+    while let Some(name) = tails().and_then(|tails| tails.find(Input::new(bytes).range(at..))) {
+        at = name.end();
+        let behind = at.max(from)..at + REACH_BYTES;
+        if let Some(found) = word(before, bytes, behind, open) {
+            return Some(found);
+        }
+    }
+    open.then(|| open_word(before, bytes, from)).flatten()
+}
+
+/// The first word that begins in `range`. One byte in 32 is looked at: no run of 32 escapes that.
+fn word(before: &[u8], bytes: &[u8], range: std::ops::Range<usize>, open: bool) -> Option<Found> {
+    let mut begin = range.start;
+    while begin < range.end {
         let sample = begin + API_KEY_BYTES - 1;
-        if !byte.is_ascii_alphanumeric() {
+        if !bytes.get(sample)?.is_ascii_alphanumeric() {
             begin = sample + 1;
             continue;
         }
         let back = bytes[begin..sample].iter().rev();
         let start = sample - back.take_while(|b| b.is_ascii_alphanumeric()).count();
-        let ahead = bytes[sample..].iter();
+        let ahead = bytes[sample..]
+            .iter()
+            .take(APP_KEY_BYTES + ESCAPE_BYTES_MAX + 1);
         let end = sample + ahead.take_while(|b| b.is_ascii_alphanumeric()).count();
         let goes_on = open && end == bytes.len();
         if end - start >= API_KEY_BYTES && !goes_on {
@@ -77,9 +111,11 @@ pub(super) fn find(before: &[u8], bytes: &[u8], from: usize, open: bool) -> Opti
         }
         begin = end + 1;
     }
-    if !open {
-        return None;
-    }
+    None
+}
+
+/// The beginning of a word at the end of `bytes`.
+fn open_word(before: &[u8], bytes: &[u8], from: usize) -> Option<Found> {
     let tail = bytes.get(from..).unwrap_or_default().iter().rev();
     let length = tail
         .take(APP_KEY_BYTES + ESCAPE_BYTES_MAX + 1)
@@ -89,6 +125,18 @@ pub(super) fn find(before: &[u8], bytes: &[u8], from: usize, open: bool) -> Opti
     let could = (1..=APP_KEY_BYTES + ESCAPE_BYTES_MAX).contains(&length)
         && Context::of(before, bytes, start).may_begin();
     could.then_some(Found::Open { start })
+}
+
+/// The search for [`TAILS`], made once. None if it cannot be, which a test rules out.
+fn tails() -> Option<&'static AhoCorasick> {
+    static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let made = AUTOMATON.get_or_init(|| {
+        AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostFirst)
+            .build(TAILS)
+            .ok()
+    });
+    made.as_ref()
 }
 
 /// What stands before a word, the nearest last.
@@ -152,6 +200,11 @@ fn is_named(before: &[u8]) -> bool {
             }
         }
     }
+    let rest = rest.strip_suffix(b"s").unwrap_or(rest);
+    let rest = rest.strip_suffix(b"S").unwrap_or(rest);
+    if !TAILS.iter().any(|tail| rest.ends_with(tail.as_bytes())) {
+        return false;
+    }
     let name: String = rest
         .iter()
         .rev()
@@ -161,7 +214,6 @@ fn is_named(before: &[u8]) -> bool {
         .map(|b| char::from(b.to_ascii_lowercase()))
         .collect();
     let name: String = name.chars().rev().collect();
-    let name = name.strip_suffix('s').unwrap_or(&name);
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     ends(&ENDINGS) && !ends(&PLACES)
 }

@@ -231,7 +231,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
     fn chunking_changes_nothing_and_no_match_survives(
-        parts in prop::collection::vec((any::<prop::sample::Index>(), "[ -~\n]{0,12}"), 1..6),
+        parts in prop::collection::vec((any::<prop::sample::Index>(), "[ -~\n]{0,12}|[a-z ]{60,140}"), 1..6),
         cuts in prop::collection::vec(1..60_usize, 1..8),
     ) {
         let mut secrets: Vec<_> = samples().into_iter().map(|(_, secret)| secret).collect();
@@ -240,6 +240,7 @@ proptest! {
         secrets.push(format!("\"token\":\"{WORD_40}\""));
         secrets.push("-----BEGIN PRIVATE KEY-----".to_owned());
         secrets.push("eyJ".to_owned());
+        secrets.push("\"name\": \"api_key\", \"value\": \"Bearer ".to_owned());
         secrets.push("\\\"password\\\": \\\"%3D".to_owned());
         let text: String = parts
             .iter()
