@@ -166,6 +166,13 @@ pub enum Command {
     /// Starts a pretend identity provider, a pretend Datadog and a scripted agent on this machine,
     /// and then shows the timeline of what the agent did.
     Demo(DemoArgs),
+    /// Print the pseudonym that stands in the record for a value
+    ///
+    /// To ask whether a removed value was this one, compare with the 16 digits of its marker,
+    /// `[REDACTED:rule:digits]`. The value is asked for without being shown, or read from standard
+    /// input; a newline at its end is not part of it. It takes the key of `ddgate keys set
+    /// redaction-key`: without it, every session has a key of its own that nobody keeps.
+    Pseudonym(PseudonymArgs),
     /// Look at the configuration
     Config(ConfigArgs),
     /// Print a completion script for a shell
@@ -404,7 +411,7 @@ Examples:
     },
 }
 
-/// A Datadog credential.
+/// A Datadog credential, or the key of pseudonyms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyName {
     /// The API key (DD-API-KEY)
@@ -413,6 +420,21 @@ pub enum KeyName {
     AppKey,
     /// An access token (Authorization: Bearer)
     Bearer,
+    /// The key of the pseudonyms that stand for removed values: any text, opens nothing
+    RedactionKey,
+}
+
+/// What follows `ddgate pseudonym`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate pseudonym
+  op read op://work/datadog/api-key | ddgate pseudonym
+  op read op://work/datadog/api-key | ddgate pseudonym --json | jq -r .pseudonym")]
+pub struct PseudonymArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What follows `ddgate demo`.

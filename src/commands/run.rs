@@ -94,6 +94,7 @@ pub(super) async fn session(
     let identity = sign_in::identify(context, &store, &http, false).await?;
     let credential =
         credential::resolve(&context.credential_settings(), &store, &context.lookup).await?;
+    let redaction_key = credential::redaction::find(&store, context.redaction_key()).await?;
     create_private(&context.config.data_dir.value)?;
     let session = gate::fresh_session();
     sweep(context);
@@ -110,6 +111,8 @@ pub(super) async fn session(
         environment: std::env::vars_os().collect(),
         identity: identity.clone(),
         credential,
+        redaction_key: redaction_key.map(|key| key.text),
+        recording: context.config.recording.rules.clone(),
         site,
         upstream,
         dialer,

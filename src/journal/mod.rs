@@ -24,7 +24,7 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-pub use content::{Attachment, ContentStream, commit};
+pub use content::{Attachment, ContentStream, Withheld, commit};
 pub use handle::{Journal, Refused, Ticket};
 pub use permit::Permit;
 pub use reader::SessionReader;

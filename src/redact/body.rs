@@ -118,6 +118,12 @@ impl BodyRedactor {
         begun
     }
 
+    /// Whether it may turn out that nothing of the body is kept.
+    #[must_use]
+    pub const fn may_keep_nothing(&self) -> bool {
+        self.decoder.is_some() || !matches!(self.mode, Mode::Stream)
+    }
+
     /// Takes a piece as it came over the wire and gives what may be recorded so far.
     #[must_use]
     pub fn push(&mut self, piece: &[u8]) -> Redacted<Bytes> {

@@ -61,6 +61,15 @@ impl<T> Redacted<T> {
     }
 }
 
+impl Redacted<Bytes> {
+    /// The first bytes, `max` at most.
+    #[must_use]
+    pub fn first(mut self, max: usize) -> Self {
+        self.0.truncate(max);
+        self
+    }
+}
+
 impl From<Redacted<String>> for Redacted<Bytes> {
     fn from(text: Redacted<String>) -> Self {
         Self(text.0.into())

@@ -10,7 +10,7 @@ use ddgate::journal::{Journal, commit};
 use ddgate::net::Dialer;
 use ddgate::proxy::{self, Keys, Proxy, SessionCa, Slot, TlsSource};
 use ddgate::record::event::{DatadogSide, SessionClose, SessionOpen, Tool};
-use ddgate::record::{Secret, SessionId};
+use ddgate::record::{Recording, Secret, SessionId};
 use ddgate::redact::{self, KnownSecrets, Replacer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) sessions: Option<PathBuf>,
     /// Whether the gate also holds a bearer token.
     pub(crate) bearer: bool,
+    /// How much is recorded.
+    pub(crate) recording: Recording,
 }
 
 /// A running gate.
@@ -105,6 +107,7 @@ impl Gate {
             journal,
             keys,
             known,
+            recording: setup.recording,
             swap_keeps_length: pairs.iter().all(|(old, new)| old.len() == new.len()),
             swap: Replacer::new(pairs).unwrap(),
             site: Site::default(),
