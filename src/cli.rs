@@ -166,6 +166,13 @@ pub enum Command {
     /// Starts a pretend identity provider, a pretend Datadog and a scripted agent on this machine,
     /// and then shows the timeline of what the agent did.
     Demo(DemoArgs),
+    /// Print the pseudonym that stands in the record for a value
+    ///
+    /// To ask whether a removed value was this one, compare with the 16 digits of its marker,
+    /// `[REDACTED:rule:digits]`. The value is asked for without being shown, or read from standard
+    /// input; a newline at its end is not part of it. It takes the key of `ddgate keys set
+    /// redaction-key`: without it, every session has a key of its own that nobody keeps.
+    Pseudonym(PseudonymArgs),
     /// Look at the configuration
     Config(ConfigArgs),
     /// Print a completion script for a shell
@@ -202,6 +209,9 @@ pub struct RunArgs {
     /// Whether ddgate may ask the person something
     #[arg(long, value_enum, value_name = "WHEN")]
     pub prompt: Option<PromptChoice>,
+    /// What an acknowledged record survives: `process` is for throwaway runs
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub durability: Option<DurabilityChoice>,
     /// Say nothing unless something is wrong
     #[arg(short, long)]
     pub quiet: bool,
@@ -228,6 +238,15 @@ pub enum IdentityChoice {
     Local,
     /// The person an OpenID Connect provider vouches for
     Oidc,
+}
+
+/// What an acknowledged record survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityChoice {
+    /// A power cut
+    PowerLoss,
+    /// The end of ddgate's process, but no power cut
+    Process,
 }
 
 /// Whether the person may be asked.
@@ -404,7 +423,7 @@ Examples:
     },
 }
 
-/// A Datadog credential.
+/// A Datadog credential, or the key of pseudonyms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyName {
     /// The API key (DD-API-KEY)
@@ -413,6 +432,21 @@ pub enum KeyName {
     AppKey,
     /// An access token (Authorization: Bearer)
     Bearer,
+    /// The key of the pseudonyms that stand for removed values: any text, opens nothing
+    RedactionKey,
+}
+
+/// What follows `ddgate pseudonym`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate pseudonym
+  op read op://work/datadog/api-key | ddgate pseudonym
+  op read op://work/datadog/api-key | ddgate pseudonym --json | jq -r .pseudonym")]
+pub struct PseudonymArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What follows `ddgate demo`.

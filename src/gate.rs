@@ -15,7 +15,7 @@ use http::Uri;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::credential::Credential;
+use crate::auth::credential::{Credential, redaction};
 use crate::datadog::{Site, base_host};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, commit};
@@ -24,8 +24,8 @@ use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
-use crate::record::{HostFacts, Identity, Secret, SessionId};
-use crate::redact::{self, KnownSecrets, Replacer};
+use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
+use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
 
 /// Everything a session needs, decided before it opens.
 #[derive(Debug)]
@@ -38,6 +38,10 @@ pub struct Plan {
     pub identity: Identity,
     /// What opens Datadog.
     pub credential: Credential,
+    /// The key of pseudonyms, if one outlives the session.
+    pub redaction_key: Option<Secret<String>>,
+    /// How much of each call is recorded.
+    pub recording: Recording,
     /// The Datadog site of base-URL calls.
     pub site: Site,
     /// Sends every Datadog host to this address.
@@ -111,8 +115,9 @@ pub enum GateError {
 /// Something needed could not be had. If the session was already open it is closed on record.
 pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
     let keys = fresh_keys(&plan.credential);
-    let strays = stray_keys(&plan.environment, &keys);
-    let known = known_secrets(&keys, &strays)?;
+    let mut strays = stray_keys(&plan.environment, &keys);
+    strays.extend(plan.redaction_key.clone().map(|key| (redaction::WORD, key)));
+    let known = known_secrets(plan.redaction_key.as_ref(), &keys, &strays)?;
     let extra_domains = extra_domains(&plan.site);
     let ca = Arc::new(SessionCa::new(
         &plan.session.short(),
@@ -143,6 +148,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         journal: Arc::clone(&journal),
         keys,
         known,
+        recording: plan.recording.clone(),
         swap,
         swap_keeps_length,
         site: plan.site.clone(),
@@ -396,6 +402,7 @@ fn scrubber(keys: &Keys, strays: Vec<(&'static str, Secret<String>)>) -> Scrubbe
 }
 
 fn known_secrets(
+    redaction_key: Option<&Secret<String>>,
     keys: &Keys,
     strays: &[(&'static str, Secret<String>)],
 ) -> Result<KnownSecrets, GateError> {
@@ -407,7 +414,9 @@ fn known_secrets(
     let placeholders = keys
         .named()
         .map(|(name, slot)| (format!("{name}-placeholder"), slot.placeholder.clone()));
-    KnownSecrets::new(reals.chain(placeholders)).map_err(|e| GateError::Redactor(e.to_string()))
+    let key = redaction_key.map_or_else(PseudonymKey::fresh, PseudonymKey::derived);
+    KnownSecrets::keyed(key, reals.chain(placeholders))
+        .map_err(|e| GateError::Redactor(e.to_string()))
 }
 
 /// What turns real keys into placeholders in what the child sees, and whether lengths survive it.

@@ -63,6 +63,10 @@ pub const DECODED_BYTES_MAX: u64 = 1 << 30;
 pub const DECODED_BURST_BYTES_MAX: usize = 16 << 20;
 /// A body with secrets at known places is gathered up to here to cut them out; a longer one is not kept.
 pub const REDACT_GATHER_BYTES_MAX: usize = 4 << 20;
+/// Of a longer body only the beginning is recorded, unless `recording.body_bytes_max` says
+/// otherwise: twenty times the largest body Datadog's API takes (5 MB of logs), so that only
+/// uploads of files meet it, and one of those cannot fill a disk.
+pub const RECORDED_BODY_BYTES_MAX: u64 = 100 << 20;
 /// An object's identifier in a leaf is cut here: it is a name to find the object by, not content.
 pub const RESOURCE_ID_BYTES_MAX: usize = 256;
 /// Calls and tunnels the gate serves at once; more connections wait in the backlog.

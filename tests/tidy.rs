@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "auth", "config", "datadog", "journal", "launch", "net", "proxy", "redact",
         ],
     ),
-    ("journal", &["redact"]),
+    ("journal", &["redact", "tlog"]),
     ("launch", &[]),
     ("net", &[]),
     (

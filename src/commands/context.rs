@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use crate::auth::credential::redaction::RedactionKey;
 use crate::auth::credential::{CommandLine, CredentialSettings};
 use crate::auth::identity::IssuerSettings;
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
-use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, env};
+use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, Setting, env};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::net::{Dialer, HttpsClient};
@@ -124,6 +125,15 @@ impl Context {
             },
             directory: self.config.data_dir.value.clone(),
             desktop: self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")),
+        })
+    }
+
+    /// The key of pseudonyms as configured; the store's own hides it.
+    pub(super) fn redaction_key(&self) -> Option<RedactionKey> {
+        let Setting { value, origin } = &self.config.redaction_key;
+        Some(RedactionKey {
+            text: value.clone()?,
+            source: origin.to_string(),
         })
     }
 

@@ -7,6 +7,7 @@ mod context;
 mod demo;
 mod login;
 mod look;
+mod pseudonym;
 mod replay;
 mod run;
 mod sessions;
@@ -62,6 +63,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Logout(_) => login::logout(&plain()?),
         Command::Status(args) => status::show(&args, &plain()?),
         Command::Keys(args) => status::keys_verb(&args, &plain()?),
+        Command::Pseudonym(args) => pseudonym::run(&args, &plain()?),
         Command::Demo(args) => demo::run(args, global, printer),
         Command::Config(args) => match args.command {
             ConfigCommand::Show { json } => status::config(json, &plain()?),

@@ -9,7 +9,7 @@ use http::Uri;
 use super::context::{Context, host_facts, runtime};
 use super::{look, sign_in};
 use crate::auth::credential;
-use crate::cli::{GlobalArgs, IdentityChoice, PromptChoice, RunArgs};
+use crate::cli::{DurabilityChoice, GlobalArgs, IdentityChoice, PromptChoice, RunArgs};
 use crate::config::{Overrides, create_private};
 use crate::datadog::Site;
 use crate::error::CliError;
@@ -46,6 +46,13 @@ pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Resu
                 PromptChoice::Auto => "auto",
                 PromptChoice::Always => "always",
                 PromptChoice::Never => "never",
+            }
+            .to_owned()
+        }),
+        durability: args.durability.map(|what| {
+            match what {
+                DurabilityChoice::PowerLoss => "power-loss",
+                DurabilityChoice::Process => "process",
             }
             .to_owned()
         }),
@@ -94,6 +101,7 @@ pub(super) async fn session(
     let identity = sign_in::identify(context, &store, &http, false).await?;
     let credential =
         credential::resolve(&context.credential_settings(), &store, &context.lookup).await?;
+    let redaction_key = credential::redaction::find(&store, context.redaction_key()).await?;
     create_private(&context.config.data_dir.value)?;
     let session = gate::fresh_session();
     sweep(context);
@@ -110,6 +118,8 @@ pub(super) async fn session(
         environment: std::env::vars_os().collect(),
         identity: identity.clone(),
         credential,
+        redaction_key: redaction_key.map(|key| key.text),
+        recording: context.config.recording.rules.clone(),
         site,
         upstream,
         dialer,
@@ -118,7 +128,7 @@ pub(super) async fn session(
         home: context.paths.home.clone(),
         session,
         host: host_facts(),
-        durability: context.config.durability.value,
+        durability: context.config.journal.durability.value,
     };
     printer.detail(&format!(
         "keys from {}; {}; record in {}",

@@ -1,7 +1,7 @@
 //! `ddgate status`, `ddgate keys` and `ddgate config show`: what there is, never a secret.
 
 use super::context::{Context, runtime};
-use crate::auth::credential::{self, Key, stored};
+use crate::auth::credential::{self, Key, redaction, stored};
 use crate::auth::session;
 use crate::cli::{KeyName, KeysArgs, KeysCommand, StatusArgs};
 use crate::config::IdentityMode;
@@ -68,12 +68,14 @@ pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliE
     let store = context.store();
     match &args.command {
         KeysCommand::Set { name } => {
-            let key = key_of(*name);
-            let value = prompt::secret(key.word())?;
-            runtime.block_on(stored::keep(&store, key, value.expose()))?;
+            let value = prompt::secret(word(*name))?;
+            match key_of(*name) {
+                Some(key) => runtime.block_on(stored::keep(&store, key, value.expose()))?,
+                None => runtime.block_on(redaction::keep(&store, value.expose()))?,
+            }
             context
                 .printer
-                .say(&format!("{key} kept in {}", store.describe()));
+                .say(&format!("{} kept in {}", word(*name), store.describe()));
             Ok(Exit::Success)
         }
         KeysCommand::List { json: as_json } => {
@@ -86,8 +88,12 @@ pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliE
             Ok(Exit::Success)
         }
         KeysCommand::Rm { name } => {
-            let key = key_of(*name);
-            if runtime.block_on(stored::remove(&store, key))? {
+            let key = word(*name);
+            let removed = match key_of(*name) {
+                Some(key) => runtime.block_on(stored::remove(&store, key))?,
+                None => runtime.block_on(redaction::remove(&store))?,
+            };
+            if removed {
                 context
                     .printer
                     .say(&format!("{key} removed from {}", store.describe()));
@@ -121,11 +127,20 @@ pub(super) fn config(as_json: bool, context: &Context) -> Result<Exit, CliError>
     Ok(Exit::Success)
 }
 
-const fn key_of(name: KeyName) -> Key {
+/// The Datadog key that is meant; none for the key of pseudonyms.
+const fn key_of(name: KeyName) -> Option<Key> {
     match name {
-        KeyName::ApiKey => Key::Api,
-        KeyName::AppKey => Key::App,
-        KeyName::Bearer => Key::Bearer,
+        KeyName::ApiKey => Some(Key::Api),
+        KeyName::AppKey => Some(Key::App),
+        KeyName::Bearer => Some(Key::Bearer),
+        KeyName::RedactionKey => None,
+    }
+}
+
+const fn word(name: KeyName) -> &'static str {
+    match key_of(name) {
+        Some(key) => key.word(),
+        None => redaction::WORD,
     }
 }
 
@@ -139,6 +154,11 @@ fn keys(context: &Context, runtime: &tokio::runtime::Runtime) -> Result<Vec<KeyV
     let kept = match command {
         Some(_) => Vec::new(),
         None => runtime.block_on(stored::list(&store))?,
+    };
+    let pseudonyms = runtime.block_on(redaction::find(&store, context.redaction_key()))?;
+    let pseudonyms = KeyView {
+        name: redaction::WORD.to_owned(),
+        source: pseudonyms.map(|key| key.source),
     };
     Ok(Key::ALL
         .into_iter()
@@ -156,5 +176,6 @@ fn keys(context: &Context, runtime: &tokio::runtime::Runtime) -> Result<Vec<KeyV
                 source,
             }
         })
+        .chain([pseudonyms])
         .collect())
 }

@@ -85,7 +85,7 @@ fn key_as_argument(error: &clap::Error, usage: Option<&str>) -> Option<CliError>
                 .hint(elsewhere),
         ),
         ErrorKind::InvalidValue if named == "<NAME>" => Some(
-            CliError::usage("there is no key of that name; there are api-key, app-key and bearer")
+            CliError::usage("there is no key of that name; there are api-key, app-key, bearer and redaction-key")
                 .hint(format!("if it was the key's value: {elsewhere}")),
         ),
         _ => None,
@@ -163,7 +163,7 @@ mod tests {
         let assigned = said(&["ddgate", "keys", "set", "api-key=0123456789abcdef"]);
         assert_eq!(assigned, misnamed);
         insta::assert_snapshot!(misnamed, @r"
-        there is no key of that name; there are api-key, app-key and bearer
+        there is no key of that name; there are api-key, app-key, bearer and redaction-key
         hint: if it was the key's value: type it at the prompt of `ddgate keys set NAME`, or pass it on standard input
         ");
         insta::assert_snapshot!(text, @r"

@@ -24,6 +24,7 @@ variables! {
     DDGATE_STORAGE = "Where the sign-in is kept: auto, keyring, file or memory (`identity.storage`).";
     DDGATE_PROMPT = "When a person may be asked: auto, always or never (`identity.prompt`).";
     DDGATE_IDENTITY = "Who opens the session: oidc or local (`identity.mode`).";
+    DDGATE_DURABILITY = "What an acknowledged record survives: power-loss or process (`journal.durability`).";
     DD_SITE = "The Datadog site, as Datadog's own tools read it. DDGATE_SITE wins.";
     DATADOG_SITE = "The same as DD_SITE, which wins.";
     DD_HOST = "A Datadog URL, as older tools read it: names the site when nothing else does.";
@@ -34,6 +35,7 @@ variables! {
     DATADOG_APP_KEY = "The same as DD_APP_KEY, which wins.";
     DD_APPLICATION_KEY = "The same as DD_APP_KEY, which wins.";
     DATADOG_APPLICATION_KEY = "The same as DD_APP_KEY, which wins.";
+    DDGATE_REDACTION_KEY = "The key of pseudonyms, any text, where `ddgate keys set redaction-key` has stored none. Never handed to the child.";
     HTTPS_PROXY = "A proxy that ddgate itself goes through to reach the outside (also `https_proxy`).";
     ALL_PROXY = "The same as HTTPS_PROXY, which wins (also `all_proxy`).";
     NO_PROXY = "Hosts ddgate reaches without that proxy (also `no_proxy`).";

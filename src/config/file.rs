@@ -28,6 +28,10 @@ pub(super) enum Kind {
     Texts,
     /// One string, or an array of strings.
     TextOrTexts,
+    /// A whole number, not negative.
+    Number,
+    /// A table of strings under names of the user's own.
+    Pairs,
 }
 
 impl Kind {
@@ -36,6 +40,8 @@ impl Kind {
             Self::Text => "a string",
             Self::Texts => "an array of strings",
             Self::TextOrTexts => "a string or an array of strings",
+            Self::Number => "a whole number",
+            Self::Pairs => "a table of strings",
         }
     }
 }
@@ -54,6 +60,15 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
+    ("journal.durability", Kind::Text),
+    ("redaction.key", Kind::Text),
+    ("recording.level", Kind::Text),
+    ("recording.read", Kind::Text),
+    ("recording.write", Kind::Text),
+    ("recording.destroy", Kind::Text),
+    ("recording.unknown", Kind::Text),
+    ("recording.body_bytes_max", Kind::Number),
+    ("recording.operations", Kind::Pairs),
 ];
 
 /// What a key holds.
@@ -63,6 +78,10 @@ pub(super) enum Value {
     Text(Secret<String>),
     /// An array of strings.
     Texts(Vec<String>),
+    /// A whole number.
+    Number(u64),
+    /// Names and strings, sorted by name.
+    Pairs(Vec<(String, String)>),
 }
 
 /// One key of a file.
@@ -220,6 +239,19 @@ fn entry(
                 })
                 .collect::<Result<_, _>>()?,
         ),
+        (Kind::Number, DeValue::Integer(number)) => Value::Number(
+            u64::from_str_radix(number.as_str(), number.radix())
+                .map_err(|_| wrong("one below zero or beyond all bounds"))?,
+        ),
+        (Kind::Pairs, DeValue::Table(table)) => Value::Pairs(
+            table
+                .iter()
+                .map(|(name, value)| match value.get_ref() {
+                    DeValue::String(text) => Ok((name.get_ref().to_string(), text.to_string())),
+                    _ => Err(wrong("a table of something else")),
+                })
+                .collect::<Result<_, _>>()?,
+        ),
         (_, other) => return Err(wrong(found(other))),
     };
     Ok(Entry {
@@ -286,6 +318,16 @@ mod tests {
             site = "datadoghq.eu"
             upstream = "http://u"
             credential_command = ["op", "read"]
+            [redaction]
+            key = "k"
+            [recording]
+            level = "full"
+            read = "full"
+            write = "full"
+            destroy = "full"
+            unknown = "full"
+            body_bytes_max = 1_000
+            operations = { "Logs*" = "metadata" }
         "#;
         let entries = parse_text(text).unwrap();
         let keys: Vec<_> = entries.iter().map(|entry| entry.key).collect();
@@ -322,6 +364,16 @@ mod tests {
             (
                 "[datadog.site]\nx = 1",
                 "f.toml:1:1: `datadog.site` must be a string, not a table",
+            ),
+            (
+                "[recording]\nbody_bytes_max = -1",
+                "f.toml:2:18: `recording.body_bytes_max` must be a whole number, not one below zero \
+                 or beyond all bounds",
+            ),
+            (
+                "[recording.operations]\nx = 1",
+                "f.toml:1:1: `recording.operations` must be a table of strings, not a table of \
+                 something else",
             ),
         ] {
             assert_eq!(refusal(text), expected, "{text}");

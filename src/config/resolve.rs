@@ -10,12 +10,14 @@ use super::env;
 use super::error::{ConfigError, Place, Whence};
 use super::file::{self, Entry, Value};
 use super::paths::Paths;
+use super::recording;
 use super::settings::{
-    Config, CredentialCommand, DatadogSettings, IdentitySettings, Origin, Setting,
+    Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Origin, Setting,
 };
 use super::value::{self, Choice, IdentityMode, Prompt, Storage};
 use crate::datadog::Site;
 use crate::record::Secret;
+use crate::record::event::Durability;
 
 /// Looks up one environment variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -39,6 +41,8 @@ pub struct Overrides {
     pub storage: Option<String>,
     /// `--prompt auto|always|never`
     pub prompt: Option<String>,
+    /// `--durability power-loss|process`
+    pub durability: Option<String>,
 }
 
 /// Reads every layer and says what is meant.
@@ -127,7 +131,26 @@ pub fn load(
             credential_command,
         )?),
     };
+    let redaction_key = optional(layers.pick(
+        "redaction.key",
+        None,
+        &[env::DDGATE_REDACTION_KEY],
+        |value| value::text(value.text()).map(Secret::new),
+    )?);
+    let journal = JournalSettings {
+        durability: layers
+            .pick(
+                "journal.durability",
+                flag("--durability", &overrides.durability),
+                &[env::DDGATE_DURABILITY],
+                |value| Durability::parse(value.text()),
+            )?
+            .unwrap_or(Setting::default(Durability::default())),
+    };
     Ok(Config {
+        journal,
+        recording: recording::settings(&layers.user, &layers.project)?,
+        redaction_key,
         data_dir: layers.data_dir(overrides.data_dir.as_deref(), paths, directory)?,
         identity,
         datadog,
@@ -319,18 +342,18 @@ impl<'a> Layers<'a> {
 
 impl Value {
     /// The text. `file` made sure that a key of one string holds one.
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text.expose(),
-            Self::Texts(_) => "",
+            Self::Texts(_) | Self::Number(_) | Self::Pairs(_) => "",
         }
     }
 
     /// The list. `file` made sure that a key of many strings holds them.
     fn list(&self) -> &[String] {
         match self {
-            Self::Text(_) => &[],
             Self::Texts(list) => list,
+            Self::Text(_) | Self::Number(_) | Self::Pairs(_) => &[],
         }
     }
 }
@@ -357,12 +380,17 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
             Err("must begin with a program".to_owned())
         }
         Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
+        // `file` lets neither through.
+        Value::Number(_) | Value::Pairs(_) => Err("must be words".to_owned()),
     }
 }
 
-/// A project is code from somewhere else: it may say which of Datadog's sites it is about,
-/// and nothing that decides who signs in, where keys go, what runs, or where records lie.
+/// A project is code from somewhere else: it may say which of Datadog's sites it is about, and that
+/// more be recorded (see [`recording`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
 fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
+    if recording::is_open_to_projects(entry.key) {
+        return Ok(());
+    }
     if entry.key != "datadog.site" {
         return Err(ConfigError::NotForProjects {
             place: entry.place.clone(),
@@ -527,12 +555,12 @@ mod tests {
             assert_eq!(World::new().project(text).refusal(), expected);
         }
         for (key, kind) in file::KEYS {
-            if *key == "datadog.site" {
+            if *key == "datadog.site" || recording::is_open_to_projects(key) {
                 continue;
             }
             let value = match kind {
-                file::Kind::Text | file::Kind::TextOrTexts => "\"x\"",
                 file::Kind::Texts => "[\"x\"]",
+                _ => "\"x\"",
             };
             let refused = World::new().project(&format!("{key} = {value}")).refusal();
             assert!(refused.contains("cannot be set by a project"), "{refused}");
@@ -542,6 +570,47 @@ mod tests {
         assert!(
             world.load().is_err(),
             "a project that asks for it is refused even when a flag wins"
+        );
+    }
+
+    #[test]
+    fn a_project_has_more_recorded_and_never_less() {
+        let shown = |world: World, key| {
+            let config = world.load().unwrap();
+            let row = config
+                .rows()
+                .into_iter()
+                .find(|row| row.key == key)
+                .unwrap();
+            (row.value, world.shown(&row.origin.to_string()))
+        };
+        let user = "[recording]\nlevel = \"metadata\"\nbody_bytes_max = 100\n";
+        let project = "[recording]\nlevel = \"headers\"\nread = \"metadata\"\nbody_bytes_max = 7\n";
+        let world = || World::new().user(user).project(project);
+        assert_eq!(
+            shown(world(), "recording.level"),
+            pair("headers", "project file /home/project/ddgate.toml:2")
+        );
+        assert_eq!(
+            shown(world(), "recording.body_bytes_max"),
+            pair("100", "user file /home/.config/ddgate.toml:3")
+        );
+        assert_eq!(
+            shown(World::new().project(project), "recording.level"),
+            pair("full", "default")
+        );
+        assert_eq!(
+            World::new()
+                .user("[recording.operations]\n\"Logs*\" = \"ful\"")
+                .refusal(),
+            "/home/.config/ddgate.toml:1:1: `recording.operations`: `Logs*`: `ful` is not one of \
+             full, headers, metadata (did you mean `full`?)"
+        );
+        assert_eq!(
+            World::new()
+                .project("recording.body_bytes_max = 0")
+                .refusal(),
+            "/home/project/ddgate.toml:1:28: `recording.body_bytes_max`: must be at least 1"
         );
     }
 

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::value::{Choice, IdentityMode, Prompt, Storage};
-use crate::record::Secret;
+use crate::record::event::Durability;
+use crate::record::{Level, Recording, Secret};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,34 @@ pub struct DatadogSettings {
     pub credential_command: Setting<Option<CredentialCommand>>,
 }
 
+/// Settings about how much of a call is recorded: what counts, of what user and project say.
+#[derive(Clone, Debug)]
+pub struct RecordingSettings {
+    /// `recording.level`
+    pub level: Setting<Option<Level>>,
+    /// `recording.read`
+    pub read: Setting<Option<Level>>,
+    /// `recording.write`
+    pub write: Setting<Option<Level>>,
+    /// `recording.destroy`
+    pub destroy: Setting<Option<Level>>,
+    /// `recording.unknown`
+    pub unknown: Setting<Option<Level>>,
+    /// `recording.body_bytes_max`
+    pub body_bytes_max: Setting<u64>,
+    /// `recording.operations`
+    pub operations: Setting<Vec<(String, Level)>>,
+    /// The same, as the gate uses it.
+    pub rules: Recording,
+}
+
+/// Settings about how the record is kept.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// `journal.durability`
+    pub durability: Setting<Durability>,
+}
+
 /// Every setting, as meant.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -105,6 +134,12 @@ pub struct Config {
     pub identity: IdentitySettings,
     /// `[datadog]`
     pub datadog: DatadogSettings,
+    /// `redaction.key`: the key of pseudonyms, where the store has none.
+    pub redaction_key: Setting<Option<Secret<String>>>,
+    /// `[recording]`
+    pub recording: RecordingSettings,
+    /// `[journal]`
+    pub journal: JournalSettings,
     /// The user's file, whether or not it exists: where a hint sends people.
     pub user_file: PathBuf,
     /// The project's file, if there is one.
@@ -141,7 +176,10 @@ impl Config {
         }
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let list = |words: &Vec<String>| words.join(" ");
-        let (who, datadog) = (&self.identity, &self.datadog);
+        let hidden =
+            |secret: &Option<Secret<String>>| secret.as_ref().map_or("", |_| "[set]").to_owned();
+        let level = |level: &Option<Level>| level.map_or("", Level::word).to_owned();
+        let (who, datadog, recording) = (&self.identity, &self.datadog, &self.recording);
         vec![
             row("data_dir", &self.data_dir, |path| {
                 path.display().to_string()
@@ -149,9 +187,7 @@ impl Config {
             row("identity.mode", &who.mode, |mode| mode.word().to_owned()),
             row("identity.issuer", &who.issuer, text),
             row("identity.client_id", &who.client_id, text),
-            row("identity.client_secret", &who.client_secret, |secret| {
-                secret.as_ref().map_or("", |_| "[set]").to_owned()
-            }),
+            row("identity.client_secret", &who.client_secret, hidden),
             row("identity.scopes", &who.scopes, list),
             row("identity.groups_claims", &who.groups_claims, list),
             row("identity.storage", &who.storage, |s| s.word().to_owned()),
@@ -170,6 +206,25 @@ impl Config {
                     Some(CredentialCommand::Program(words)) => format!("{words:?}"),
                 },
             ),
+            row("journal.durability", &self.journal.durability, |it| {
+                it.word().to_owned()
+            }),
+            row("redaction.key", &self.redaction_key, hidden),
+            row("recording.level", &recording.level, level),
+            row("recording.read", &recording.read, level),
+            row("recording.write", &recording.write, level),
+            row("recording.destroy", &recording.destroy, level),
+            row("recording.unknown", &recording.unknown, level),
+            row(
+                "recording.body_bytes_max",
+                &recording.body_bytes_max,
+                u64::to_string,
+            ),
+            row("recording.operations", &recording.operations, |pairs| {
+                let pairs = pairs.iter();
+                let shown = pairs.map(|(name, level)| format!("{name:?} = {}", level.word()));
+                shown.collect::<Vec<_>>().join(", ")
+            }),
         ]
     }
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use crate::datadog::Site;
+use crate::record::event::Durability;
 
 /// Who opens a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,11 @@ pub(super) trait Choice: Copy + PartialEq + 'static {
 
 impl Choice for IdentityMode {
     const WORDS: &'static [(&'static str, Self)] = &[("oidc", Self::Oidc), ("local", Self::Local)];
+}
+
+impl Choice for Durability {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("power-loss", Self::PowerLoss), ("process", Self::Process)];
 }
 
 impl Choice for Storage {

@@ -421,7 +421,10 @@ impl<'a> Auditor<'a> {
     fn checkpoint(&mut self, frame: &Frame) {
         let size = self.tree.size();
         let Some(signed) = Signed::of(frame) else {
-            return self.fault(Fault::Root { from: self.agreed, size });
+            return self.fault(Fault::Root {
+                from: self.agreed,
+                size,
+            });
         };
         if signed.size != size || signed.root != self.tree.root() {
             return self.fault(Fault::Root {
@@ -471,9 +474,9 @@ impl<'a> Auditor<'a> {
             });
         }
         if !self.closed {
-            self.audit.findings.gap(Gap::NotClosed {
-                running: self.live,
-            });
+            self.audit
+                .findings
+                .gap(Gap::NotClosed { running: self.live });
         } else if !sealed && !self.live {
             self.audit.findings.gap(Gap::NotSealed);
         }
@@ -495,7 +498,9 @@ impl<'a> Auditor<'a> {
             let checkpoint = match Checkpoint::verify(note, key) {
                 Ok(checkpoint) => checkpoint,
                 Err(e) => {
-                    self.audit.findings.fault(Fault::Anchor { why: e.to_string() });
+                    self.audit
+                        .findings
+                        .fault(Fault::Anchor { why: e.to_string() });
                     continue;
                 }
             };

@@ -211,6 +211,37 @@ pub fn commit(field: &'static str, content: Redacted<Bytes>) -> Attachment {
     }
 }
 
+/// Commits to bytes that are not kept, raw as they may be: only length and tag come out, under a
+/// salt that is not in the record (see [`crate::redact::PseudonymKey::withheld_salt`]).
+#[derive(Debug)]
+pub struct Withheld {
+    mac: Hmac<Sha256>,
+    total_bytes: u64,
+}
+
+impl Withheld {
+    /// Begins the content of `field`.
+    #[must_use]
+    pub fn new(field: &'static str, salt: &[u8; 32]) -> Self {
+        Self {
+            mac: keyed(salt, field),
+            total_bytes: 0,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.mac.update(bytes);
+        self.total_bytes += bytes.len() as u64;
+    }
+
+    /// Ends the content.
+    #[must_use]
+    pub fn finish(self) -> Commitment {
+        finish(self.mac, self.total_bytes)
+    }
+}
+
 /// Commits to a body of any length while it passes, in bounded memory.
 #[derive(Debug)]
 pub struct ContentStream {

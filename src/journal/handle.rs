@@ -14,9 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::JournalError;
 use super::catalog::{Manifest, SessionDir};
+use super::chain;
 use super::content::Attachment;
 use super::frame::Frame;
-use super::chain;
 use super::permit::Permit;
 use super::seal::Sealer;
 use super::wal::WalWriter;
@@ -160,15 +160,8 @@ impl Journal {
         let lock = dir.create_and_lock()?;
         let started = Utc::now();
         let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
-        let mut thread = WriterThread::new(
-            wal,
-            path,
-            session,
-            started,
-            sealer,
-            open.durability,
-            lock,
-        );
+        let mut thread =
+            WriterThread::new(wal, path, session, started, sealer, open.durability, lock);
         let first = Append {
             frames: Vec::new(),
             leaf: Some(Draft {

@@ -29,7 +29,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use audit::{Audit, Expected, SIGNATURE_EVERY, audit};
-pub use content::{Attachment, ContentStream, commit};
+pub use content::{Attachment, ContentStream, Withheld, commit};
 pub use handle::{Journal, Refused, Ticket};
 pub use permit::Permit;
 pub use reader::SessionReader;

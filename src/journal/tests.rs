@@ -60,6 +60,7 @@ async fn one_call(journal: &Journal, body: Bytes) -> Permit {
         res: Vec::new(),
         decision: Decision::Allow,
         rule: "default".into(),
+        level: None,
         target: target.commitment(),
         headers: headers.commitment(),
         body: Some(content.commitment()),

@@ -109,7 +109,7 @@ const IDENTITY_SOURCE_PREFIXES: &[&str] = &[
     "DDGATE_ID_TOKEN",
 ];
 /// ddgate's own secrets.
-const OWN_SECRETS: &[&str] = &["DDGATE_CLIENT_SECRET"];
+const OWN_SECRETS: &[&str] = &["DDGATE_CLIENT_SECRET", "DDGATE_REDACTION_KEY"];
 
 /// Makes the child's environment from the parent's.
 ///

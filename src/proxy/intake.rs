@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
 use super::body::{Feed, PassBody, discard};
-use crate::journal::{ContentStream, Journal, Refused, Ticket};
+use super::recorder::BodyRecorder;
+use crate::journal::{Journal, Refused, Ticket};
 use crate::limits;
 use crate::record::event::{CallStream, Side};
 use crate::record::{CallNumber, Event};
-use crate::redact::BodyRedactor;
 
 /// Why a request body never became whole.
 #[derive(Debug, thiserror::Error)]
@@ -108,9 +108,9 @@ impl Intake {
         self,
         proxy: &Arc<Proxy>,
         call: CallNumber,
-        redactor: Option<BodyRedactor>,
+        recorder: Option<BodyRecorder>,
     ) -> PassBody {
-        let (Some(rest), Some(redactor)) = (self.rest, redactor) else {
+        let (Some(rest), Some(recorder)) = (self.rest, recorder) else {
             return match self.trailers {
                 None => PassBody::whole(self.start),
                 Some(trailers) => with_trailers(proxy, self.start, trailers),
@@ -126,8 +126,7 @@ impl Intake {
             call,
             feed,
             rest,
-            redactor,
-            content: ContentStream::new("body"),
+            recorder,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             left_bytes: length,
@@ -193,8 +192,7 @@ struct Pump {
     call: CallNumber,
     feed: Feed,
     rest: Incoming,
-    redactor: BodyRedactor,
-    content: ContentStream,
+    recorder: BodyRecorder,
     /// Pieces whose record is on its way to the disk.
     waiting: VecDeque<(Ticket, Bytes)>,
     waiting_bytes: usize,
@@ -265,19 +263,17 @@ impl Pump {
     /// Puts the record of the whole body on stable storage.
     async fn record_end(&mut self, broke: Option<&UploadBroke>) -> Result<(), Refused> {
         let journal = &self.journal;
-        let mut content = std::mem::replace(&mut self.content, ContentStream::new("body"));
-        content.push(journal, self.redactor.finish()).await?;
-        let body = content.finish(journal).await?;
-        let summary = self.redactor.summary();
+        let body = self.recorder.finish(journal).await?;
         let event = Event::CallStream(CallStream {
             call: self.call,
             side: Side::Request,
-            body: body.commitment(),
+            body: body.commitment,
             end: broke.is_none(),
-            unkept: broke.map(ToString::to_string).or(summary.unkept),
-            redactions: summary.redactions,
+            unkept: broke.map(ToString::to_string).or(body.unkept),
+            redactions: body.redactions,
         });
-        journal.note_durably(event, vec![body]).await
+        let attachments = body.attachment.into_iter().collect();
+        journal.note_durably(event, attachments).await
     }
 
     /// Moves everything but the end: the caller records first.
@@ -320,8 +316,7 @@ impl Pump {
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(limits::BODY_PIECE_BYTES_MAX));
             for slice in slices(&piece) {
-                let clean = self.redactor.push_bytes(slice);
-                self.content.push(&self.journal, clean).await?;
+                self.recorder.push(&self.journal, slice).await?;
             }
             if let Some(left) = &mut self.left_bytes {
                 *left = left.saturating_sub(piece.len() as u64);
@@ -330,7 +325,7 @@ impl Pump {
                     return Ok(());
                 }
             }
-            let ticket = self.content.flush(&self.journal).await?;
+            let ticket = self.recorder.flush(&self.journal).await?;
             self.waiting_bytes += piece.len();
             self.waiting.push_back((ticket, piece));
             while self.waiting.len() > 1 && self.waiting_bytes > self.place.share() {

@@ -13,6 +13,7 @@ mod keys;
 mod listener;
 mod outlet;
 mod pipeline;
+mod recorder;
 mod relay;
 mod respond;
 mod rewind;
@@ -36,6 +37,7 @@ pub use upstream::{TlsSource, Upstream};
 use crate::datadog::Site;
 use crate::journal::Journal;
 use crate::net::Dialer;
+use crate::record::Recording;
 use crate::redact::{KnownSecrets, Replacer};
 
 /// What every connection of a session shares.
@@ -47,6 +49,8 @@ pub struct Proxy {
     pub keys: Keys,
     /// All secrets of this session: never stored.
     pub known: KnownSecrets,
+    /// How much of each call is recorded.
+    pub recording: Recording,
     /// Replaces real keys by placeholders in what the child sees.
     pub swap: Replacer,
     /// Whether a swap keeps lengths, so that `Content-Length` stays true.

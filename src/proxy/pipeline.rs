@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, request};
@@ -27,14 +28,15 @@ use tokio::sync::oneshot;
 use super::body::{PassBody, discard};
 use super::intake::{GatherError, Intake, slices};
 use super::keys::Right;
+use super::recorder::BodyRecorder;
 use super::relay::Call;
 use super::send_error::SendError;
 use super::{Proxy, headers, respond};
 use crate::datadog;
-use crate::journal::{Attachment, ContentStream, Permit, Refused, commit};
+use crate::journal::{Attachment, Permit, Refused, Withheld, commit};
 use crate::record::event::{CallRequest, Decision};
-use crate::record::{CallNumber, Event, Operation};
-use crate::redact::{self, BodyRedactor};
+use crate::record::{CallNumber, Commitment, Event, Level, Operation};
+use crate::redact::{self, Redacted};
 
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Response<PassBody>>;
@@ -76,7 +78,9 @@ pub(super) async fn call(
         head: &head,
         target: &target,
         operation: &operation,
+        level: proxy.recording.level(&operation),
     };
+    let level = request.level;
     let right = match admit(&proxy, &head, &target) {
         Ok(right) => right,
         Err(refusal) => return request.deny(refusal, body, reply).await,
@@ -85,20 +89,20 @@ pub(super) async fn call(
         Ok(intake) => intake,
         Err(why) => return request.never_complete(&why, reply).await,
     };
-    let (permit, redactor) = match request.intend(&intake).await {
+    let (permit, recorder) = match request.intend(&intake).await {
         Ok(intended) => intended,
         Err(refused) => {
             unrecordable(&proxy, &refused, reply);
             return intake.discard(&proxy.draining).await;
         }
     };
-    let call = Call::new(&proxy, &permit, started, &head.method, &operation);
+    let call = Call::new(&proxy, &permit, started, &head.method, &operation, level);
 
     let armed = match arm(&proxy, right, &mut head.headers, &host, &target) {
         Ok(uri) => uri,
         Err(e) => return call.fail(e.into(), reply).await,
     };
-    let mut outgoing = Request::new(intake.send(&proxy, number, redactor));
+    let mut outgoing = Request::new(intake.send(&proxy, number, recorder));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = armed;
     *outgoing.headers_mut() = head.headers;
@@ -170,15 +174,18 @@ struct Described<'a> {
     head: &'a request::Parts,
     target: &'a PathAndQuery,
     operation: &'a Operation,
+    level: Level,
 }
 
 impl Described<'_> {
     /// Records the request and everything of its body that is known, durably.
     ///
-    /// Returns the redactor of a body that is still to come.
-    async fn intend(&self, intake: &Intake) -> Result<(Permit, Option<BodyRedactor>), Refused> {
-        let mut redactor = BodyRedactor::new(
-            &self.proxy.known,
+    /// Returns the recorder of a body that is still to come.
+    async fn intend(&self, intake: &Intake) -> Result<(Permit, Option<BodyRecorder>), Refused> {
+        let journal = &self.proxy.journal;
+        let mut recorder = BodyRecorder::new(
+            self.proxy,
+            self.level,
             self.text(CONTENT_TYPE),
             self.text(CONTENT_ENCODING),
             self.operation.secret_request,
@@ -186,24 +193,20 @@ impl Described<'_> {
         let (mut event, mut attachments) = self.event(Decision::Allow, "default");
         let Some(whole) = intake.whole() else {
             event.streamed = true;
-            let permit = self.proxy.journal.intend(event, attachments).await?;
-            return Ok((permit, Some(redactor)));
+            let permit = journal.intend(event, attachments).await?;
+            return Ok((permit, Some(recorder)));
         };
         if !whole.is_empty() {
-            let mut content = ContentStream::new("body");
             for piece in slices(whole) {
-                let clean = redactor.push_bytes(piece);
-                content.push(&self.proxy.journal, clean).await?;
+                recorder.push(journal, piece).await?;
             }
-            content.push(&self.proxy.journal, redactor.finish()).await?;
-            let body = content.finish(&self.proxy.journal).await?;
-            let summary = redactor.summary();
-            event.body = Some(body.commitment());
-            event.unkept = summary.unkept;
-            event.redactions.extend(summary.redactions);
-            attachments.push(body);
+            let body = recorder.finish(journal).await?;
+            event.body = Some(body.commitment);
+            event.unkept = body.unkept;
+            event.redactions.extend(body.redactions);
+            attachments.extend(body.attachment);
         }
-        let permit = self.proxy.journal.intend(event, attachments).await?;
+        let permit = journal.intend(event, attachments).await?;
         Ok((permit, None))
     }
 
@@ -258,9 +261,9 @@ impl Described<'_> {
     fn event(&self, decision: Decision, rule: &str) -> (CallRequest, Vec<Attachment>) {
         let known = &self.proxy.known;
         let target = redact::target(known, self.operation, self.target.as_str());
-        let target = commit("target", target.into());
-        let headers = commit("headers", redact::headers(known, &self.head.headers).json());
-        let names = redact::names(known, self.operation).into_inner();
+        let headers = redact::headers(known, &self.head.headers);
+        let (target, headers, attachments) = self.committed(target.into(), headers.json());
+        let names = redact::names(known, self.operation, self.target.path()).into_inner();
         let event = CallRequest {
             call: self.number,
             // A method or host can be any word, a key too.
@@ -272,14 +275,39 @@ impl Described<'_> {
             res: names.resources,
             decision,
             rule: rule.to_owned(),
-            target: target.commitment(),
-            headers: headers.commitment(),
+            level: Some(self.level).filter(|level| *level < Level::Full),
+            target,
+            headers,
             body: None,
             streamed: false,
             unkept: None,
             redactions: Vec::new(),
         };
-        (event, vec![target, headers])
+        (event, attachments)
+    }
+
+    /// Commits to path and headers; keeps them, if the level says so.
+    fn committed(
+        &self,
+        target: Redacted<Bytes>,
+        headers: Redacted<Bytes>,
+    ) -> (Commitment, Commitment, Vec<Attachment>) {
+        if self.level >= Level::Headers {
+            let (target, headers) = (commit("target", target), commit("headers", headers));
+            let commitments = (target.commitment(), headers.commitment());
+            return (commitments.0, commitments.1, vec![target, headers]);
+        }
+        let salt = self.proxy.known.key().withheld_salt();
+        let withheld = |field, content: Redacted<Bytes>| {
+            let mut withheld = Withheld::new(field, &salt);
+            withheld.push(content.get());
+            withheld.finish()
+        };
+        (
+            withheld("target", target),
+            withheld("headers", headers),
+            Vec::new(),
+        )
     }
 
     fn has_body(&self) -> bool {

@@ -16,14 +16,15 @@ use hyper::body::Incoming;
 use super::body::{PassBody, discard};
 use super::outlet::{ChildGone, Outlet};
 use super::pipeline::Reply;
+use super::recorder::BodyRecorder;
 use super::send_error::SendError;
 use super::{Proxy, headers, respond};
 use crate::content_coding::Decoder;
-use crate::journal::{Attachment, ContentStream, Permit, commit};
+use crate::journal::{Attachment, Permit, commit};
 use crate::limits;
 use crate::record::event::CallResponse;
-use crate::record::{CallNumber, Event, Operation, Outcome};
-use crate::redact::{self, BodyRedactor, ReplacerStream};
+use crate::record::{CallNumber, Event, Level, Operation, Outcome};
+use crate::redact::{self, ReplacerStream};
 
 /// A call that is on record and not yet ended.
 pub(super) struct Call {
@@ -34,6 +35,7 @@ pub(super) struct Call {
     sent: Instant,
     is_head: bool,
     secret_paths: &'static [&'static str],
+    level: Level,
 }
 
 impl Call {
@@ -43,6 +45,7 @@ impl Call {
         started: Instant,
         method: &Method,
         operation: &Operation,
+        level: Level,
     ) -> Self {
         Self {
             proxy: Arc::clone(proxy),
@@ -52,6 +55,7 @@ impl Call {
             sent: Instant::now(),
             is_head: method == Method::HEAD,
             secret_paths: operation.secret_response,
+            level,
         }
     }
 
@@ -76,16 +80,18 @@ impl Call {
     pub(super) async fn relay(self, response: Response<Incoming>, reply: Reply) {
         let wait_us = micros(self.sent);
         let (head, incoming) = response.into_parts();
-        let known = &self.proxy.known;
-        let kept = commit("headers", redact::headers(known, &head.headers).json());
+        let kept = (self.level >= Level::Headers).then(|| {
+            let headers = redact::headers(&self.proxy.known, &head.headers);
+            commit("headers", headers.json())
+        });
         let mut event = self.response(Outcome::Answered);
         event.status = Some(head.status.as_u16());
         event.wait_us = Some(wait_us);
-        event.headers = Some(kept.commitment());
+        event.headers = kept.as_ref().map(Attachment::commitment);
 
         if self.has_no_body(head.status) || incoming.is_end_stream() {
             let head = for_child(&self.proxy, head, false);
-            let _ = self.conclude(event, vec![kept]).await;
+            let _ = self.conclude(event, kept.into_iter().collect()).await;
             let _ = reply.send(Response::from_parts(head, PassBody::empty()));
             // Over HTTP/2 the end may come in a frame of its own.
             return discard(incoming, &self.proxy.draining).await;
@@ -189,8 +195,7 @@ struct Passage<'a> {
     call: &'a Call,
     decoder: Option<Decoder>,
     swap: ReplacerStream,
-    redactor: BodyRedactor,
-    content: ContentStream,
+    recorder: BodyRecorder,
     /// Events must not wait for more to come.
     is_event_stream: bool,
     /// Of an answer with a known length, what is still to come.
@@ -218,8 +223,13 @@ impl<'a> Passage<'a> {
         Self {
             call,
             swap: proxy.swap.stream(),
-            redactor: BodyRedactor::new(&proxy.known, content_type, left_coded, call.secret_paths),
-            content: ContentStream::new("body"),
+            recorder: BodyRecorder::new(
+                proxy,
+                call.level,
+                content_type,
+                left_coded,
+                call.secret_paths,
+            ),
             is_event_stream: content_type.is_some_and(is_event_stream),
             left_bytes: None,
             last: None,
@@ -292,10 +302,13 @@ impl<'a> Passage<'a> {
         }
         let journal = &self.call.proxy.journal;
         let record = |e: crate::journal::Refused| Broke::Record(e.to_string());
-        let clean = self.redactor.push_bytes(bytes.clone());
-        self.content.push(journal, clean).await.map_err(record)?;
+        let recorder = &mut self.recorder;
+        recorder
+            .push(journal, bytes.clone())
+            .await
+            .map_err(record)?;
         if self.is_event_stream {
-            self.content.settle(journal).await.map_err(record)?;
+            recorder.settle(journal).await.map_err(record)?;
         }
         if let Some(left) = &mut self.left_bytes {
             *left = left.saturating_sub(bytes.len() as u64);
@@ -332,21 +345,18 @@ impl<'a> Passage<'a> {
     }
 
     /// Closes the record of the body and says in `event` how it went.
-    async fn end(mut self, event: &mut CallResponse, headers: Attachment) -> Vec<Attachment> {
-        let journal = &self.call.proxy.journal;
-        let mut attachments = vec![headers];
-        let last = self.redactor.finish();
-        let body = match self.content.push(journal, last).await {
-            Ok(()) => self.content.finish(journal).await,
-            Err(refused) => Err(refused),
-        };
-        let summary = self.redactor.summary();
-        event.unkept = summary.unkept;
-        event.redactions = summary.redactions;
-        match body {
+    async fn end(
+        mut self,
+        event: &mut CallResponse,
+        headers: Option<Attachment>,
+    ) -> Vec<Attachment> {
+        let mut attachments: Vec<_> = headers.into_iter().collect();
+        match self.recorder.finish(&self.call.proxy.journal).await {
             Ok(body) => {
-                event.body = Some(body.commitment());
-                attachments.push(body);
+                event.body = Some(body.commitment);
+                event.unkept = body.unkept;
+                event.redactions = body.redactions;
+                attachments.extend(body.attachment);
             }
             Err(refused) => {
                 self.broke.get_or_insert(Broke::Record(refused.to_string()));

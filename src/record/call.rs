@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{CallRequest, CallResponse, Decision, RedactionCount};
 use super::operation::{Effect, Resource};
+use super::recording::Level;
 use super::session::CallNumber;
 
 /// How a call ended.
@@ -46,6 +47,8 @@ pub struct Call {
     pub decision: Decision,
     /// Rule behind the decision.
     pub rule: String,
+    /// How much of it is recorded, when that is not all.
+    pub level: Option<Level>,
     /// How it ended.
     pub outcome: Outcome,
     /// Status from Datadog.
@@ -84,6 +87,7 @@ impl Call {
             },
             decision: request.decision,
             rule: request.rule,
+            level: request.level,
             status: None,
             duration_us: None,
             error: None,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Outcome;
 use super::operation::{Effect, Resource};
+use super::recording::Level;
 use super::session::{CallNumber, SessionId};
 
 /// Version of the leaf format, field `v`.
@@ -170,6 +171,9 @@ pub struct CallRequest {
     pub decision: Decision,
     /// The rule behind the decision.
     pub rule: String,
+    /// How much of the call is recorded, when that is not all: what is missing was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
     /// Path and query, redacted.
     pub target: Commitment,
     /// Allowlisted headers (JSON array of pairs), redacted.

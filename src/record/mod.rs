@@ -6,6 +6,7 @@ pub mod actor;
 pub mod call;
 pub mod event;
 pub mod operation;
+pub mod recording;
 pub mod secret;
 pub mod session;
 
@@ -13,5 +14,6 @@ pub use actor::{Identity, Via};
 pub use call::{Call, Outcome};
 pub use event::{Commitment, Event, Leaf};
 pub use operation::{Effect, Operation, Resource};
+pub use recording::{Level, LevelRules, Recording};
 pub use secret::Secret;
 pub use session::{CallNumber, HostFacts, SessionId};

@@ -103,6 +103,9 @@ mod tests {
         map.append("etag", HeaderValue::from_bytes(b"\xff").unwrap());
         let mut kept = headers(&known, &map).into_inner();
         kept.sort();
+        for (_, value) in &mut kept {
+            *value = super::super::pseudonym::without_pseudonyms(value);
+        }
         let expected = [
             ("content-type", "application/json"),
             ("etag", "\u{fffd}"),

@@ -5,29 +5,37 @@
 
 use serde_json::Value;
 
-use super::marker;
+use super::pseudonym::PseudonymKey;
 
-/// Replaces the values at `path` by `[REDACTED:<path>]`, whatever their type; null stays. Returns
-/// how many.
-pub(super) fn cut(document: &mut Value, path: &str) -> u64 {
+/// Replaces the values at `path` by `[REDACTED:<path>:<pseudonym>]`, whatever their type; null
+/// stays. The pseudonym is of the text of a string, and of the compact JSON of anything else.
+/// Returns how many.
+pub(super) fn cut(document: &mut Value, path: &str, key: &PseudonymKey) -> u64 {
     let names: Vec<_> = path.split('.').collect();
-    cut_at(document, &names, path)
+    cut_at(document, &names, path, key)
 }
 
-fn cut_at(value: &mut Value, names: &[&str], path: &str) -> u64 {
+fn cut_at(value: &mut Value, names: &[&str], path: &str, key: &PseudonymKey) -> u64 {
     let Some((name, rest)) = names.split_first() else {
         if value.is_null() {
             return 0;
         }
-        *value = Value::String(marker(path));
+        let marker = match &*value {
+            Value::String(text) => key.marker(path, text.as_bytes()),
+            other => key.marker(path, other.to_string().as_bytes()),
+        };
+        *value = Value::String(marker);
         return 1;
     };
     match value {
-        Value::Array(items) => items.iter_mut().map(|item| cut_at(item, names, path)).sum(),
+        Value::Array(items) => items
+            .iter_mut()
+            .map(|item| cut_at(item, names, path, key))
+            .sum(),
         Value::Object(properties) => properties
             .iter_mut()
             .filter(|(key, _)| *name == "*" || key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| cut_at(value, rest, path))
+            .map(|(_, value)| cut_at(value, rest, path, key))
             .sum(),
         _ => 0,
     }
@@ -35,11 +43,13 @@ fn cut_at(value: &mut Value, names: &[&str], path: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pseudonym::without_pseudonyms;
     use super::*;
     use serde_json::json;
 
     #[test]
     fn values_are_cut_at_their_paths_only() {
+        let key = PseudonymKey::fresh();
         for (mut document, path, expected, count) in [
             (
                 json!({"key": "s", "b": 1}),
@@ -80,8 +90,19 @@ mod tests {
             (json!({"a": "text"}), "a.b", json!({"a": "text"}), 0),
             (json!("text"), "a", json!("text"), 0),
         ] {
-            assert_eq!(cut(&mut document, path), count, "{path}");
-            assert_eq!(document, expected, "{path}");
+            assert_eq!(cut(&mut document, path, &key), count, "{path}");
+            let shown = without_pseudonyms(&document.to_string());
+            assert_eq!(shown, expected.to_string(), "{path}");
         }
+    }
+    #[test]
+    fn what_is_no_string_has_the_pseudonym_of_its_json() {
+        let key = PseudonymKey::fresh();
+        let mut document = json!({"a": {"y": [1, 2], "x": "s"}, "b": "s"});
+        cut(&mut document, "a", &key);
+        cut(&mut document, "b", &key);
+        let marker = key.marker("a", br#"{"x":"s","y":[1,2]}"#);
+        assert_eq!(document["a"], marker);
+        assert_eq!(document["b"], key.marker("b", b"s"));
     }
 }

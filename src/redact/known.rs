@@ -1,4 +1,5 @@
-//! The secrets a session knows, in every form they are likely to turn up in.
+//! The secrets a session knows, in every form they are likely to turn up in; behind them, whatever
+//! looks like a secret (see [`super::patterns`]).
 //!
 //! Forms: as they are; percent-encoded (RFC 3986, as browsers, Python and HTML forms do it, either
 //! case of the digits); escaped in a JSON string; inside base64, standard and URL-safe, at any of
@@ -13,8 +14,10 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
+use super::Redacted;
+use super::patterns::PatternStream;
+use super::pseudonym::PseudonymKey;
 use super::replacer::{Replacer, ReplacerStream, TooManyNeedles};
-use super::{Redacted, marker};
 use crate::record::Secret;
 use crate::record::event::RedactionCount;
 
@@ -28,15 +31,27 @@ pub struct KnownSecrets {
     replacer: Replacer,
     /// The label of each needle.
     labels: Arc<[Arc<str>]>,
+    key: PseudonymKey,
 }
 
 impl KnownSecrets {
-    /// Compiles labelled secrets; a match becomes `[REDACTED:<label>]`. Secrets shorter than
-    /// [`SECRET_BYTES_MIN`] are ignored.
+    /// Compiles labelled secrets under a key of their own: see [`Self::keyed`].
     ///
     /// # Errors
     /// [`TooManyNeedles`].
     pub fn new(
+        secrets: impl IntoIterator<Item = (String, Secret<String>)>,
+    ) -> Result<Self, TooManyNeedles> {
+        Self::keyed(PseudonymKey::fresh(), secrets)
+    }
+
+    /// Compiles labelled secrets; a match becomes `[REDACTED:<label>:<pseudonym>]`, the same for
+    /// every form of one secret. Secrets shorter than [`SECRET_BYTES_MIN`] are ignored.
+    ///
+    /// # Errors
+    /// [`TooManyNeedles`].
+    pub fn keyed(
+        key: PseudonymKey,
         secrets: impl IntoIterator<Item = (String, Secret<String>)>,
     ) -> Result<Self, TooManyNeedles> {
         let (mut pairs, mut labels) = (Vec::new(), Vec::new());
@@ -45,15 +60,23 @@ impl KnownSecrets {
                 continue;
             }
             let label: Arc<str> = label.into();
+            let marker = key.marker(&label, secret.expose().as_bytes());
             for form in forms(secret.expose()) {
-                pairs.push((form, marker(&label).into_bytes()));
+                pairs.push((form, marker.clone().into_bytes()));
                 labels.push(Arc::clone(&label));
             }
         }
         Ok(Self {
             replacer: Replacer::new(pairs)?,
             labels: labels.into(),
+            key,
         })
+    }
+
+    /// The key of this session's pseudonyms.
+    #[must_use]
+    pub const fn key(&self) -> &PseudonymKey {
+        &self.key
     }
 
     /// Redacts a text.
@@ -65,11 +88,14 @@ impl KnownSecrets {
     /// Redacts bytes that stand alone.
     #[must_use]
     pub fn bytes(&self, bytes: &[u8]) -> Redacted<Bytes> {
-        let mut out = Vec::with_capacity(bytes.len());
-        let mut stream = self.replacer.stream();
-        stream.push(bytes, &mut out);
-        stream.finish(&mut out);
-        Redacted::new(out.into())
+        let mut stream = self.stream();
+        let first = stream.push(Bytes::copy_from_slice(bytes)).into_inner();
+        let last = stream.finish().into_inner();
+        Redacted::new(match (first.is_empty(), last.is_empty()) {
+            (true, _) => last,
+            (_, true) => first,
+            (false, false) => [first, last].concat().into(),
+        })
     }
 
     /// Begins to redact a stream.
@@ -78,13 +104,11 @@ impl KnownSecrets {
         KnownStream {
             stream: self.replacer.stream(),
             labels: Arc::clone(&self.labels),
+            patterns: PatternStream::new(self.key.clone()),
         }
     }
 
     pub(super) fn replaced(&self, text: &str) -> String {
-        if !self.replacer.finds(text.as_bytes()) {
-            return text.to_owned();
-        }
         let bytes = self.bytes(text.as_bytes()).into_inner();
         // Needles and replacements are whole characters, so nothing is lost here.
         String::from_utf8_lossy(&bytes).into_owned()
@@ -102,24 +126,28 @@ impl fmt::Debug for KnownSecrets {
 pub struct KnownStream {
     stream: ReplacerStream,
     labels: Arc<[Arc<str>]>,
+    /// Behind `stream`: what is known is called by its name, whatever it looks like.
+    patterns: PatternStream,
 }
 
 impl KnownStream {
     /// Takes a piece and gives what may be recorded of it so far; possibly nothing.
     #[must_use]
     pub fn push(&mut self, piece: Bytes) -> Redacted<Bytes> {
-        Redacted::new(self.stream.push_bytes(piece))
+        Redacted::new(self.patterns.push(self.stream.push_bytes(piece)))
     }
 
     /// Ends the stream.
     #[must_use]
     pub fn finish(&mut self) -> Redacted<Bytes> {
-        let mut out = Vec::new();
-        self.stream.finish(&mut out);
+        let mut rest = Vec::new();
+        self.stream.finish(&mut rest);
+        let mut out = self.patterns.push(rest.into()).to_vec();
+        out.extend_from_slice(&self.patterns.finish());
         Redacted::new(out.into())
     }
 
-    /// What was removed, by label.
+    /// What was removed, by label, then by what it looked like.
     #[must_use]
     pub fn redactions(&self) -> Vec<RedactionCount> {
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -134,6 +162,7 @@ impl KnownStream {
                 rule: rule.to_owned(),
                 count,
             })
+            .chain(self.patterns.redactions())
             .collect()
     }
 }
@@ -245,6 +274,7 @@ fn inside_base64(engine: &impl Engine, text: &str, before: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pseudonym::without_pseudonyms;
     use super::*;
     use proptest::prelude::*;
 
@@ -268,7 +298,7 @@ mod tests {
             "p%40ss%2Fw+rd%2B%22%3C%C3%A9%3E%3D".to_owned(),
         ] {
             let shown = known.text(&format!("<{text}>")).into_inner();
-            assert!(shown.contains("[REDACTED:key]"), "{text} gave {shown}");
+            assert!(shown.contains("[REDACTED:key:"), "{text} gave {shown}");
             assert!(!shown.contains("ss"), "{text} gave {shown}");
         }
     }
@@ -286,10 +316,21 @@ mod tests {
                     base64::engine::general_purpose::STANDARD.encode(&text),
                 ] {
                     let shown = known.text(&encoded).into_inner();
-                    assert!(shown.contains("[REDACTED:key]"), "{encoded} gave {shown}");
-                    assert!(shown.len() < encoded.len() - 20, "{encoded} gave {shown}");
+                    assert!(shown.contains("[REDACTED:key:"), "{encoded} gave {shown}");
+                    assert!(shown.len() < encoded.len(), "{encoded} gave {shown}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_secret_has_one_pseudonym() {
+        let secret = "p@ss/w rd+\"<é>=";
+        let known = known(secret);
+        let expected = known.key().marker("key", secret.as_bytes());
+        for form in forms(secret) {
+            let shown = known.bytes(&form).into_inner();
+            assert_eq!(shown, expected.as_bytes());
         }
     }
 
@@ -311,7 +352,8 @@ mod tests {
         let text = format!("0123456789abcdef {encoded} {}", "a".repeat(41));
         let mut shown = stream.push(text.into()).into_inner().to_vec();
         shown.extend_from_slice(stream.finish().get());
-        assert_eq!(shown, b"[REDACTED:api] [REDACTED:api]g [REDACTED:app]a");
+        let shown = without_pseudonyms(std::str::from_utf8(&shown).unwrap());
+        assert_eq!(shown, "[REDACTED:api] [REDACTED:api]g [REDACTED:app]a");
         let counts: Vec<_> = stream
             .redactions()
             .into_iter()

@@ -1,11 +1,13 @@
 //! What may be recorded: everything that goes into the journal passes here first.
 //!
 //! Invariant: a [`Redacted`] value holds none of the secrets the session knows, in any of the forms
-//! listed in [`known`], and none of the headers and parameters that carry credentials. Only this
+//! listed in [`known`], none of the headers and parameters that carry credentials, nothing from the
+//! places the catalogue names as secret, and no word that looks like a secret ([`shapes`],
+//! [`named`]). In place of each stands a marker with a keyed pseudonym ([`pseudonym`]). Only this
 //! room can make one, and the journal takes nothing else. What cannot be looked into (an unknown
 //! content coding, a body too large to parse) is not kept, and the record says why.
 //!
-//! It does not look for secrets it has not been told about, except at the places the catalogue names.
+//! It does not guess by entropy: a password in a sentence stays.
 
 use bytes::Bytes;
 
@@ -13,13 +15,18 @@ pub mod body;
 pub mod headers;
 mod json;
 pub mod known;
+mod named;
+mod patterns;
+pub mod pseudonym;
 pub mod replacer;
+mod shapes;
 mod sieve;
 pub mod target;
 
 pub use body::{BodyRedactor, BodySummary};
 pub use headers::headers;
 pub use known::{KnownSecrets, swaps};
+pub use pseudonym::PseudonymKey;
 pub use replacer::{Replacer, ReplacerStream, TooManyNeedles};
 pub use target::{Names, names, target};
 
@@ -54,9 +61,13 @@ impl<T> Redacted<T> {
     }
 }
 
-/// What stands in place of something removed.
-fn marker(rule: &str) -> String {
-    format!("[REDACTED:{rule}]")
+impl Redacted<Bytes> {
+    /// The first bytes, `max` at most.
+    #[must_use]
+    pub fn first(mut self, max: usize) -> Self {
+        self.0.truncate(max);
+        self
+    }
 }
 
 impl From<Redacted<String>> for Redacted<Bytes> {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{KnownSecrets, Redacted, marker};
+use super::{KnownSecrets, PseudonymKey, Redacted};
 use crate::limits::RESOURCE_ID_BYTES_MAX;
 use crate::record::{Operation, Resource};
 
@@ -75,18 +75,28 @@ pub fn target(
         Some((path, query)) => (path, Some(query)),
         None => (path_and_query, None),
     };
-    let mut shown = path_shown(operation, path);
+    let mut shown = path_shown(operation, path, known.key());
     if let Some(query) = query {
         shown.push('?');
-        shown.push_str(&pairs_shown(query).0);
+        shown.push_str(&pairs_shown(query, known.key()).0);
     }
     known.text(&shown)
 }
 
-/// Redacts what a call is filed under. An unknown path is no route: it stands in the target only.
+/// Redacts what a call to `path` is filed under. An unknown path is no route: it stands in the
+/// target only.
 #[must_use]
-pub fn names(known: &KnownSecrets, operation: &Operation) -> Redacted<Names> {
+pub fn names(known: &KnownSecrets, operation: &Operation, path: &str) -> Redacted<Names> {
     let shown = |text: &str| known.replaced(text);
+    let id_shown = |id: &str| {
+        let mut id = id.to_owned();
+        for (name, segment) in parameters(operation, path) {
+            // What the catalogue leaves in place of a key in the path.
+            let bare = format!("[REDACTED:{name}]");
+            id = id.replace(&bare, &parameter_marker(known.key(), name, segment));
+        }
+        shown(&id)
+    };
     Redacted::new(Names {
         route: operation
             .id
@@ -97,7 +107,7 @@ pub fn names(known: &KnownSecrets, operation: &Operation) -> Redacted<Names> {
             .iter()
             .map(|resource| Resource {
                 kind: shown(&resource.kind),
-                id: cut(shown(&resource.id)),
+                id: cut(id_shown(&resource.id)),
             })
             .collect(),
     })
@@ -114,7 +124,7 @@ fn cut(mut id: String) -> String {
     id
 }
 
-fn path_shown(operation: &Operation, path: &str) -> String {
+fn path_shown(operation: &Operation, path: &str, key: &PseudonymKey) -> String {
     let mut template = operation.id.map(|_| operation.route.split('/'));
     let segments: Vec<_> = path
         .split('/')
@@ -123,12 +133,44 @@ fn path_shown(operation: &Operation, path: &str) -> String {
                 .next()
                 .and_then(|place| place.strip_prefix('{')?.strip_suffix('}'))
                 .filter(|name| is_secret_parameter(operation, name))
-                .map_or(Cow::Borrowed(segment), |name| Cow::Owned(marker(name))),
-            None if is_key_like(segment) => Cow::Owned(marker("key-like")),
+                .map_or(Cow::Borrowed(segment), |name| {
+                    Cow::Owned(parameter_marker(key, name, segment))
+                }),
+            None if is_key_like(segment) => Cow::Owned(key.marker("key-like", segment.as_bytes())),
             None => Cow::Borrowed(segment),
         })
         .collect();
     segments.join("/")
+}
+
+/// The parameters of a known path that are secret, with the segments that hold them.
+fn parameters<'a>(
+    operation: &'a Operation,
+    path: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let template = operation.id.map(|_| operation.route.split('/'));
+    let places = template.into_iter().flatten().zip(path.split('/'));
+    places.filter_map(|(place, segment)| {
+        let name = place.strip_prefix('{')?.strip_suffix('}')?;
+        is_secret_parameter(operation, name).then_some((name, segment))
+    })
+}
+
+/// A segment as the server reads it has the same pseudonym as anywhere else.
+fn parameter_marker(key: &PseudonymKey, name: &str, segment: &str) -> String {
+    // Percent-decoding is that of forms, but for `+`, which is itself in a path.
+    key.marker(name, &decoded(&segment.replace('+', "%2B")))
+}
+
+/// A value as the server will read it.
+fn decoded(value: &str) -> Vec<u8> {
+    // As a value without a name: `&` and `=` in it would end it, and cannot stand there.
+    let named = format!("v={}", value.replace('&', "%26"));
+    let mut pairs = url::form_urlencoded::parse(named.as_bytes());
+    pairs
+        .next()
+        .map(|(_, value)| value.into_owned().into_bytes())
+        .unwrap_or_default()
 }
 
 fn is_secret_parameter(operation: &Operation, parameter: &str) -> bool {
@@ -144,14 +186,15 @@ fn is_key_like(segment: &str) -> bool {
 }
 
 /// Redacts `name=value` pairs joined by `&` (a query, a form) and counts what it removed.
-pub(super) fn pairs_shown(pairs: &str) -> (String, u64) {
+pub(super) fn pairs_shown(pairs: &str, key: &PseudonymKey) -> (String, u64) {
     let mut removed = 0;
     let shown: Vec<_> = pairs
         .split('&')
         .map(|pair| match pair.split_once('=') {
             Some((name, value)) if !value.is_empty() && is_secret_name(name) => {
                 removed += 1;
-                Cow::Owned(format!("{name}={}", marker(&plain_name(name))))
+                let marker = key.marker(&plain_name(name), &decoded(value));
+                Cow::Owned(format!("{name}={marker}"))
             }
             _ => Cow::Borrowed(pair),
         })
@@ -181,6 +224,7 @@ fn plain_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pseudonym::without_pseudonyms;
     use super::*;
     use crate::datadog::classify;
     use crate::record::Secret;
@@ -201,7 +245,7 @@ mod tests {
     fn shown(method: &Method, path_and_query: &str) -> String {
         let path = path_and_query.split('?').next().unwrap();
         let operation = classify(method, API, path);
-        target(&known(), &operation, path_and_query).into_inner()
+        without_pseudonyms(target(&known(), &operation, path_and_query).get())
     }
 
     #[test]
@@ -269,21 +313,47 @@ mod tests {
             "/v1/input/k1",
         );
         let got = target(&known(), &operation, "/v1/input/k1");
-        assert_eq!(got.get(), "/v1/input/[REDACTED:api_key]");
+        let got = without_pseudonyms(got.get());
+        assert_eq!(got, "/v1/input/[REDACTED:api_key]");
     }
 
     #[test]
     fn names_hold_no_secret_no_unknown_path_and_no_novel() {
         let operation = classify(&Method::GET, API, &format!("/api/v1/monitor/{KEY}"));
-        let got = names(&known(), &operation).into_inner();
+        let got = names(&known(), &operation, "").into_inner();
         assert_eq!(got.route, "/api/v1/monitor/{monitor_id}");
-        assert_eq!(got.resources[0].id, "[REDACTED:dd-api-key]");
+        let id = without_pseudonyms(&got.resources[0].id);
+        assert_eq!(id, "[REDACTED:dd-api-key]");
         let operation = classify(&Method::GET, API, "/unknown");
-        assert_eq!(names(&known(), &operation).get().route, "");
+        assert_eq!(names(&known(), &operation, "/unknown").get().route, "");
         let long = format!("/api/v1/monitor/{}", "é".repeat(300).replace('é', "%C3%A9"));
-        let got = names(&known(), &classify(&Method::GET, API, &long)).into_inner();
+        let got = names(&known(), &classify(&Method::GET, API, &long), &long).into_inner();
         assert!(got.resources[0].id.len() <= RESOURCE_ID_BYTES_MAX);
         assert!(got.resources[0].id.ends_with("é…"));
+    }
+
+    #[test]
+    fn a_key_has_one_pseudonym_wherever_it_stands() {
+        let (known, key) = (known(), "k+ =é-of-somebody-else");
+        let path: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
+        let path = format!("/api/v1/api_key/{}", path.replace('+', "%20"));
+        let operation = classify(&Method::DELETE, API, &path);
+        let pseudonym = known.key().pseudonym(key.as_bytes());
+        let query: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("api_key", key)
+            .finish();
+        let shown = target(&known, &operation, &format!("{path}?{query}")).into_inner();
+        assert_eq!(
+            shown,
+            format!(
+                "/api/v1/api_key/[REDACTED:key:{pseudonym}]?api_key=[REDACTED:api_key:{pseudonym}]"
+            )
+        );
+        let names = names(&known, &operation, &path).into_inner();
+        assert_eq!(names.resources[0].id, format!("[REDACTED:key:{pseudonym}]"));
+        let mut document = serde_json::json!({ "key": key });
+        super::super::json::cut(&mut document, "key", known.key());
+        assert_eq!(document["key"], format!("[REDACTED:key:{pseudonym}]"));
     }
 
     proptest! {
@@ -295,7 +365,7 @@ mod tests {
             after in "[a-z=&]{0,10}",
         ) {
             let query = format!("{before}&{name}={value}&{after}");
-            let (shown, removed) = pairs_shown(&query);
+            let (shown, removed) = pairs_shown(&query, known().key());
             prop_assert!(removed >= 1);
             prop_assert!(!shown.contains(&value), "{}", shown);
         }

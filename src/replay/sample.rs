@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::record::event::{Durability, 
-    CallRequest, CallResponse, Commitment, DatadogSide, Decision, LEAF_VERSION, RedactionCount,
-    SessionClose, SessionOpen, Tool, Tunnel,
+use crate::record::event::{
+    CallRequest, CallResponse, Commitment, DatadogSide, Decision, Durability, LEAF_VERSION,
+    RedactionCount, SessionClose, SessionOpen, Tool, Tunnel,
 };
 use crate::record::{
     CallNumber, Effect, Event, HostFacts, Identity, Leaf, Outcome, Resource, SessionId, Via,
@@ -96,8 +96,8 @@ impl Script {
                 credential: "keyring".into(),
             },
             durability: Durability::default(),
-        vkey: None,
-        chain: None,
+            vkey: None,
+            chain: None,
         }));
         script
     }
@@ -187,6 +187,7 @@ pub(crate) fn request(call: u64, operation: &str) -> CallRequest {
         }],
         decision: Decision::Allow,
         rule: "default".into(),
+        level: None,
         target: commitment(),
         headers: commitment(),
         body: None,

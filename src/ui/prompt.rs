@@ -52,6 +52,30 @@ pub fn secret(label: &str) -> Result<Secret<String>, PromptError> {
     one_line(&bytes)
 }
 
+/// Reads a value of any bytes the same way; one newline at its end is not part of it.
+///
+/// # Errors
+/// As for [`secret`].
+pub fn suspect(label: &str) -> Result<Secret<Vec<u8>>, PromptError> {
+    let stdin = io::stdin();
+    let bytes = if stdin.is_terminal() {
+        hidden::read_line(&format!("{PREFIX}{}: ", escape(label)))?
+    } else {
+        read_bounded(stdin.lock())?
+    };
+    if bytes.len() > CREDENTIAL_BYTES_MAX {
+        return Err(PromptError::TooLong {
+            bytes_max: CREDENTIAL_BYTES_MAX,
+        });
+    }
+    let value = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let value = value.strip_suffix(b"\r").unwrap_or(value);
+    if value.is_empty() {
+        return Err(PromptError::Empty);
+    }
+    Ok(Secret::new(value.to_vec()))
+}
+
 /// Waits for Enter, for `replay --step`. False when the person has seen enough (`q`, or the end
 /// of the input).
 ///

@@ -59,7 +59,7 @@ impl SignIn {
 /// A key the gate holds, without its value.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct KeyView {
-    /// `api-key`, `app-key` or `bearer`.
+    /// `api-key`, `app-key`, `bearer` or `redaction-key`.
     pub name: String,
     /// Where it comes from: `the system keyring`, `DD_API_KEY`, `credential_command`. None when
     /// it is not set.

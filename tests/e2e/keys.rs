@@ -89,6 +89,7 @@ fn put_away_in_a_file_listed_used_removed() {
     api-key  file [ROOT]/data/secrets.json, readable by you alone
     app-key  file [ROOT]/data/secrets.json, readable by you alone
     bearer  not set
+    redaction-key  not set
     ");
     agent(&world).succeeds();
     real_keys_arrived(&world);
@@ -135,7 +136,7 @@ fn values_that_are_none() {
     ddgate: hint: type it at the prompt of `ddgate keys set NAME`, or pass it on standard input
     ");
     insta::assert_snapshot!(world.ddgate(["keys", "set", "hunter2"]).exits(2).said(), @r"
-    ddgate: error: there is no key of that name; there are api-key, app-key and bearer
+    ddgate: error: there is no key of that name; there are api-key, app-key, bearer and redaction-key
     ddgate: hint: if it was the key's value: type it at the prompt of `ddgate keys set NAME`, or pass it on standard input
     ");
 }

@@ -9,8 +9,8 @@ use ddgate::journal::catalog::{Manifest, SessionDir};
 use ddgate::journal::{Journal, commit};
 use ddgate::net::Dialer;
 use ddgate::proxy::{self, Keys, Proxy, SessionCa, Slot, TlsSource};
-use ddgate::record::event::{DatadogSide, SessionClose, SessionOpen, Tool};
-use ddgate::record::{Secret, SessionId};
+use ddgate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
+use ddgate::record::{Recording, Secret, SessionId};
 use ddgate::redact::{self, KnownSecrets, Replacer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) sessions: Option<PathBuf>,
     /// Whether the gate also holds a bearer token.
     pub(crate) bearer: bool,
+    /// How much is recorded.
+    pub(crate) recording: Recording,
 }
 
 /// A running gate.
@@ -102,10 +104,11 @@ impl Gate {
         let tls = setup.tls.unwrap_or_else(|| client_config(&[], &[]));
         let proxy = Arc::new(Proxy {
             unrecorded: std::sync::atomic::AtomicU64::new(0),
-            uploads: std::sync::Arc::default(),
+            uploads: Arc::default(),
             journal,
             keys,
             known,
+            recording: setup.recording,
             swap_keeps_length: pairs.iter().all(|(old, new)| old.len() == new.len()),
             swap: Replacer::new(pairs).unwrap(),
             site: Site::default(),
@@ -281,7 +284,9 @@ fn open_journal(dir: &SessionDir, session: SessionId, known: &KnownSecrets) -> J
             site: "datadoghq.com".into(),
             credential: "test".into(),
         },
-        durability: "power-loss".into(),
+        durability: Durability::default(),
+        vkey: None,
+        chain: None,
     };
     Journal::create(dir, open, vec![who, cmd, host]).unwrap()
 }

@@ -6,6 +6,7 @@
 
 mod command;
 mod environment;
+pub mod redaction;
 pub mod stored;
 
 use std::fmt;
@@ -100,7 +101,7 @@ pub enum CredentialError {
     #[error("the {key} from {from} cannot be used: {why}")]
     Unusable {
         /// Which.
-        key: Key,
+        key: &'static str,
         /// Where it came from.
         from: String,
         /// What is wrong, without the value.
@@ -207,7 +208,7 @@ fn usable(key: Key, from: &str, value: &str) -> Result<Secret<String>, Credentia
         return Ok(Secret::new(value.to_owned()));
     };
     Err(CredentialError::Unusable {
-        key,
+        key: key.word(),
         from: from.to_owned(),
         why,
     })

@@ -3,6 +3,7 @@
 use super::{Credential, CredentialError, Key, usable};
 use crate::auth::aside::aside;
 use crate::auth::secret_store::{SecretStore, StoreError, datadog_name};
+use crate::record::Secret;
 
 /// Reads all stored keys.
 ///
@@ -48,7 +49,15 @@ pub async fn list(store: &SecretStore) -> Result<Vec<Key>, CredentialError> {
 /// # Errors
 /// The value cannot be a key, the store fails, or it forgets everything when ddgate ends.
 pub async fn keep(store: &SecretStore, key: Key, value: &str) -> Result<(), CredentialError> {
-    let value = usable(key, "your input", value)?;
+    keep_text(store, key.word(), usable(key, "your input", value)?).await
+}
+
+/// Puts a text away under a word.
+pub(super) async fn keep_text(
+    store: &SecretStore,
+    word: &'static str,
+    value: Secret<String>,
+) -> Result<(), CredentialError> {
     beside(store, SecretStore::prove).await?;
     if !store.is_durable() {
         let why = store.fallback();
@@ -56,10 +65,7 @@ pub async fn keep(store: &SecretStore, key: Key, value: &str) -> Result<(), Cred
             why: why.unwrap_or_else(|| "secrets are kept in memory, as configured".to_owned()),
         });
     }
-    beside(store, move |store| {
-        store.set(&datadog_name(key.word()), &value)
-    })
-    .await?;
+    beside(store, move |store| store.set(&datadog_name(word), &value)).await?;
     // An automatic store may have fallen back to memory at the last moment.
     match store.fallback() {
         Some(why) => Err(CredentialError::NotKept { why }),
@@ -76,7 +82,8 @@ pub async fn remove(store: &SecretStore, key: Key) -> Result<bool, CredentialErr
     Ok(gone.await?)
 }
 
-async fn beside<T: Send + 'static>(
+/// Asks the store on a thread of its own: it may block.
+pub(super) async fn beside<T: Send + 'static>(
     store: &SecretStore,
     work: impl FnOnce(&SecretStore) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {

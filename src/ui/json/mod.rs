@@ -147,6 +147,12 @@ pub fn keys(keys: &[KeyView]) -> String {
     document(keys)
 }
 
+/// `ddgate pseudonym --json`: one object, `{"pseudonym", "key"}`; `key` says where the key is from.
+#[must_use]
+pub fn pseudonym(pseudonym: &str, key: &str) -> String {
+    document(&shapes::PseudonymJson { pseudonym, key })
+}
+
 /// `ddgate config show --json`: an array of `{"key", "value", "source"}`; `value` is null when
 /// not set.
 #[must_use]

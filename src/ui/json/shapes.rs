@@ -57,6 +57,12 @@ pub(super) struct StatusJson<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct PseudonymJson<'a> {
+    pub(super) pseudonym: &'a str,
+    pub(super) key: &'a str,
+}
+
+#[derive(Serialize)]
 pub(super) struct WhoJson<'a> {
     label: &'a str,
     verified: bool,
