@@ -58,7 +58,7 @@ Exit status of `run` and `demo`:
 Exit status of the other verbs:
   0      yes, done
   1      the answer is no
-  2      the command line or a configuration file is wrong (`run` too)
+  2      the command line or a configuration file is wrong (`run` too); `verify`: incomplete
   3      not signed in (`run` too)
   4      the session cannot be read, or is locked
   5      something remote failed; trying again may help
@@ -145,6 +145,12 @@ pub enum Command {
     /// Shows the decision, headers and bodies as recorded. Secrets were removed before recording;
     /// what stands in their place says which rule removed them.
     Show(ShowArgs),
+    /// Check that a session's record is what was signed
+    ///
+    /// Checks every leaf against the signed checkpoints, every content against its commitment, and
+    /// the session against its neighbours; then says what that leaves open. Exit status: 0 VERIFIED,
+    /// 1 TAMPERED (or damaged), 2 INCOMPLETE (something is not there).
+    Verify(VerifyArgs),
     /// List the sessions on this machine, the latest first
     Sessions(SessionsArgs),
     /// Sign in
@@ -319,6 +325,32 @@ pub enum BodySide {
     Request,
     /// What Datadog answered
     Response,
+}
+
+/// What follows `ddgate verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate verify latest
+  ddgate verify --all                    Every session, and whether one was deleted
+  ddgate verify 3f2a9c1e --vkey vkey.txt --trusted-checkpoint checkpoint.txt")]
+pub struct VerifyArgs {
+    /// The sessions: ids, beginnings of them, or `latest`
+    #[arg(value_name = "SESSION", required_unless_present = "all")]
+    pub sessions: Vec<String>,
+    /// Check every session, and look for ones that were deleted whole
+    #[arg(long, conflicts_with_all = ["sessions", "vkey", "trusted_checkpoint"])]
+    pub all: bool,
+    /// The key the record must be signed with, or a file that holds it: from elsewhere, not from
+    /// the record
+    #[arg(long, value_name = "KEY")]
+    pub vkey: Option<String>,
+    /// A signed checkpoint kept elsewhere, which the record must agree with
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trusted_checkpoint: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What follows `ddgate sessions`.

@@ -2,6 +2,7 @@
 //! here is used by any other room.
 
 mod bug;
+mod checked;
 mod completions;
 mod context;
 mod demo;
@@ -15,6 +16,7 @@ mod show;
 mod sign_in;
 mod status;
 mod usage;
+mod verify;
 
 use clap::Parser as _;
 
@@ -54,6 +56,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(args, global, printer),
         Command::Replay(args) => replay::run(&args, &plain()?),
         Command::Show(args) => show::run(&args, &plain()?),
+        Command::Verify(args) => verify::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &plain()?),
         Command::Login(args) => login::login(&context(Overrides {
             issuer: args.provider.issuer,

@@ -37,6 +37,8 @@ pub struct Expected {
     pub key: Option<VerifierKey>,
     /// Checkpoints it must agree with.
     pub checkpoints: Vec<SignedNote>,
+    /// What the session after it found: so many leaves under this root.
+    pub stated: Option<(u64, Hash)>,
 }
 
 /// What a check found.
@@ -76,6 +78,8 @@ pub struct Audit {
     pub withheld: u64,
     /// Sizes at which a checkpoint kept elsewhere agrees.
     pub anchored: Vec<u64>,
+    /// Whether the session after it found what is here.
+    pub next_agrees: bool,
     /// When the first leaf was written.
     pub first: Option<DateTime<Utc>>,
     /// When the last leaf was written.
@@ -154,6 +158,9 @@ impl<'a> Auditor<'a> {
                 wanted.insert(checkpoint.size(), None);
             }
         }
+        if let Some((size, _)) = expected.stated {
+            wanted.insert(size, None);
+        }
         wanted
             .entry(0)
             .and_modify(|root| *root = Some(Frontier::new().root()));
@@ -189,6 +196,7 @@ impl<'a> Auditor<'a> {
                 sealed: 0,
                 withheld: 0,
                 anchored: Vec::new(),
+                next_agrees: false,
                 first: None,
                 last: None,
                 clock_back: 0,
@@ -394,7 +402,7 @@ impl<'a> Auditor<'a> {
     /// Compares what the leaf commits to with what stands beside it.
     fn contents(&mut self, leaf: u64, says: &Map<String, Value>) {
         let mut opened = self.opened.remove(&leaf).unwrap_or_default();
-        let is_unkept = says.contains_key("unkept");
+        let is_unkept = says.contains_key("unkept") || says.contains_key("level");
         for (field, committed) in says.iter().filter_map(commitment_of) {
             let at = opened.iter().position(|(name, _)| name == field);
             match at.map(|at| opened.swap_remove(at).1) {
@@ -515,6 +523,16 @@ impl<'a> Auditor<'a> {
             }
         }
         self.audit.anchored.sort_unstable();
+        if let Some((size, stated)) = self.expected.stated {
+            match self.wanted.get(&size).copied().flatten() {
+                Some(root) if root == stated => self.audit.next_agrees = true,
+                Some(_) => self.audit.findings.fault(Fault::NextDiffers { size }),
+                None => self.audit.findings.fault(Fault::NextSawMore {
+                    stated: size,
+                    here: self.audit.leaves,
+                }),
+            }
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use super::content;
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
 use super::seal::Signed;
 use super::wal::{self, Position, Scanner, Step};
-use crate::record::event::PrevState;
-use crate::record::{CallNumber, Commitment, Leaf, SessionId};
+use crate::record::event::{PrevState, SessionOpen};
+use crate::record::{CallNumber, Commitment, Event, Leaf, SessionId};
 
 /// Whether a session still runs, and how it ended if not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,13 +267,42 @@ pub(super) fn head(dir: &SessionDir) -> Result<SessionId, JournalError> {
     }
 }
 
+/// What a session's first leaf states, read from it alone; `None` when it never opened.
+pub fn opening(dir: &SessionDir) -> Option<SessionOpen> {
+    match first_leaf(dir)?.event {
+        Event::SessionOpen(open) => Some(open),
+        _ => None,
+    }
+}
+
+/// Whether a directory was made for a session that then never opened: it holds no leaf, and no
+/// trace of one.
+#[must_use]
+pub fn never_opened(dir: &SessionDir) -> bool {
+    let Ok(mut scanner) = Scanner::open(dir.path(), Position::START) else {
+        return !dir.path().join("manifest.json").exists();
+    };
+    loop {
+        match scanner.step() {
+            Ok(Step::Frame(_, _, frame)) if frame.kind == super::frame::Kind::Leaf => return false,
+            Ok(Step::Frame(..)) => {}
+            Ok(Step::End(end)) => return end != wal::End::Sealed,
+            Ok(Step::Damage { .. }) | Err(_) => return false,
+        }
+    }
+}
+
 /// When the session opened, read from its first leaf alone; `None` when it never did.
 pub(super) fn started(dir: &SessionDir) -> Option<chrono::DateTime<chrono::Utc>> {
+    Some(first_leaf(dir)?.ts)
+}
+
+fn first_leaf(dir: &SessionDir) -> Option<Leaf> {
     let mut scanner = Scanner::open(dir.path(), Position::START).ok()?;
     loop {
         match scanner.step().ok()? {
             Step::Frame(_, _, frame) if frame.kind == super::frame::Kind::Leaf => {
-                return Leaf::from_bytes(&frame.payload).ok().map(|leaf| leaf.ts);
+                return Leaf::from_bytes(&frame.payload).ok();
             }
             Step::Frame(..) => {}
             Step::Damage { .. } | Step::End(_) => return None,
