@@ -12,11 +12,13 @@ use crate::upstream::{Seen, Upstream};
 const SESSIONS: [(usize, usize); 4] = [(1, 30), (8, 12), (3, 20), (5, 12)];
 
 /// Whether syncs do what they say.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Syncs {
     Real,
-    /// They say so and do nothing: for the control.
+    /// They say so and do nothing.
     Ignored,
+    /// Every other one does nothing.
+    HalfIgnored,
 }
 
 /// A block log with what was seen, and what had ended, at which of its positions.
@@ -74,14 +76,19 @@ impl Recording {
 /// `ddgate run` with its data in `directory`.
 fn gate(directory: &Path, syncs: Syncs, upstream: &str) -> Command {
     let program = env!("CARGO_BIN_EXE_ddgate");
-    let mut command = match syncs {
-        Syncs::Real => Command::new(program),
-        Syncs::Ignored => {
+    let lies = match syncs {
+        Syncs::Real => None,
+        Syncs::Ignored => Some(""),
+        Syncs::HalfIgnored => Some(":when=2+2"),
+    };
+    let mut command = match lies {
+        None => Command::new(program),
+        Some(when) => {
             let mut strace = Command::new("strace");
             strace
                 .args(["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"])
-                .args(["-e", "trace=fsync,fdatasync,sync_file_range"])
-                .args(["-e", "inject=fsync,fdatasync,sync_file_range:retval=0"])
+                .args(["-e", "trace=fsync,fdatasync", "-e"])
+                .arg(format!("inject=fsync,fdatasync:retval=0{when}"))
                 .args(["--", program]);
             strace
         }
