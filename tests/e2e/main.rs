@@ -16,9 +16,13 @@ mod bad_input;
 mod cli;
 mod config;
 mod crash;
+mod damage;
 mod demo;
+#[path = "../support/dice.rs"]
+mod dice;
 mod environment;
 mod keys;
+mod kill_points;
 mod normal;
 mod replay;
 mod run;
