@@ -105,12 +105,33 @@ impl SessionReader {
                 "segment {segment} ends in an unfinished record at byte {offset}"
             ));
         }
+        // A file that was cut between two records looks like one that was never closed.
+        if self.state != State::Running
+            && let Some(Manifest { leaves, .. }) = self.manifest()
+            && matches!(self.leaf(leaves.saturating_sub(1)), Ok(None))
+        {
+            trouble.push(format!(
+                "it had {leaves} entries when it was closed, and the last is missing"
+            ));
+        }
         trouble
     }
 
-    /// The leaves from index `from` on, in order.
+    /// The leaves from index `from` on, in order. Those that damage took are passed over.
     pub fn leaves(&self, from: u64) -> impl Iterator<Item = Result<Leaf, JournalError>> {
-        (from..).map_while(|i| self.leaf(i).transpose())
+        let mut next = Some(from);
+        std::iter::from_fn(move || {
+            let i = next?;
+            let found = match self.leaf(i).transpose() {
+                None => {
+                    let later = self.rows.leaf_from(i).transpose()?;
+                    later.and_then(|i| Ok((i, self.leaf(i)?)))
+                }
+                Some(leaf) => leaf.map(|leaf| (i, Some(leaf))),
+            };
+            next = found.as_ref().ok().map(|(i, _)| i + 1);
+            found.map(|(_, leaf)| leaf).transpose()
+        })
     }
 
     /// One leaf.
@@ -253,7 +274,7 @@ fn head(dir: &SessionDir) -> Result<SessionId, JournalError> {
     }
 }
 
-/// When the session opened, read from its first leaf alone; `None` when it never did.
+/// When the session opened, read from the first leaf that is there; `None` when it never did.
 pub(super) fn started(dir: &SessionDir) -> Option<chrono::DateTime<chrono::Utc>> {
     let mut scanner = Scanner::open(dir.path(), Position::START).ok()?;
     loop {
@@ -261,8 +282,9 @@ pub(super) fn started(dir: &SessionDir) -> Option<chrono::DateTime<chrono::Utc>>
             Step::Frame(_, _, frame) if frame.kind == super::frame::Kind::Leaf => {
                 return Leaf::from_bytes(&frame.payload).ok().map(|leaf| leaf.ts);
             }
-            Step::Frame(..) => {}
-            Step::Damage { .. } | Step::End(_) => return None,
+            // Damage there must not hide the session: the next leaf is later by little.
+            Step::Frame(..) | Step::Damage { .. } => {}
+            Step::End(_) => return None,
         }
     }
 }
