@@ -16,6 +16,7 @@ const BLOCK_BYTES: usize = 512;
 struct Finished {
     world: World,
     id: String,
+    is_closed: bool,
     /// Paths below the session's directory, with their content.
     files: Vec<(PathBuf, Vec<u8>)>,
     calls: usize,
@@ -99,6 +100,7 @@ impl Finished {
         let mut finished = Self {
             world,
             id,
+            is_closed,
             files,
             calls: 7,
             shown: BTreeMap::new(),
@@ -168,6 +170,13 @@ impl Finished {
             // Space taken ahead is no content.
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
             let at = dice.below(used);
+            // Cut before its opening is complete, a session is one that never was: nothing but a
+            // manifest could tell.
+            let opening = if self.is_closed {
+                0
+            } else {
+                opening_end(&bytes).min(used - 1)
+            };
             match dice.below(4) {
                 0 | 1 => {
                     bytes[at] ^= 1 << dice.below(8);
@@ -180,6 +189,7 @@ impl Finished {
                     how += &format!(": zeros from {start}");
                 }
                 _ => {
+                    let at = at.max(opening);
                     bytes.truncate(at);
                     how += &format!(": cut at {at}");
                 }
@@ -188,6 +198,13 @@ impl Finished {
         std::fs::write(directory.join(below), bytes).unwrap();
         how
     }
+}
+
+/// Where the second entry begins, or 0 where there are none.
+fn opening_end(bytes: &[u8]) -> usize {
+    let second = br#""i":1,"#;
+    let at = bytes.windows(second.len()).position(|text| text == second);
+    at.unwrap_or(0)
 }
 
 /// `DDGATE_DAMAGES` asks for more, `DDGATE_DAMAGES_SEED` for those of an earlier run.
