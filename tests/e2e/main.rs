@@ -6,7 +6,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking, and says what it could not test"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it did and could not do"
 )]
 
 #[path = "../support/absent.rs"]

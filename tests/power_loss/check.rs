@@ -10,6 +10,7 @@ use ddgate::record::event::Side;
 use ddgate::record::{CallNumber, Event};
 use serde_json::Value;
 
+use crate::device::Entry;
 use crate::dice::Dice;
 use crate::image::Cut;
 use crate::mounts::{FileSystem, Mounted};
@@ -25,6 +26,8 @@ pub(crate) struct Verdict {
     pub(crate) lost: Vec<String>,
     /// Panics, contradictions, sessions that do not open.
     pub(crate) wrong: Vec<String>,
+    /// Whether the power went twice.
+    pub(crate) again: bool,
     /// What ddgate said of the records, in short.
     pub(crate) said: BTreeSet<String>,
 }
@@ -36,27 +39,45 @@ struct Recorded {
     request: String,
 }
 
-/// Lets the power come back on an image, and looks.
+/// Lets the power come back on an image, and looks; once in a while it goes again meanwhile.
 pub(crate) fn image(
     recording: &Recording,
     cut: &Cut,
     system: FileSystem,
     dice: &mut Dice,
 ) -> Verdict {
+    let content = || cut.apply(&recording.entries, vec![0; system.bytes()]);
+    let (mut verdict, recovery) = look(recording, cut, system, content(), dice);
+    if dice.once_in(5) {
+        let second = Cut::roll(&recovery, 0, dice);
+        let left = second.apply(&recovery, content());
+        let (then, _) = look(recording, cut, system, left, dice);
+        let again = |words| format!("and again, {second}: {words}");
+        verdict.again = true;
+        verdict.lost.extend(then.lost.into_iter().map(again));
+        verdict.wrong.extend(then.wrong.into_iter().map(again));
+    }
+    verdict
+}
+
+/// What is on record on a device that holds `content`, and what reading it wrote there.
+fn look(
+    recording: &Recording,
+    cut: &Cut,
+    system: FileSystem,
+    content: Vec<u8>,
+    dice: &mut Dice,
+) -> (Verdict, Vec<Entry>) {
     let mut verdict = Verdict::default();
-    let content = cut.image(&recording.entries, system.bytes());
     let mounted = match Mounted::new(system, content, false) {
         Ok(mounted) => mounted,
         Err(e) => {
             verdict.wrong.push(format!("it cannot be mounted: {e}"));
-            return verdict;
+            return (verdict, Vec::new());
         }
     };
-    let required: Vec<&Seen> = recording
-        .seen
-        .iter()
-        .filter(|s| s.position <= cut.at)
-        .collect();
+    let seen = recording.seen.iter();
+    let required: Vec<&Seen> = seen.filter(|seen| seen.position <= cut.at).collect();
     verdict.required = required.len();
     let records = verdict.read(&mounted.at, recording, cut);
     verdict.holds(&required, &records);
@@ -70,7 +91,7 @@ pub(crate) fn image(
         let next = recording::empty_session(&mounted.at).output().unwrap();
         verdict.expect(next.status.success(), "the next run", &next);
     }
-    verdict
+    (verdict, mounted.device.log.entries())
 }
 
 fn ddgate(directory: &Path, words: &[&str]) -> Output {

@@ -3,7 +3,6 @@
 
 use crate::device::Entry;
 use crate::dice::Dice;
-use crate::recording::Recording;
 
 /// What no file system tears: the sector of the oldest disks.
 const SECTOR_BYTES: usize = 512;
@@ -40,15 +39,16 @@ impl std::fmt::Display for Cut {
 }
 
 impl Cut {
-    /// Any moment of a recording, or its very end.
-    pub(crate) fn roll(recording: &Recording, dice: &mut Dice, is_end: bool) -> Self {
-        let all = recording.entries.len();
-        if is_end {
-            return Self {
-                at: all,
-                survivors: Survivors::All,
-            };
+    /// The end, and everything survives.
+    pub(crate) const fn end(log: &[Entry]) -> Self {
+        Self {
+            at: log.len(),
+            survivors: Survivors::All,
         }
+    }
+
+    /// Any moment of a log from `began` on.
+    pub(crate) fn roll(log: &[Entry], began: usize, dice: &mut Dice) -> Self {
         let survivors = match dice.below(4) {
             0 => Survivors::None,
             1 => Survivors::All,
@@ -58,19 +58,18 @@ impl Cut {
             },
         };
         Self {
-            at: recording.began + dice.below(all - recording.began + 1),
+            at: began + dice.below(log.len() - began + 1),
             survivors,
         }
     }
 
-    /// The content of a device of that size.
-    pub(crate) fn image(&self, log: &[Entry], bytes: usize) -> Vec<u8> {
+    /// What is left on a device that held `image` when the log began.
+    pub(crate) fn apply(&self, log: &[Entry], mut image: Vec<u8>) -> Vec<u8> {
         let before = &log[..self.at];
         let flushed = before
             .iter()
             .rposition(|entry| matches!(entry, Entry::Flush));
         let (sure, since) = before.split_at(flushed.unwrap_or(0));
-        let mut image = vec![0; bytes];
         for entry in sure {
             put(&mut image, entry, |_| true);
         }

@@ -106,9 +106,14 @@ pub(crate) fn apart(programs: &[&str]) -> bool {
             return false;
         }
     }
+    let own_mounts = ["unshare", "--mount", "--propagation", "private", "--"];
+    if let Err(e) = run(&own_mounts, &[Path::new("true")]) {
+        absent(&format!("this root may not mount: {e}"));
+        return false;
+    }
     let current = std::thread::current();
-    let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
+    let status = Command::new(own_mounts[0])
+        .args(&own_mounts[1..])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", current.name().unwrap(), "--nocapture"])
         .env("PATH", PATH)
