@@ -11,7 +11,8 @@
 //! calls: otherwise this would prove nothing. Needs root, `/dev/fuse`, loop devices and mkfs.
 //!
 //! `DDGATE_POWER_LOSS_IMAGES` asks for more images, `DDGATE_POWER_LOSS_XFS_IMAGES` for some on
-//! XFS, `DDGATE_POWER_LOSS_SEED` for the images of an earlier run.
+//! XFS, `DDGATE_POWER_LOSS_SEED` for the calls and cuts of an earlier run; its timing never comes
+//! back quite the same.
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
