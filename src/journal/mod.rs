@@ -28,7 +28,7 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-pub use audit::{Audit, Expected, SIGNATURE_EVERY, audit};
+pub use audit::{Audit, Depth, Expected, SIGNATURE_EVERY, audit};
 pub use content::{Attachment, ContentStream, Withheld, commit};
 pub use handle::{Journal, Refused, Ticket};
 pub use permit::Permit;
