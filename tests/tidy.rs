@@ -49,7 +49,7 @@ const TOP: &[&str] = &["commands", "error", "lib", "main"];
 
 /// Where a foreign crate may be named: paths below `src/`, or the beginnings of such.
 const FOREIGN: &[(&str, &[&str])] = &[
-    ("clap", &["cli.rs", "commands/"]),
+    ("clap", &["cli.rs", "cli/", "commands/"]),
     ("clap_complete", &["cli.rs", "commands/"]),
     ("directories", &["config/paths.rs"]),
     ("ed25519_dalek", &["tlog/key.rs"]),

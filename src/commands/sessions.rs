@@ -1,7 +1,7 @@
 //! `ddgate sessions`: the list.
 
 use super::context::Context;
-use super::look;
+use super::{checked, look};
 use crate::cli::SessionsArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -16,10 +16,15 @@ pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliErr
         let read = entry
             .open()
             .map_err(CliError::from)
-            .and_then(|reader| Ok((look::view(&reader)?.0, reader)));
+            .and_then(|reader| Ok((look::view(&reader)?, reader)));
         match read {
-            Ok((view, reader)) => {
+            Ok(((view, audit), reader)) => {
                 look::report_trouble(&reader, &context.printer);
+                if audit.findings.is_broken() {
+                    let note = checked::note(&audit);
+                    let line = format!("session {}: {note}", entry.id.short());
+                    context.printer.warn(&crate::ui::escape::escape(&line));
+                }
                 summaries.push(view.summary());
             }
             // One that cannot be read must not hide the others.

@@ -318,6 +318,8 @@ mod tests {
             site = "datadoghq.eu"
             upstream = "http://u"
             credential_command = ["op", "read"]
+            [journal]
+            durability = "process"
             [redaction]
             key = "k"
             [recording]

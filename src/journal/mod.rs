@@ -7,6 +7,7 @@
 //! [`crate::redact::Redacted`].
 
 mod audit;
+mod auditor;
 pub mod catalog;
 pub mod chain;
 mod content;

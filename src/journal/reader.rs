@@ -8,12 +8,13 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 
 use super::JournalError;
-use super::audit::{Audit, Auditor, Depth, Expected};
+use super::audit::{Audit, Depth, Expected};
+use super::auditor::Auditor;
 use super::catalog::{Manifest, SessionDir};
 use super::content;
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
 use super::seal::Signed;
-use super::verdict::Fault;
+use super::verdict::{Fault, Gap};
 use super::wal::{self, Position, Scanner, Step};
 use crate::record::event::{PrevState, SessionOpen};
 use crate::record::{CallNumber, Commitment, Event, Leaf, SessionId};
@@ -151,9 +152,17 @@ impl SessionReader {
                 }
                 Step::Damage { from, to } => auditor.damage(from, to),
                 Step::End(end) => {
+                    let mut audit = auditor.finish(end);
+                    let here = hashes.len() as u64;
+                    if self.state != State::Running
+                        && let Some(later) = self.rows.leaf_from(here)?
+                    {
+                        let once = later + 1;
+                        audit.findings.gap(Gap::Shorter { here, once });
+                    }
                     // A running session has grown at the second walk; the first one's leaves stand.
                     let _ = self.walked.set(hashes);
-                    return Ok(auditor.finish(end));
+                    return Ok(audit);
                 }
             }
         }

@@ -154,6 +154,14 @@ pub enum Gap {
         /// First leaf behind.
         to: u64,
     },
+    /// There are fewer leaves than there once were.
+    #[error("{here} leaves are here, there were {once} once")]
+    Shorter {
+        /// Leaves here.
+        here: u64,
+        /// Leaves that its manifest or its index has seen.
+        once: u64,
+    },
     /// The session has no end.
     #[error("{}", if *running { "the session is still running" } else { "the session was never closed: its gate died" })]
     NotClosed {
@@ -203,6 +211,14 @@ impl Findings {
         } else {
             Verdict::Verified
         }
+    }
+
+    /// Whether something was done to the record, as far as it shows: a gate that died leaves a
+    /// record that is merely not closed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        let shorter = |gap: &Gap| matches!(gap, Gap::Shorter { .. } | Gap::Empty);
+        !self.faults.is_empty() || self.gaps.iter().any(shorter)
     }
 
     /// Adds something that is wrong.

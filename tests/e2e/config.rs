@@ -25,6 +25,7 @@ fn every_layer_is_named() {
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default
+    journal.durability  power-loss  default
     ");
     assert!(shown.stderr.is_empty());
 }

@@ -69,7 +69,7 @@ fn killed_in_the_middle_of_a_call() {
     request body
       none
     ");
-    insta::assert_snapshot!(shown.said(), @"");
+    insta::assert_snapshot!(shown.said(), @"ddgate: verified to leaf 2, incomplete: the session was never closed: its gate died");
     world.ddgate(["sessions"]).succeeds();
     let missing = world
         .ddgate(["show", "latest", "1", "--body", "response"])
@@ -119,6 +119,15 @@ pub(crate) fn whole_after(world: &World, upstream: &Upstream, moment: &str) -> u
             );
             assert_eq!(session["contradictions"], Value::Array(Vec::new()));
             world.ddgate(["replay", "latest"]).succeeds();
+            // Whatever the crash left behind is signed, up to its last whole batch.
+            let verified = world.ddgate(["verify", id, "--json"]).go();
+            assert!(
+                matches!(verified.code, Some(0 | 2)),
+                "{moment}: {verified:?}"
+            );
+            assert_eq!(verified.json()["faults"], Value::Array(Vec::new()));
+            let leaves = verified.json()["leaves"].as_u64().unwrap();
+            assert!(verified.json()["signed"]["size"].as_u64() <= Some(leaves));
         }
     } else {
         assert!(seen.is_empty(), "{moment}: no session, and {seen:?}");

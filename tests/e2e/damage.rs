@@ -20,8 +20,8 @@ struct Finished {
     /// Paths below the session's directory, with their content.
     files: Vec<(PathBuf, Vec<u8>)>,
     calls: usize,
-    /// What each command printed.
-    shown: BTreeMap<Vec<String>, Vec<u8>>,
+    /// What each command printed, and said.
+    shown: BTreeMap<Vec<String>, (Vec<u8>, String)>,
 }
 
 /// How a command took the damage.
@@ -35,16 +35,17 @@ enum Taken {
     Refused,
 }
 
-/// Whether a command took the damage as it must. `ddgate verify`, once it is there, is one more
-/// command: it has to find every damage of the write-ahead file, also where an index hides it.
-fn taken(before: &[u8], after: &Outcome) -> Result<Taken, &'static str> {
-    let said = String::from_utf8_lossy(&after.stderr);
+/// Whether a command took the damage as it must.
+fn taken(before: &(Vec<u8>, String), after: &Outcome) -> Result<Taken, &'static str> {
+    let said = after.said();
     if said.contains("should never reach") || said.contains("panicked") {
         return Err("a panic");
     }
     match after.code {
-        Some(0) if after.stdout == before => Ok(Taken::Unharmed),
-        Some(0) if !said.is_empty() => Ok(Taken::Told),
+        Some(0 | 2) if after.stdout == before.0 && said == before.1 => Ok(Taken::Unharmed),
+        Some(0) if said != before.1 => Ok(Taken::Told),
+        // Shown as far as it goes, and marked; or the verdict of `verify`.
+        Some(1 | 2) if !after.stdout.is_empty() => Ok(Taken::Told),
         Some(0) => {
             let shown: Value = serde_json::from_slice(&after.stdout).unwrap_or_default();
             match shown["contradictions"].as_array() {
@@ -108,9 +109,16 @@ impl Finished {
         let mut commands = finished.commands(0);
         commands.extend((1..=finished.calls).map(|call| finished.show(call)));
         for command in commands {
-            let outcome = finished.world.ddgate(&command).succeeds();
-            assert_eq!(outcome.said(), "", "{command:?}");
-            finished.shown.insert(command, outcome.stdout);
+            let outcome = finished.world.ddgate(&command).go();
+            // Only `verify` minds that a session was not closed.
+            let expected = if command[0] == "verify" && !is_closed {
+                2
+            } else {
+                0
+            };
+            assert_eq!(outcome.code, Some(expected), "{command:?}: {outcome:?}");
+            let said = outcome.said();
+            finished.shown.insert(command, (outcome.stdout, said));
         }
         finished
     }
@@ -126,7 +134,8 @@ impl Finished {
     fn commands(&self, call: usize) -> Vec<Vec<String>> {
         let replay = ["replay", &self.id, "--json"].map(str::to_owned).to_vec();
         let sessions = ["sessions", "--json"].map(str::to_owned).to_vec();
-        let mut commands = vec![replay.clone(), sessions];
+        let verify = ["verify", &self.id, "--json"].map(str::to_owned).to_vec();
+        let mut commands = vec![verify, replay.clone(), sessions];
         if call > 0 {
             commands.extend([self.show(call), replay]);
         }
@@ -144,8 +153,8 @@ impl Finished {
         }
     }
 
-    /// Damages one file somewhere, and says how.
-    fn damage(&self, dice: &mut Dice) -> String {
+    /// Damages one file somewhere; says how, and whether `verify` has to find it.
+    fn damage(&self, dice: &mut Dice) -> (String, bool) {
         let directory = self.world.sessions().join(&self.id);
         let is_record = |path: &PathBuf| path.extension().is_some_and(|end| end == "ddw");
         let record = self.files.iter().position(|(path, _)| is_record(path));
@@ -163,6 +172,7 @@ impl Finished {
             std::fs::remove_dir_all(directory.join("index")).unwrap();
             how += " without index";
         }
+        let mut must_be_found = false;
         if bytes.is_empty() {
             bytes.push(1);
             how += ": a byte added";
@@ -179,25 +189,41 @@ impl Finished {
             };
             match dice.below(4) {
                 0 | 1 => {
+                    must_be_found = is_record(below) && !is_padding(&bytes, at);
                     bytes[at] ^= 1 << dice.below(8);
                     how += &format!(": a bit at {at} flipped");
                 }
                 2 => {
                     let start = at / BLOCK_BYTES * BLOCK_BYTES;
                     let end = bytes.len().min(start + BLOCK_BYTES);
+                    // Zeros on zeros change nothing.
+                    must_be_found = is_record(below) && (start..end).any(|at| bytes[at] != 0);
                     bytes[start..end].fill(0);
                     how += &format!(": zeros from {start}");
                 }
                 _ => {
                     let at = at.max(opening);
+                    // A record that was never closed, cut at a checkpoint, is one that ended there.
+                    must_be_found = is_record(below) && self.is_closed;
                     bytes.truncate(at);
                     how += &format!(": cut at {at}");
                 }
             }
         }
         std::fs::write(directory.join(below), bytes).unwrap();
-        how
+        (how, must_be_found)
     }
+}
+
+/// Whether a byte stands between two entries, where nothing is looked at.
+fn is_padding(bytes: &[u8], at: usize) -> bool {
+    let next = (at + 1).next_multiple_of(8);
+    bytes[at..next.min(bytes.len())]
+        .iter()
+        .all(|byte| *byte == 0)
+        && bytes
+            .get(next..next + 4)
+            .is_none_or(|magic| magic == b"DDW1" || magic == [0; 4])
 }
 
 /// Where the second entry begins, or 0 where there are none.
@@ -217,12 +243,15 @@ fn damage_is_harmless_or_told(is_closed: bool, hundredth: u64) {
     for number in 0..damages {
         let mut dice = Dice::new(seed.wrapping_add(number << 20));
         finished.restore();
-        let how = finished.damage(&mut dice);
+        let (how, must_be_found) = finished.damage(&mut dice);
         let mut worst = Taken::Unharmed;
         for command in finished.commands(1 + dice.below(finished.calls)) {
             // One that hangs is ended, and fails the test, in the world of these tests.
             let outcome = finished.world.ddgate(&command).go();
             match taken(&finished.shown[&command], &outcome) {
+                Ok(Taken::Unharmed) if must_be_found && command[0] == "verify" => {
+                    wrong.push(format!("seed {seed}, {number}: {how}: not found by verify"));
+                }
                 Ok(taken) => worst = worst.max(taken),
                 Err(why) => wrong.push(format!(
                     "seed {seed}, {number}: {how}: {}: {why} (code {:?}): {}",

@@ -184,7 +184,8 @@ impl World {
             return Vec::new();
         };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.collect()
+        // Beside them stands the chain they form.
+        names.filter(|name| name != "chain.jsonl").collect()
     }
 
     /// Every file below the root, with its bytes.
