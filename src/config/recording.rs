@@ -74,10 +74,7 @@ pub(super) fn settings(
         },
         operations: Setting {
             value: operations,
-            origin: origin(
-                "recording.operations",
-                of_user.rules.operations.is_empty(),
-            ),
+            origin: origin("recording.operations", of_user.rules.operations.is_empty()),
         },
         rules: Recording {
             user: of_user.rules,

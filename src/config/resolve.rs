@@ -563,7 +563,11 @@ mod tests {
     fn a_project_has_more_recorded_and_never_less() {
         let shown = |world: World, key| {
             let config = world.load().unwrap();
-            let row = config.rows().into_iter().find(|row| row.key == key).unwrap();
+            let row = config
+                .rows()
+                .into_iter()
+                .find(|row| row.key == key)
+                .unwrap();
             (row.value, world.shown(&row.origin.to_string()))
         };
         let user = "[recording]\nlevel = \"metadata\"\nbody_bytes_max = 100\n";

@@ -166,9 +166,8 @@ impl Config {
         }
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let list = |words: &Vec<String>| words.join(" ");
-        let hidden = |secret: &Option<Secret<String>>| {
-            secret.as_ref().map_or("", |_| "[set]").to_owned()
-        };
+        let hidden =
+            |secret: &Option<Secret<String>>| secret.as_ref().map_or("", |_| "[set]").to_owned();
         let level = |level: &Option<Level>| level.map_or("", Level::word).to_owned();
         let (who, datadog, recording) = (&self.identity, &self.datadog, &self.recording);
         vec![

@@ -59,7 +59,6 @@ async fn one_call(journal: &Journal, body: Bytes) -> Permit {
         decision: Decision::Allow,
         rule: "default".into(),
         level: None,
-        level: None,
         target: target.commitment(),
         headers: headers.commitment(),
         body: Some(content.commitment()),

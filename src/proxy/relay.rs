@@ -303,7 +303,10 @@ impl<'a> Passage<'a> {
         let journal = &self.call.proxy.journal;
         let record = |e: crate::journal::Refused| Broke::Record(e.to_string());
         let recorder = &mut self.recorder;
-        recorder.push(journal, bytes.clone()).await.map_err(record)?;
+        recorder
+            .push(journal, bytes.clone())
+            .await
+            .map_err(record)?;
         if self.is_event_stream {
             recorder.settle(journal).await.map_err(record)?;
         }
@@ -342,7 +345,11 @@ impl<'a> Passage<'a> {
     }
 
     /// Closes the record of the body and says in `event` how it went.
-    async fn end(mut self, event: &mut CallResponse, headers: Option<Attachment>) -> Vec<Attachment> {
+    async fn end(
+        mut self,
+        event: &mut CallResponse,
+        headers: Option<Attachment>,
+    ) -> Vec<Attachment> {
         let mut attachments: Vec<_> = headers.into_iter().collect();
         match self.recorder.finish(&self.call.proxy.journal).await {
             Ok(body) => {
@@ -352,8 +359,7 @@ impl<'a> Passage<'a> {
                 attachments.extend(body.attachment);
             }
             Err(refused) => {
-                self.broke
-                    .get_or_insert(Broke::Record(refused.to_string()));
+                self.broke.get_or_insert(Broke::Record(refused.to_string()));
                 event.unkept = Some(refused.to_string());
             }
         }

@@ -104,7 +104,9 @@ impl Recording {
     #[must_use]
     pub fn level(&self, operation: &Operation) -> Level {
         let user = self.user.of(operation).unwrap_or(Level::Full);
-        self.project.of(operation).map_or(user, |level| level.max(user))
+        self.project
+            .of(operation)
+            .map_or(user, |level| level.max(user))
     }
 }
 
@@ -214,6 +216,9 @@ mod tests {
         assert_eq!(level(Level::Metadata, Level::Headers), Level::Headers);
         assert_eq!(level(Level::Full, Level::Metadata), Level::Full);
         let nothing = Recording::default();
-        assert_eq!(nothing.level(&operation(None, "", Effect::Read)), Level::Full);
+        assert_eq!(
+            nothing.level(&operation(None, "", Effect::Read)),
+            Level::Full
+        );
     }
 }

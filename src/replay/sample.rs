@@ -186,7 +186,6 @@ pub(crate) fn request(call: u64, operation: &str) -> CallRequest {
         decision: Decision::Allow,
         rule: "default".into(),
         level: None,
-        level: None,
         target: commitment(),
         headers: commitment(),
         body: None,

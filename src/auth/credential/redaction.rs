@@ -96,7 +96,10 @@ mod tests {
         };
         assert!(find(&store, None).await.unwrap().is_none());
         let found = find(&store, configured()).await.unwrap().unwrap();
-        assert_eq!((found.text.expose().as_str(), &*found.source), ("any text", "here"));
+        assert_eq!(
+            (found.text.expose().as_str(), &*found.source),
+            ("any text", "here")
+        );
         keep(&store, "of the team\n").await.unwrap();
         let found = find(&store, configured()).await.unwrap().unwrap();
         assert_eq!(found.text.expose(), "of the team");
