@@ -25,6 +25,14 @@ fn every_layer_is_named() {
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default
+    redaction.key  not set  default
+    recording.level  full  default
+    recording.read  not set  default
+    recording.write  not set  default
+    recording.destroy  not set  default
+    recording.unknown  not set  default
+    recording.body_bytes_max  104857600  default
+    recording.operations  not set  default
     ");
     assert!(shown.stderr.is_empty());
 }
