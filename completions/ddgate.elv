@@ -36,6 +36,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand status 'Show who is signed in, which keys there are, and where things are kept'
             cand keys 'Hand the gate the Datadog keys it is to hold'
             cand demo 'See it work against a pretend Datadog, without account or network'
+            cand pseudonym 'Print the pseudonym that stands in the record for a value'
             cand config 'Look at the configuration'
             cand completions 'Print a completion script for a shell'
         }
@@ -164,6 +165,16 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
+            cand -v 'Say more about what is done'
+            cand --verbose 'Say more about what is done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;pseudonym'= {
+            cand --config 'Read this configuration file instead of the user''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON object'
             cand -v 'Say more about what is done'
             cand --verbose 'Say more about what is done'
             cand -h 'Print help (see more with ''--help'')'

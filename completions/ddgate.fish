@@ -41,6 +41,7 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "logout" -d 'Sign out,
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "status" -d 'Show who is signed in, which keys there are, and where things are kept'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "keys" -d 'Hand the gate the Datadog keys it is to hold'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "demo" -d 'See it work against a pretend Datadog, without account or network'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "pseudonym" -d 'Print the pseudonym that stands in the record for a value'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "config" -d 'Look at the configuration'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l identity -d 'Who the session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
@@ -152,6 +153,14 @@ always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l json -d 'Print one JSON object'
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'

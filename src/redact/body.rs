@@ -463,11 +463,12 @@ mod tests {
         ) {
             let document = serde_json::json!({
                 "data": {"attributes": {"key": value, "text": format!("{before}{KEY}{after}")}},
+                "note": format!("a ghp_{}; and {before}", "Ab1Cd2".repeat(6)),
             });
             let (content_type, paths, body) = match which {
                 0 => (JSON, PATHS, document.to_string()),
                 1 => (JSON, &[][..], document.to_string()),
-                _ => (FORM, &[][..], format!("token={value}&text={KEY}")),
+                _ => (FORM, &[][..], format!("token={value}&text={KEY}&a=ghp_{}", "Ab1Cd2".repeat(6))),
             };
             let coded = gzip(body.as_bytes());
             let redactor = || BodyRedactor::new(&known(), content_type, Some("gzip"), paths);
@@ -484,6 +485,7 @@ mod tests {
             let whole = run(redactor(), &[&coded]);
             prop_assert_eq!(&run(redactor(), &pieces), &whole);
             prop_assert!(!whole.0.contains(KEY));
+            prop_assert!(!whole.0.contains("ghp_"));
             prop_assert!(which == 1 || !whole.0.contains(&value));
             prop_assert!(whole.1.unkept.is_none());
         }
