@@ -400,7 +400,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_was_not_kept_says_so() {
-        let mut detail = detail();
+        let mut detail = detail(2);
         detail.seen.call.level = Some(Level::Metadata);
         detail.seen.target = None;
         detail.request = Message {
