@@ -1,5 +1,5 @@
 //! The secrets a session knows, in every form they are likely to turn up in; behind them, whatever
-//! looks like a secret (see [`super::patterns`]).
+//! looks like a secret (see `patterns`).
 //!
 //! Forms: as they are; percent-encoded (RFC 3986, as browsers, Python and HTML forms do it, either
 //! case of the digits); escaped in a JSON string; inside base64, standard and URL-safe, at any of
