@@ -11,6 +11,7 @@ use super::known::KnownStream;
 use super::{KnownSecrets, Redacted, json, target};
 use crate::content_coding::Decoder;
 use crate::limits::{DECODED_BYTES_MAX, REDACT_GATHER_BYTES_MAX};
+use crate::record::Secret;
 use crate::record::event::RedactionCount;
 
 /// Charsets in which a secret looks like itself.
@@ -57,6 +58,8 @@ pub struct BodyRedactor {
     unkept: Option<String>,
     /// Removed by place, beside what `stream` counts.
     cut: Vec<RedactionCount>,
+    /// The text removed by place.
+    gone: Vec<Secret<String>>,
     decoded_bytes: u64,
 }
 
@@ -104,6 +107,7 @@ impl BodyRedactor {
             },
             unkept: None,
             cut: Vec::new(),
+            gone: Vec::new(),
             decoded_bytes: 0,
         };
         match Decoder::new(content_encoding.unwrap_or_default(), DECODED_BYTES_MAX) {
@@ -179,6 +183,12 @@ impl BodyRedactor {
         }
     }
 
+    /// The text that was removed by its place; complete after [`BodyRedactor::finish`].
+    #[must_use]
+    pub fn gone(&self) -> &[Secret<String>] {
+        &self.gone
+    }
+
     /// Takes decoded bytes.
     fn take(&mut self, decoded: Bytes) -> Redacted<Bytes> {
         self.decoded_bytes += decoded.len() as u64;
@@ -205,7 +215,7 @@ impl BodyRedactor {
                 let not_json = "it may hold secrets and is not JSON";
                 let mut document = serde_json::from_slice(bytes).map_err(|_| not_json)?;
                 for path in paths.iter().filter(|path| is_json_path(path)) {
-                    let count = json::cut(&mut document, path, self.known.key());
+                    let count = json::cut(&mut document, path, self.known.key(), &mut self.gone);
                     self.count(path, count);
                 }
                 serde_json::to_string(&document).map_err(|_| not_json)
@@ -214,6 +224,7 @@ impl BodyRedactor {
                 let text = std::str::from_utf8(bytes).map_err(|_| "a form that is not UTF-8")?;
                 let (shown, removed) = target::pairs_shown(text, self.known.key());
                 self.count("form-credential", removed);
+                self.gone.extend(target::pairs_gone(text));
                 Ok(shown)
             }
         }
@@ -276,7 +287,6 @@ mod tests {
     use super::super::pseudonym::without_pseudonyms;
     use super::*;
     use crate::content_coding::gzip_for_test as gzip;
-    use crate::record::Secret;
     use proptest::prelude::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";

@@ -28,7 +28,7 @@ pub use headers::headers;
 pub use known::{KnownSecrets, swaps};
 pub use pseudonym::PseudonymKey;
 pub use replacer::{Replacer, ReplacerStream, TooManyNeedles};
-pub use target::{Names, names, target};
+pub use target::{Names, gone_from_target, names, target};
 
 /// A value that may be recorded.
 ///

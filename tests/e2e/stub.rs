@@ -37,7 +37,7 @@ fn talk(stream: TcpStream, answers: &HashMap<String, Answer>) {
             None => Answer {
                 gzip: false,
                 media: "missing",
-                body: b"{}".to_vec(),
+                body: format!("{{\"errors\": [\"no {asked}\"]}}").into_bytes(),
             },
         };
         let status = if answer.media == "missing" { 404 } else { 200 };
