@@ -109,6 +109,7 @@ fn hunt() -> Hunt {
         if method == "method" || (asked.is_empty() && answered.is_empty()) {
             continue;
         }
+        let before = hunt.mint.0.len();
         let segments: Vec<String> = route
             .split('/')
             .map(|segment| match segment.strip_prefix('{') {
@@ -141,6 +142,7 @@ fn hunt() -> Hunt {
             true => format!(" {}", document(asked, &mut hunt.mint, turn)),
             false => String::new(),
         };
+        let sent = hunt.mint.0[before..].to_vec();
         let verb = if !body.is_empty() && turn % 2 == 0 {
             "gzip "
         } else {
@@ -148,10 +150,18 @@ fn hunt() -> Hunt {
         };
         writeln!(hunt.script, "{verb}{method} {path}{query}{body}").unwrap();
         hunt.calls += 1;
+        let mut said: Value =
+            serde_json::from_str(&document(answered, &mut hunt.mint, turn)).unwrap();
+        // Datadog may repeat what it was sent where no table says so.
+        said["errors"] = json!(
+            sent.iter()
+                .map(|s| format!("no {s} here"))
+                .collect::<Vec<_>>()
+        );
         let answer = Answer {
             gzip: turn % 3 == 0,
             media: "application/json",
-            body: document(answered, &mut hunt.mint, turn).into_bytes(),
+            body: said.to_string().into_bytes(),
         };
         hunt.answers.insert(format!("{method} {path}"), answer);
     }
