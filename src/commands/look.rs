@@ -134,8 +134,15 @@ fn body(reader: &SessionReader, leaf: u64) -> Result<Body, CliError> {
     };
     let content = field(reader, leaf, "body")?;
     Ok(match (content, committed, unkept) {
-        (Some(content), _, _) if !content.is_empty() => Body::Kept { content, complete },
-        (_, _, Some(why)) => Body::NotKept { why },
+        (Some(content), _, why) if !content.is_empty() => Body::Kept {
+            content,
+            complete: complete && why.is_none(),
+            why,
+        },
+        (_, committed, Some(why)) => Body::NotKept {
+            why,
+            bytes: committed.map(|committed| committed.n),
+        },
         (None, Some(Commitment { n, .. }), None) if n > 0 => Body::Erased { bytes: n },
         _ => Body::Empty,
     })

@@ -9,6 +9,7 @@ use crate::journal::JournalError;
 use crate::record::CallNumber;
 use crate::record::event::Decision;
 use crate::replay::{Body, CallDetail};
+use crate::ui::escape::escape;
 use crate::ui::{call, json};
 
 pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
@@ -62,11 +63,20 @@ fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, 
         None if detail.live => missing("is not on record: no answer came yet"),
         None => missing("is not on record: no answer came"),
         Some(Body::Empty) => Ok(Exit::Success),
-        Some(Body::NotKept { why }) => missing(&format!("was not kept: {why}")),
+        Some(Body::NotKept { why, .. }) => missing(&format!("was not kept: {why}")),
         Some(Body::Erased { .. }) => missing("was erased"),
-        Some(Body::Kept { content, complete }) => {
+        Some(Body::Kept {
+            content,
+            complete,
+            why,
+        }) => {
             context.printer.bytes(content)?;
-            if !complete {
+            if let Some(why) = why {
+                let why = escape(why);
+                context
+                    .printer
+                    .warn(&format!("the {word} is not on record to its end: {why}"));
+            } else if !complete {
                 context
                     .printer
                     .warn(&format!("the {word} broke off: this is what was recorded"));

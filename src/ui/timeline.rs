@@ -4,7 +4,7 @@
 //! Rendered whole, and handed out in pieces so that a paced replay can pause between them.
 
 use crate::record::event::{Decision, Tunnel};
-use crate::record::{Call, Effect, Identity, Outcome, SessionId};
+use crate::record::{Call, Effect, Identity, Level, Outcome, SessionId};
 use crate::replay::{Counts, Seen, SessionView, State};
 
 use super::escape::escape;
@@ -108,6 +108,17 @@ fn header(view: &SessionView, look: &Look) -> String {
         calls.push_str(&kinds(&counts, look).join(", "));
     }
     rows.push(("calls", calls));
+    let lessened: Vec<String> = [Level::Headers, Level::Metadata]
+        .into_iter()
+        .filter_map(|level| {
+            let calls = view.calls.iter();
+            let count = calls.filter(|seen| seen.call.level == Some(level)).count();
+            (count > 0).then(|| format!("{count} at level {}", level.word()))
+        })
+        .collect();
+    if !lessened.is_empty() {
+        rows.push(("recorded", look.paint(Tone::Warn, &lessened.join(", "))));
+    }
     let redactions = view.redactions();
     if !redactions.is_empty() {
         let each: Vec<String> = redactions

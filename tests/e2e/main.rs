@@ -22,12 +22,15 @@ mod demo;
 #[path = "../support/dice.rs"]
 mod dice;
 mod environment;
+mod hunt;
 mod keys;
 mod kill_points;
 mod normal;
+mod pseudonym;
 mod replay;
 mod run;
 mod secrets;
 mod sign_in;
+mod stub;
 mod upstream;
 mod world;

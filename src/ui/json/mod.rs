@@ -81,7 +81,7 @@ pub fn session(view: &SessionView) -> String {
 ///   "offset_us": 1, "method", "host", "route", "target": "/path?query" | null,
 ///   "operation": "CreateMonitor" | null, "label", "effect": "read" | "write" | "destroy" |
 ///   "unknown", "resources": [{"type", "id"}], "decision": "allow" | "deny", "rule",
-///   "outcome": "answered" | "refused" | "failed" | "in_doubt" | "under_way",
+///   "level": "metadata" | "headers" | "full", "outcome": "answered" | "refused" | "failed" | "in_doubt" | "under_way",
 ///   "status": 200 | null, "duration_us": 1 | null, "error": null,
 ///   "redactions": [{"rule", "count"}],
 ///   "wait_us": 1 | null,
@@ -292,6 +292,7 @@ mod tests {
               ],
               "decision": "allow",
               "rule": "default",
+              "level": "full",
               "outcome": "answered",
               "status": 200,
               "duration_us": 12340,
@@ -357,6 +358,7 @@ mod tests {
           ],
           "decision": "allow",
           "rule": "default",
+          "level": "full",
           "outcome": "answered",
           "status": 200,
           "duration_us": 24680,
@@ -447,6 +449,7 @@ mod tests {
         detail.request.body = Body::Kept {
             content: vec![0xff, 0],
             complete: true,
+            why: None,
         };
         let value = parsed(&call(&detail));
         assert_eq!(value["request"]["body"]["base64"], "/wA=");

@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::record::event::{RedactionCount, Tunnel};
-use crate::record::{HostFacts, Identity, Outcome, Resource};
+use crate::record::{HostFacts, Identity, Level, Outcome, Resource};
 use crate::replay::{Body, Counts, Message, Seen, State};
 
 use super::super::status::{KeyView, SignIn};
@@ -163,6 +163,7 @@ pub(super) struct CallJson<'a> {
     resources: &'a [Resource],
     decision: crate::record::event::Decision,
     rule: &'a str,
+    level: &'static str,
     outcome: &'static str,
     status: Option<u16>,
     duration_us: Option<u64>,
@@ -187,6 +188,7 @@ impl<'a> CallJson<'a> {
             resources: &call.resources,
             decision: call.decision,
             rule: &call.rule,
+            level: call.level.unwrap_or(Level::Full).word(),
             outcome: match call.outcome {
                 Outcome::Answered => "answered",
                 Outcome::Refused => "refused",
@@ -258,10 +260,14 @@ pub(super) enum BodyJson<'a> {
     Kept {
         bytes: usize,
         complete: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'a str>,
         #[serde(flatten)]
         content: ContentJson<'a>,
     },
     NotKept {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
         why: &'a str,
     },
     Erased {
@@ -280,15 +286,20 @@ impl<'a> BodyJson<'a> {
     pub(super) fn of(body: &'a Body) -> Self {
         match body {
             Body::Empty => Self::Empty,
-            Body::Kept { content, complete } => Self::Kept {
+            Body::Kept {
+                content,
+                complete,
+                why,
+            } => Self::Kept {
                 bytes: content.len(),
                 complete: *complete,
+                why: why.as_deref(),
                 content: match std::str::from_utf8(content) {
                     Ok(text) => ContentJson::Text(text),
                     Err(_) => ContentJson::Base64(base64(content)),
                 },
             },
-            Body::NotKept { why } => Self::NotKept { why },
+            Body::NotKept { why, bytes } => Self::NotKept { bytes: *bytes, why },
             Body::Erased { bytes } => Self::Erased { bytes: *bytes },
         }
     }
