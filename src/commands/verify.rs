@@ -49,8 +49,10 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError
         }
     }
     if args.json {
-        let one = documents.pop().filter(|_| documents.is_empty());
-        let whole = one.unwrap_or_else(|| Value::Array(documents));
+        let whole = match documents.len() {
+            1 => documents.remove(0),
+            _ => Value::Array(documents),
+        };
         context.printer.data(&json::value(&whole))?;
     }
     Ok(exit(worst))
