@@ -13,14 +13,18 @@ Examples:
   ddgate replay latest
   ddgate replay 3f2a9c1e --speed 4x      In the session's own rhythm, four times as fast
   ddgate replay 3f2a --step              One call at a time; Enter shows the next, q ends
+  ddgate replay latest --follow          Watch a session that is still running
   ddgate replay latest --json | jq '.calls[] | select(.effect != \"read\")'")]
 pub struct ReplayArgs {
     /// The session: an id, the beginning of one, or `latest`
     #[arg(value_name = "SESSION")]
     pub session: String,
-    /// Print one JSON object
+    /// Print one JSON object; with --follow, one a line for every call that has ended
     #[arg(long, conflicts_with_all = ["speed", "step"])]
     pub json: bool,
+    /// Go on with what a running session records, until it ends or you stop it
+    #[arg(short, long, conflicts_with_all = ["speed", "step"])]
+    pub follow: bool,
     /// Keep the session's rhythm, this much faster (pauses last at most 5 s)
     #[arg(long, value_name = "FACTOR", conflicts_with = "step")]
     pub speed: Option<Speed>,

@@ -15,6 +15,7 @@ mod sessions;
 mod show;
 mod sign_in;
 mod status;
+mod stream;
 mod usage;
 mod verify;
 

@@ -115,6 +115,9 @@ pub struct Manifest {
     pub ended: Option<DateTime<Utc>>,
     /// The child's exit code.
     pub exit: Option<u8>,
+    /// Why it closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Leaves in the log.
     pub leaves: u64,
     /// What became of its calls.
@@ -137,6 +140,7 @@ impl Manifest {
             started,
             ended: None,
             exit: None,
+            reason: None,
             leaves: 0,
             counts: Counts::default(),
             bytes: 0,
@@ -152,9 +156,10 @@ impl Manifest {
     pub(super) fn observe(&mut self, leaf: &Leaf) {
         self.leaves = leaf.i + 1;
         self.counts.observe(&leaf.event);
-        if let Event::SessionClose(SessionClose { exit, .. }) = &leaf.event {
+        if let Event::SessionClose(SessionClose { exit, reason, .. }) = &leaf.event {
             self.ended = Some(leaf.ts);
             self.exit = *exit;
+            self.reason = Some(reason.clone());
         }
     }
 
