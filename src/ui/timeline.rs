@@ -87,7 +87,11 @@ impl Running {
         }
         let this = Self {
             look: *look,
-            widths: Vec::new(),
+            // Wide enough for most of what may come, where there is room for that.
+            widths: match look.width {
+                Some(width) if width < 100 => Vec::new(),
+                _ => vec![5, 9, 6, 6, 20, 14, 6, 8],
+            },
             is_headed: false,
         };
         (this, fields(&rows, look))
