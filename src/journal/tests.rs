@@ -163,6 +163,7 @@ async fn what_goes_in_comes_out_live_closed_and_rebuilt() {
 async fn an_index_nobody_made_durable_is_not_trusted() {
     use super::db::Db;
     use super::index::{applied_row, index_path};
+    use super::wal::Position;
     let sessions = tempfile::tempdir().unwrap();
     let (dir, journal) = session(sessions.path(), 6);
     let _permit = one_call(&journal, Bytes::from_static(b"{}")).await;
@@ -170,7 +171,7 @@ async fn an_index_nobody_made_durable_is_not_trusted() {
     let index = index_path(dir.path());
     // As sled was seen to come back after a power cut: all of it applied, most of it missing.
     std::fs::remove_dir_all(&index).unwrap();
-    let end = super::wal::Position {
+    let end = Position {
         segment: 1,
         offset: 1 << 20,
     };
