@@ -58,7 +58,7 @@ Exit status of `run` and `demo`:
 Exit status of the other verbs:
   0      yes, done
   1      the answer is no
-  2      the command line or a configuration file is wrong (`run` too)
+  2      the command line or a configuration file is wrong (`run` too); `verify`: incomplete
   3      not signed in (`run` too)
   4      the session cannot be read, or is locked
   5      something remote failed; trying again may help
@@ -145,6 +145,22 @@ pub enum Command {
     /// Shows the decision, headers and bodies as recorded. Secrets were removed before recording;
     /// what stands in their place says which rule removed them.
     Show(ShowArgs),
+    /// Check an exported session, or the proof of a call
+    ///
+    /// Exit status: 0 VERIFIED, 1 TAMPERED (or damaged), 2 INCOMPLETE (something is not there).
+    Verify(VerifyArgs),
+    /// Write a session out in published formats
+    ///
+    /// Writes a directory that anyone can check without ddgate: C2SP tiles and signed checkpoints,
+    /// what opens the commitments, and the contents. ddgate-log(5) describes it. The record is
+    /// checked meanwhile; of a broken one, what is still proven is written, and the exit status
+    /// is 1.
+    Export(ExportArgs),
+    /// Write out one call with a proof that it is in the session's log
+    ///
+    /// Writes the call's leaves with a C2SP proof each, what opens their commitments, and the
+    /// session's public key: nothing else of the session. ddgate-log(5) describes it.
+    Prove(ProveArgs),
     /// List the sessions on this machine, the latest first
     Sessions(SessionsArgs),
     /// Sign in
@@ -319,6 +335,81 @@ pub enum BodySide {
     Request,
     /// What Datadog answered
     Response,
+}
+
+/// What follows `ddgate verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate verify --dir exported --vkey vkey.txt --trusted-checkpoint checkpoint.txt
+  ddgate verify --proof call-7")]
+pub struct VerifyArgs {
+    /// Check this exported directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "proof")]
+    pub dir: Option<PathBuf>,
+    /// Check this proof of a call
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["dir", "trusted_checkpoint"])]
+    pub proof: Option<PathBuf>,
+    /// The key the record must be signed with, or a file that holds it: from elsewhere, not from
+    /// the record
+    #[arg(long, value_name = "KEY")]
+    pub vkey: Option<String>,
+    /// A signed checkpoint kept elsewhere, which the record must agree with
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trusted_checkpoint: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What follows `ddgate export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate export latest -o session
+  ddgate export 3f2a9c1e --format tlog -o session --json
+  ddgate verify --dir session            Check what was written, here or elsewhere")]
+pub struct ExportArgs {
+    /// The session: an id, the beginning of one, or `latest`
+    #[arg(value_name = "SESSION")]
+    pub session: String,
+    /// The format
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "tlog")]
+    pub format: ExportFormat,
+    /// Write this directory; it must not exist, or be empty
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+    /// Print one JSON object about what was written
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What an export is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A directory of C2SP tiles and checkpoints, with openings and contents
+    Tlog,
+}
+
+/// What follows `ddgate prove`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate prove latest 7 -o call-7
+  ddgate verify --proof call-7           Check it, here or elsewhere")]
+pub struct ProveArgs {
+    /// The session: an id, the beginning of one, or `latest`
+    #[arg(value_name = "SESSION")]
+    pub session: String,
+    /// The number of the call, as `replay` shows it
+    #[arg(value_name = "N", value_parser = call_number)]
+    pub call: u64,
+    /// Write this directory; it must not exist, or be empty
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+    /// Print one JSON object about what was written
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What follows `ddgate sessions`.

@@ -5,8 +5,10 @@ mod bug;
 mod completions;
 mod context;
 mod demo;
+mod export;
 mod login;
 mod look;
+mod prove;
 mod pseudonym;
 mod replay;
 mod run;
@@ -15,6 +17,8 @@ mod show;
 mod sign_in;
 mod status;
 mod usage;
+mod verify;
+mod verify_proof;
 
 use clap::Parser as _;
 
@@ -54,6 +58,9 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(args, global, printer),
         Command::Replay(args) => replay::run(&args, &plain()?),
         Command::Show(args) => show::run(&args, &plain()?),
+        Command::Verify(args) => verify::run(&args, printer),
+        Command::Export(args) => export::run(&args, &plain()?),
+        Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &plain()?),
         Command::Login(args) => login::login(&context(Overrides {
             issuer: args.provider.issuer,

@@ -137,6 +137,34 @@ enum Opened {
 }
 
 impl Audit {
+    /// Nothing was found yet.
+    #[must_use]
+    pub fn begin(session: SessionId) -> Self {
+        Self {
+            session,
+            origin: None,
+            key: None,
+            chain: None,
+            state: State::EndedWithoutClosing,
+            leaves: 0,
+            root: Frontier::new().root(),
+            checkpoints: 0,
+            signed: None,
+            calls: 0,
+            denied: 0,
+            unanswered: 0,
+            contents: 0,
+            erased: 0,
+            sealed: 0,
+            withheld: 0,
+            anchored: Vec::new(),
+            first: None,
+            last: None,
+            clock_back: 0,
+            findings: Findings::default(),
+        }
+    }
+
     /// What follows from what was found.
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
@@ -171,29 +199,7 @@ impl<'a> Auditor<'a> {
             agreed: 0,
             closed: false,
             unended: std::collections::BTreeSet::new(),
-            audit: Audit {
-                session,
-                origin: None,
-                key: None,
-                chain: None,
-                state: State::EndedWithoutClosing,
-                leaves: 0,
-                root: Frontier::new().root(),
-                checkpoints: 0,
-                signed: None,
-                calls: 0,
-                denied: 0,
-                unanswered: 0,
-                contents: 0,
-                erased: 0,
-                sealed: 0,
-                withheld: 0,
-                anchored: Vec::new(),
-                first: None,
-                last: None,
-                clock_back: 0,
-                findings: Findings::default(),
-            },
+            audit: Audit::begin(session),
         })
     }
 

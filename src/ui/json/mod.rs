@@ -102,6 +102,12 @@ pub fn call(detail: &CallDetail) -> String {
     })
 }
 
+/// Any other document, for verbs whose shape stands with them.
+#[must_use]
+pub fn value(value: &serde_json::Value) -> String {
+    document(value)
+}
+
 /// `ddgate sessions --json`: an array, the latest first, of
 /// `{"session", "started", "duration_us", "who", "command", "site", "state", "reason", "exit",
 /// "counts"}`, each as in `replay --json`.
