@@ -145,9 +145,11 @@ pub enum Command {
     /// Shows the decision, headers and bodies as recorded. Secrets were removed before recording;
     /// what stands in their place says which rule removed them.
     Show(ShowArgs),
-    /// Check an exported session, or the proof of a call
+    /// Check that a session's record is what was signed
     ///
-    /// Exit status: 0 VERIFIED, 1 TAMPERED (or damaged), 2 INCOMPLETE (something is not there).
+    /// Checks every leaf against the signed checkpoints, every content against its commitment, and
+    /// the session against its neighbours; then says what that leaves open. Exit status: 0 VERIFIED,
+    /// 1 TAMPERED (or damaged), 2 INCOMPLETE (something is not there).
     Verify(VerifyArgs),
     /// Write a session out in published formats
     ///
@@ -341,14 +343,23 @@ pub enum BodySide {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ddgate verify --dir exported --vkey vkey.txt --trusted-checkpoint checkpoint.txt
-  ddgate verify --proof call-7")]
+  ddgate verify latest
+  ddgate verify --all                    Every session, and whether one was deleted
+  ddgate verify 3f2a9c1e --vkey vkey.txt --trusted-checkpoint checkpoint.txt
+  ddgate verify --dir session --vkey vkey.txt    What `export` wrote, here or elsewhere
+  ddgate verify --proof call-7                   What `prove` wrote")]
 pub struct VerifyArgs {
-    /// Check this exported directory
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "proof")]
+    /// The sessions: ids, beginnings of them, or `latest`
+    #[arg(value_name = "SESSION", required_unless_present_any = ["all", "dir", "proof"])]
+    pub sessions: Vec<String>,
+    /// Check every session, and look for ones that were deleted whole
+    #[arg(long, conflicts_with_all = ["sessions", "vkey", "trusted_checkpoint"])]
+    pub all: bool,
+    /// Check this directory, which `export` wrote
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["sessions", "all"])]
     pub dir: Option<PathBuf>,
-    /// Check this proof of a call
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["dir", "trusted_checkpoint"])]
+    /// Check this directory, which `prove` wrote
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["sessions", "all", "dir", "trusted_checkpoint"])]
     pub proof: Option<PathBuf>,
     /// The key the record must be signed with, or a file that holds it: from elsewhere, not from
     /// the record

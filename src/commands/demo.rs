@@ -40,7 +40,9 @@ pub(super) fn run(
     let (report, _) = ran.map_err(real::as_gate_failure)?;
     if scripted {
         let reader = look::open(&context, &report.session.to_string())?;
-        playback::play(&look::view(&reader)?, Pace::AtOnce, printer)?;
+        let (view, audit) = look::view(&reader)?;
+        playback::play(&view, Pace::AtOnce, printer)?;
+        look::report(&reader, audit, printer);
         printer.say(&format!(
             "to look closer, for example: ddgate show {} 4{}",
             report.session.short(),

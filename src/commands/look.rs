@@ -2,11 +2,13 @@
 
 use serde::de::DeserializeOwned;
 
+use super::checked;
 use super::context::Context;
 use crate::error::CliError;
-use crate::journal::SessionReader;
+use crate::exit::Exit;
 use crate::journal::catalog::{self, Catalog};
 use crate::journal::reader;
+use crate::journal::{Audit, Depth, SessionReader, Verdict};
 use crate::record::Event;
 use crate::record::event::Commitment;
 use crate::replay::{Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView};
@@ -28,12 +30,10 @@ pub(super) fn report_trouble(reader: &SessionReader, printer: &Printer) {
     }
 }
 
-/// Folds a whole session.
-pub(super) fn view(reader: &SessionReader) -> Result<SessionView, CliError> {
+/// Folds a whole session, and checks it on the way.
+pub(super) fn view(reader: &SessionReader) -> Result<(SessionView, Audit), CliError> {
     let mut fold = Fold::new();
-    for leaf in reader.leaves(0) {
-        fold.push(leaf?);
-    }
+    let audit = reader.walk(Depth::Leaves, |leaf| fold.push(leaf))?;
     let content = HeadContent {
         who: json(reader, 0, "who")?,
         command: json(reader, 0, "cmd")?,
@@ -47,7 +47,27 @@ pub(super) fn view(reader: &SessionReader) -> Result<SessionView, CliError> {
             view.set_target(number, target);
         }
     }
-    Ok(view)
+    Ok((view, audit))
+}
+
+/// Says in one line how far a record can be trusted. The exit status is that of the verb, unless
+/// the record is not what was signed.
+pub(super) fn report(reader: &SessionReader, mut audit: Audit, printer: &Printer) -> Exit {
+    for fault in reader.wrong() {
+        audit.findings.fault(fault);
+    }
+    let note = checked::note(&audit);
+    let note = crate::ui::escape::escape(&note);
+    match audit.verdict() {
+        Verdict::Tampered => {
+            printer.warn(&note);
+            Exit::No
+        }
+        Verdict::Verified | Verdict::Incomplete => {
+            printer.say(&note);
+            Exit::Success
+        }
+    }
 }
 
 /// Adds path and query of every call, which the timeline does not need and `--json` promises.
@@ -112,7 +132,7 @@ fn body(reader: &SessionReader, leaf: u64) -> Result<Body, CliError> {
         Some(Event::CallResponse(e)) => (e.body, e.unkept, e.error.is_none()),
         _ => (None, None, true),
     };
-    let content = reader.field(leaf, "body")?.map(|field| field.content);
+    let content = field(reader, leaf, "body")?;
     Ok(match (content, committed, unkept) {
         (Some(content), _, _) if !content.is_empty() => Body::Kept { content, complete },
         (_, _, Some(why)) => Body::NotKept { why },
@@ -121,19 +141,24 @@ fn body(reader: &SessionReader, leaf: u64) -> Result<Body, CliError> {
     })
 }
 
-fn text(reader: &SessionReader, leaf: u64, field: &str) -> Result<Option<String>, CliError> {
-    let field = reader.field(leaf, field)?;
-    Ok(field.map(|field| String::from_utf8_lossy(&field.content).into_owned()))
+fn text(reader: &SessionReader, leaf: u64, name: &str) -> Result<Option<String>, CliError> {
+    let content = field(reader, leaf, name)?;
+    Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
 }
 
 /// Content that does not read as what it should be is shown as erased: the leaf still stands.
 fn json<T: DeserializeOwned>(
     reader: &SessionReader,
     leaf: u64,
-    field: &str,
+    name: &str,
 ) -> Result<Option<T>, CliError> {
-    let field = reader.field(leaf, field)?;
-    Ok(field.and_then(|field| serde_json::from_slice(&field.content).ok()))
+    let content = field(reader, leaf, name)?;
+    Ok(content.and_then(|content| serde_json::from_slice(&content).ok()))
+}
+
+/// The content of a field, if it is there and is what the leaf commits to.
+fn field(reader: &SessionReader, leaf: u64, name: &str) -> Result<Option<Vec<u8>>, CliError> {
+    Ok(reader.field(leaf, name)?.map(|field| field.content))
 }
 
 /// The counts of a closed session as the summary line wants them.

@@ -2,6 +2,7 @@
 //! here is used by any other room.
 
 mod bug;
+mod checked;
 mod completions;
 mod context;
 mod demo;
@@ -58,7 +59,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(args, global, printer),
         Command::Replay(args) => replay::run(&args, &plain()?),
         Command::Show(args) => show::run(&args, &plain()?),
-        Command::Verify(args) => verify::run(&args, printer),
+        Command::Verify(args) => verify::run(&args, &plain()?),
         Command::Export(args) => export::run(&args, &plain()?),
         Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &plain()?),

@@ -10,11 +10,11 @@ use crate::ui::{json, playback};
 
 pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let mut view = look::view(&reader)?;
+    let (mut view, audit) = look::view(&reader)?;
     if args.json {
         look::add_targets(&reader, &mut view)?;
         context.printer.data(&json::session(&view))?;
-        return Ok(Exit::Success);
+        return Ok(look::report(&reader, audit, &context.printer));
     }
     let pace = match args.speed {
         _ if args.step => Pace::Step,
@@ -22,5 +22,5 @@ pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
         None => Pace::AtOnce,
     };
     playback::play(&view, pace, &context.printer)?;
-    Ok(Exit::Success)
+    Ok(look::report(&reader, audit, &context.printer))
 }

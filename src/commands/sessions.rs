@@ -16,7 +16,7 @@ pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliErr
         let read = entry
             .open()
             .map_err(CliError::from)
-            .and_then(|reader| Ok((look::view(&reader)?, reader)));
+            .and_then(|reader| Ok((look::view(&reader)?.0, reader)));
         match read {
             Ok((view, reader)) => {
                 look::report_trouble(&reader, &context.printer);

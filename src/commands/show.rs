@@ -13,7 +13,7 @@ use crate::ui::{call, json};
 
 pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let view = look::view(&reader)?;
+    let (view, audit) = look::view(&reader)?;
     let number = CallNumber(args.call);
     let seen = view.call(number).cloned().ok_or(JournalError::NoSuchCall {
         session: reader.id().short(),
@@ -21,14 +21,21 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> 
     })?;
     let detail = look::detail(&reader, &view, seen)?;
     match args.body {
-        Some(side) => return body(&detail, side, context),
+        Some(side) => {
+            let exit = body(&detail, side, context)?;
+            return Ok(worse(exit, look::report(&reader, audit, &context.printer)));
+        }
         None if args.json => context.printer.data(&json::call(&detail))?,
         None => {
             let text = call::render(&detail, context.printer.data_look());
             context.printer.data(&text)?;
         }
     }
-    Ok(Exit::Success)
+    Ok(look::report(&reader, audit, &context.printer))
+}
+
+fn worse(one: Exit, other: Exit) -> Exit {
+    if one == Exit::Success { other } else { one }
 }
 
 /// The recorded bytes of one body, alone.

@@ -37,6 +37,17 @@ pub struct Expected {
     pub key: Option<VerifierKey>,
     /// Checkpoints it must agree with.
     pub checkpoints: Vec<SignedNote>,
+    /// What the session after it found: so many leaves under this root.
+    pub stated: Option<(u64, Hash)>,
+}
+
+/// How much of a record is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Leaves and signatures: for readers that check the contents they show by themselves.
+    Leaves,
+    /// Every content too.
+    Contents,
 }
 
 /// What a check found.
@@ -76,6 +87,8 @@ pub struct Audit {
     pub withheld: u64,
     /// Sizes at which a checkpoint kept elsewhere agrees.
     pub anchored: Vec<u64>,
+    /// Whether the session after it found what is here.
+    pub next_agrees: bool,
     /// When the first leaf was written.
     pub first: Option<DateTime<Utc>>,
     /// When the last leaf was written.
@@ -93,7 +106,7 @@ pub struct Audit {
 pub fn audit(dir: &SessionDir, expected: &Expected) -> Result<Audit, JournalError> {
     let path = dir.path();
     let read = |e| JournalError::io("read", path)(e);
-    let mut auditor = Auditor::new(dir, expected)?;
+    let mut auditor = Auditor::new(dir, expected, Depth::Contents)?;
     let mut scanner = Scanner::open(path, Position::START).map_err(read)?;
     loop {
         match scanner.step().map_err(read)? {
@@ -110,6 +123,7 @@ pub(super) struct Auditor<'a> {
     expected: &'a Expected,
     audit: Audit,
     live: bool,
+    depth: Depth,
     tree: Frontier,
     next_frame: u64,
     /// Roots wanted at sizes that checkpoints kept elsewhere state.
@@ -158,6 +172,7 @@ impl Audit {
             sealed: 0,
             withheld: 0,
             anchored: Vec::new(),
+            next_agrees: false,
             first: None,
             last: None,
             clock_back: 0,
@@ -173,7 +188,11 @@ impl Audit {
 }
 
 impl<'a> Auditor<'a> {
-    pub(super) fn new(dir: &'a SessionDir, expected: &'a Expected) -> Result<Self, JournalError> {
+    pub(super) fn new(
+        dir: &'a SessionDir,
+        expected: &'a Expected,
+        depth: Depth,
+    ) -> Result<Self, JournalError> {
         let session = reader::head(dir)?;
         let live = reader::is_live(dir)?;
         let mut wanted = BTreeMap::new();
@@ -182,6 +201,9 @@ impl<'a> Auditor<'a> {
                 wanted.insert(checkpoint.size(), None);
             }
         }
+        if let Some((size, _)) = expected.stated {
+            wanted.insert(size, None);
+        }
         wanted
             .entry(0)
             .and_modify(|root| *root = Some(Frontier::new().root()));
@@ -189,6 +211,7 @@ impl<'a> Auditor<'a> {
             dir: dir.path(),
             expected,
             live,
+            depth,
             tree: Frontier::new(),
             next_frame: 0,
             wanted,
@@ -226,6 +249,7 @@ impl<'a> Auditor<'a> {
                     });
                 }
             }
+            Kind::Content | Kind::Opening if self.depth == Depth::Leaves => {}
             Kind::Content => {
                 if let Some((number, _)) = content::parse_content_header(&frame.header) {
                     self.pieces.entry(number).or_default().push(at);
@@ -315,7 +339,9 @@ impl<'a> Auditor<'a> {
         }
         self.time(&says);
         self.statement(leaf, &says, bytes);
-        self.contents(leaf, &says);
+        if self.depth == Depth::Contents {
+            self.contents(leaf, &says);
+        }
     }
 
     fn time(&mut self, says: &Map<String, Value>) {
@@ -400,7 +426,7 @@ impl<'a> Auditor<'a> {
     /// Compares what the leaf commits to with what stands beside it.
     fn contents(&mut self, leaf: u64, says: &Map<String, Value>) {
         let mut opened = self.opened.remove(&leaf).unwrap_or_default();
-        let is_unkept = says.contains_key("unkept");
+        let is_unkept = says.contains_key("unkept") || says.contains_key("level");
         for (field, committed) in says.iter().filter_map(commitment_of) {
             let at = opened.iter().position(|(name, _)| name == field);
             match at.map(|at| opened.swap_remove(at).1) {
@@ -521,6 +547,16 @@ impl<'a> Auditor<'a> {
             }
         }
         self.audit.anchored.sort_unstable();
+        if let Some((size, stated)) = self.expected.stated {
+            match self.wanted.get(&size).copied().flatten() {
+                Some(root) if root == stated => self.audit.next_agrees = true,
+                Some(_) => self.audit.findings.fault(Fault::NextDiffers { size }),
+                None => self.audit.findings.fault(Fault::NextSawMore {
+                    stated: size,
+                    here: self.audit.leaves,
+                }),
+            }
+        }
     }
 }
 

@@ -261,6 +261,23 @@ impl Catalog {
         }
     }
 
+    /// Every session directory, whether or not a session in it ever opened; oldest name first.
+    ///
+    /// # Errors
+    /// The directory exists and cannot be read.
+    pub fn dirs(&self) -> Result<Vec<(SessionId, SessionDir)>, JournalError> {
+        let mut ids = self.ids()?;
+        ids.sort_unstable();
+        let with_dir = |id| (id, SessionDir::new(&self.sessions, id));
+        Ok(ids.into_iter().map(with_dir).collect())
+    }
+
+    /// Where the sessions are.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.sessions
+    }
+
     /// Whether a gate holds the session right now; unknown counts as yes.
     #[must_use]
     pub fn is_running(&self, id: SessionId) -> bool {

@@ -154,10 +154,12 @@ impl Journal {
         let sealer = Sealer::new(&open.origin)
             .map_err(|e| JournalError::io("sign", path)(io::Error::other(e)))?;
         open.vkey = Some(sealer.verifier().to_string());
+        // The directory first: a number whose session never opened can then be told from one whose
+        // session is gone.
+        let lock = dir.create_and_lock()?;
         if let Some(sessions) = path.parent() {
             open.chain = Some(chain::join(sessions, session, &open.origin)?);
         }
-        let lock = dir.create_and_lock()?;
         let started = Utc::now();
         let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
         let mut thread =

@@ -227,6 +227,17 @@ pub(super) struct Findings {
     pub(super) damage: Vec<(Position, u64)>,
 }
 
+impl Findings {
+    /// How far the file counts as applied: never past damage, so that every later open meets it
+    /// again, and says so again.
+    fn applied(&self, scanner: &Scanner) -> Position {
+        match self.damage.first() {
+            Some((from, _)) => *from,
+            None => scanner.position(),
+        }
+    }
+}
+
 impl Rows {
     /// The rows of a session nobody writes to: sled, caught up; memory when sled refuses.
     pub(super) fn of_closed(dir: &Path) -> Result<(Self, Findings), JournalError> {
@@ -287,14 +298,14 @@ impl Rows {
                         End::Open => {}
                     }
                     if !rows.is_empty() {
-                        rows.push(applied_row(scanner.position(), seq));
+                        rows.push(applied_row(findings.applied(&scanner), seq));
                         self.apply(rows)?;
                     }
                     return Ok(findings);
                 }
             }
             if rows.len() >= CATCH_UP_ROWS {
-                rows.push(applied_row(scanner.position(), seq));
+                rows.push(applied_row(findings.applied(&scanner), seq));
                 self.apply(std::mem::take(&mut rows))?;
             }
         }
@@ -353,6 +364,13 @@ impl Rows {
     /// The bytes of one leaf.
     pub(super) fn leaf(&self, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
         Ok(self.joined(&leaf_key(i))?.pop().map(|(_, bytes)| bytes))
+    }
+
+    /// The first leaf from index `from` on; a damaged file lacks some.
+    pub(super) fn leaf_from(&self, from: u64) -> Result<Option<u64>, JournalError> {
+        let page = self.page(b"L", &leaf_key(from))?;
+        let index = |(key, _): &Row| key.get(1..)?.first_chunk().copied();
+        Ok(page.first().and_then(index).map(u64::from_be_bytes))
     }
 
     /// The index of one of a call's leaves.

@@ -29,7 +29,7 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-pub use audit::{Audit, Expected, SIGNATURE_EVERY, audit};
+pub use audit::{Audit, Depth, Expected, SIGNATURE_EVERY, audit};
 pub use content::{Attachment, ContentStream, Recommit, Withheld, commit};
 pub use disk::{create_private_dir, create_private_file, sync_dir};
 pub use handle::{Journal, Refused, Ticket};

@@ -3,17 +3,21 @@
 //! A closed session is read through its sled index (caught up, or rebuilt, if need be); a running
 //! one straight from its write-ahead file, without any lock, up to the last complete frame.
 
+use std::cell::{OnceCell, RefCell};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 
 use super::JournalError;
+use super::audit::{Audit, Auditor, Depth, Expected};
 use super::catalog::{Manifest, SessionDir};
 use super::content;
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
 use super::seal::Signed;
+use super::verdict::Fault;
 use super::wal::{self, Position, Scanner, Step};
-use crate::record::event::PrevState;
-use crate::record::{CallNumber, Commitment, Leaf, SessionId};
+use crate::record::event::{PrevState, SessionOpen};
+use crate::record::{CallNumber, Commitment, Event, Leaf, SessionId};
+use crate::tlog::{Hash, leaf_hash};
 
 /// Whether a session still runs, and how it ended if not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,10 @@ pub struct SessionReader {
     rows: Rows,
     findings: Findings,
     state: State,
+    /// The leaves that a walk found in the record: what the index says of one must agree.
+    walked: OnceCell<Vec<Hash>>,
+    /// Contents that were asked for and are not what was recorded.
+    wrong: RefCell<Vec<Fault>>,
 }
 
 impl SessionReader {
@@ -72,6 +80,8 @@ impl SessionReader {
             rows,
             findings,
             state,
+            walked: OnceCell::new(),
+            wrong: RefCell::default(),
         })
     }
 
@@ -107,12 +117,69 @@ impl SessionReader {
                 "segment {segment} ends in an unfinished record at byte {offset}"
             ));
         }
+        // A file that was cut between two records looks like one that was never closed.
+        if self.state != State::Running
+            && let Some(Manifest { leaves, .. }) = self.manifest()
+            && matches!(self.leaf(leaves.saturating_sub(1)), Ok(None))
+        {
+            trouble.push(format!(
+                "it had {leaves} entries when it was closed, and the last is missing"
+            ));
+        }
         trouble
     }
 
-    /// The leaves from index `from` on, in order.
+    /// Reads the whole record in order and checks it on the way; `each` gets every leaf that reads.
+    /// From the file itself, never from the index: that one is nobody's evidence.
+    ///
+    /// # Errors
+    /// The record cannot be read at all.
+    pub fn walk(&self, depth: Depth, mut each: impl FnMut(Leaf)) -> Result<Audit, JournalError> {
+        let read = |e| JournalError::io("read", self.dir.path())(e);
+        let expected = Expected::default();
+        let mut auditor = Auditor::new(&self.dir, &expected, depth)?;
+        let mut scanner = Scanner::open(self.dir.path(), Position::START).map_err(read)?;
+        let mut hashes = Vec::new();
+        loop {
+            match scanner.step().map_err(read)? {
+                Step::Frame(seq, at, frame) => {
+                    auditor.frame(seq, at, &frame)?;
+                    if frame.kind == super::frame::Kind::Leaf {
+                        hashes.push(leaf_hash(&frame.payload));
+                        Leaf::from_bytes(&frame.payload).map(&mut each).ok();
+                    }
+                }
+                Step::Damage { from, to } => auditor.damage(from, to),
+                Step::End(end) => {
+                    // A running session has grown at the second walk; the first one's leaves stand.
+                    let _ = self.walked.set(hashes);
+                    return Ok(auditor.finish(end));
+                }
+            }
+        }
+    }
+
+    /// Contents that were asked for since and are not what was recorded: they were given as absent.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<Fault> {
+        self.wrong.borrow().clone()
+    }
+
+    /// The leaves from index `from` on, in order. Those that damage took are passed over.
     pub fn leaves(&self, from: u64) -> impl Iterator<Item = Result<Leaf, JournalError>> {
-        (from..).map_while(|i| self.leaf(i).transpose())
+        let mut next = Some(from);
+        std::iter::from_fn(move || {
+            let i = next?;
+            let found = match self.leaf(i).transpose() {
+                None => {
+                    let later = self.rows.leaf_from(i).transpose()?;
+                    later.and_then(|i| Ok((i, self.leaf(i)?)))
+                }
+                Some(leaf) => leaf.map(|leaf| (i, Some(leaf))),
+            };
+            next = found.as_ref().ok().map(|(i, _)| i + 1);
+            found.map(|(_, leaf)| leaf).transpose()
+        })
     }
 
     /// One leaf.
@@ -120,8 +187,7 @@ impl SessionReader {
     /// # Errors
     /// The index cannot be read, or the leaf is of a newer format.
     pub fn leaf(&self, i: u64) -> Result<Option<Leaf>, JournalError> {
-        self.rows
-            .leaf(i)?
+        self.leaf_bytes(i)?
             .map(|bytes| Leaf::from_bytes(&bytes))
             .transpose()
             .map_err(|e| JournalError::NotASession {
@@ -183,7 +249,32 @@ impl SessionReader {
         Ok(true)
     }
 
-    /// One field of a leaf with its content, in memory.
+    /// The bytes of a leaf, which must be among those a walk found.
+    fn leaf_bytes(&self, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let Some(bytes) = self.rows.leaf(i)? else {
+            return Ok(None);
+        };
+        if let Some(walked) = self.walked.get()
+            && !self.has_damage()
+            && walked.get(i as usize) != Some(&leaf_hash(&bytes))
+        {
+            return Err(JournalError::Index {
+                path: index::index_path(self.dir.path()),
+                why: format!(
+                    "leaf {i} is not the one on record; remove the index, it is made anew"
+                ),
+            });
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Damage takes leaves away, so that the others have other places.
+    fn has_damage(&self) -> bool {
+        !self.findings.damage.is_empty()
+    }
+
+    /// One field of a leaf with its content, in memory; none when there is none, or when it is not
+    /// what the leaf commits to (see [`Self::wrong`]).
     ///
     /// # Errors
     /// The content cannot be read.
@@ -192,12 +283,30 @@ impl SessionReader {
             return Ok(None);
         };
         let mut content = Vec::new();
-        self.write_content(leaf, name, &mut content)?;
+        let read = self.write_content(leaf, name, &mut content);
+        let commitment = content::recompute(&opened.salt, name, &content);
+        if read.is_err() || self.commits_to(leaf, name)?.as_ref() != Some(&commitment) {
+            self.wrong.borrow_mut().push(Fault::Content {
+                leaf,
+                field: name.to_owned(),
+            });
+            return Ok(None);
+        }
         Ok(Some(Field {
-            commitment: content::recompute(&opened.salt, name, &content),
+            commitment,
             name: opened.field,
             content,
         }))
+    }
+
+    /// What a leaf commits to under this name.
+    fn commits_to(&self, leaf: u64, name: &str) -> Result<Option<Commitment>, JournalError> {
+        let Some(bytes) = self.leaf_bytes(leaf)? else {
+            return Ok(None);
+        };
+        let says: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let committed = says.get(name).cloned().unwrap_or_default();
+        Ok(serde_json::from_value(committed).ok())
     }
 
     fn opened(&self, leaf: u64, field: &str) -> Result<Option<Opened>, JournalError> {
@@ -267,16 +376,46 @@ pub(super) fn head(dir: &SessionDir) -> Result<SessionId, JournalError> {
     }
 }
 
-/// When the session opened, read from its first leaf alone; `None` when it never did.
+/// What a session's first leaf states, read from it alone; `None` when it never opened.
+pub fn opening(dir: &SessionDir) -> Option<SessionOpen> {
+    match first_leaf(dir)?.event {
+        Event::SessionOpen(open) => Some(open),
+        _ => None,
+    }
+}
+
+/// Whether a directory was made for a session that then never opened: it holds no leaf, and no
+/// trace of one.
+#[must_use]
+pub fn never_opened(dir: &SessionDir) -> bool {
+    let Ok(mut scanner) = Scanner::open(dir.path(), Position::START) else {
+        return !dir.path().join("manifest.json").exists();
+    };
+    loop {
+        match scanner.step() {
+            Ok(Step::Frame(_, _, frame)) if frame.kind == super::frame::Kind::Leaf => return false,
+            Ok(Step::Frame(..)) => {}
+            Ok(Step::End(end)) => return end != wal::End::Sealed,
+            Ok(Step::Damage { .. }) | Err(_) => return false,
+        }
+    }
+}
+
+/// When the session opened, read from the first leaf that is there; `None` when it never did.
 pub(super) fn started(dir: &SessionDir) -> Option<chrono::DateTime<chrono::Utc>> {
+    Some(first_leaf(dir)?.ts)
+}
+
+fn first_leaf(dir: &SessionDir) -> Option<Leaf> {
     let mut scanner = Scanner::open(dir.path(), Position::START).ok()?;
     loop {
         match scanner.step().ok()? {
             Step::Frame(_, _, frame) if frame.kind == super::frame::Kind::Leaf => {
-                return Leaf::from_bytes(&frame.payload).ok().map(|leaf| leaf.ts);
+                return Leaf::from_bytes(&frame.payload).ok();
             }
-            Step::Frame(..) => {}
-            Step::Damage { .. } | Step::End(_) => return None,
+            // Damage there must not hide the session: the next leaf is later by little.
+            Step::Frame(..) | Step::Damage { .. } => {}
+            Step::End(_) => return None,
         }
     }
 }

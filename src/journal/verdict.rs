@@ -129,6 +129,20 @@ pub enum Fault {
         /// What is wrong.
         why: String,
     },
+    /// The session after it found another record here.
+    #[error("FORK: the session after it found another root over the first {size} leaves")]
+    NextDiffers {
+        /// Leaves it found.
+        size: u64,
+    },
+    /// The session after it found a longer record here.
+    #[error("TRUNCATED: the session after it found {stated} leaves, {here} are here")]
+    NextSawMore {
+        /// Leaves it found.
+        stated: u64,
+        /// Leaves here.
+        here: u64,
+    },
     /// A checkpoint kept elsewhere speaks of more leaves than there are.
     #[error("TRUNCATED: {anchored} leaves in the trusted checkpoint, {here} here")]
     Truncated {
