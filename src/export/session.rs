@@ -79,6 +79,7 @@ pub fn write(dir: &SessionDir, to: &Path, progress: Progress<'_>) -> Result<Writ
         bundle: Vec::new(),
         pending: Vec::new(),
         due: 0,
+        is_sealed: false,
         done: Written {
             audit,
             signed,
@@ -114,6 +115,8 @@ struct Writer {
     pending: Vec<FieldOpening>,
     /// The next checkpoint of this size or more is written.
     due: u64,
+    /// The last checkpoint is written.
+    is_sealed: bool,
     done: Written,
 }
 
@@ -126,7 +129,7 @@ impl Writer {
             Found::Leaf(_) => return Ok(true),
             Found::Checkpoint(signed) => self.checkpoint(&signed)?,
         }
-        Ok(self.due > self.done.signed.size)
+        Ok(self.is_sealed)
     }
 
     fn leaf(&mut self, leaf: Vec<u8>) -> Result<(), ExportError> {
@@ -176,10 +179,8 @@ impl Writer {
         self.tree.write(&path, signed.note(&self.key)?.as_bytes())?;
         self.done.checkpoints += 1;
         let width = u64::from(TILE_WIDTH);
-        self.due = match signed.size {
-            size if size == last => last + 1,
-            size => (size / width + 1) * width,
-        };
+        self.due = (signed.size / width + 1) * width;
+        self.is_sealed = signed.size == last;
         Ok(())
     }
 
