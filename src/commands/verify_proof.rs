@@ -41,6 +41,7 @@ pub(super) fn run(
             "size": size,
             "contents": {
                 "verified": proof.audit.contents,
+                "erased": proof.audit.erased,
                 "sealed": proof.audit.sealed,
                 "never_kept": proof.audit.withheld,
             },
@@ -93,6 +94,7 @@ fn not_checked(proof: &proof::Proof, is_expected: bool) -> Vec<String> {
         );
     }
     for (number, what) in [
+        (proof.audit.erased, "that were erased: their commitments stand"),
         (
             proof.audit.sealed,
             "that only the session's recipients can read",

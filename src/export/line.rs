@@ -2,7 +2,8 @@
 //!
 //! `{"i":leaf,"f":field,"salt":base64url,"content":base64url}`; content beyond a bound stands in a
 //! file named by its SHA-256, and the line says `"blob":hex` in place of `content`. A line with
-//! `sealed` belongs to an encrypted session: it names the age file that holds salt and content.
+//! `sealed` belongs to an encrypted session: it names the age file that holds salt and content. One
+//! with `erased` says that both were taken away on purpose.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -36,6 +37,8 @@ struct Line {
     sealed: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     blobs: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
 }
 
 /// What became of the content of an opening.
@@ -144,6 +147,8 @@ pub(super) enum Content {
     Is(Commitment),
     /// Only the session's recipients can read it; its files are whole.
     Sealed,
+    /// It was erased on purpose.
+    Erased,
     /// Its file is not there.
     Missing,
     /// The line, or its file, is not what it says it is.
@@ -167,6 +172,8 @@ fn content(line: &Line, dir: &Path) -> Result<Content, ExportError> {
     let salt = line.salt.as_deref().and_then(decode);
     let salt = salt.and_then(|salt| <[u8; 32]>::try_from(salt).ok());
     match (salt, &line.content, &line.blob, &line.sealed) {
+        (None, None, None, None) if line.erased && line.salt.is_none() => Ok(Content::Erased),
+        _ if line.erased => Ok(Content::Wrong),
         (Some(salt), Some(content), None, None) => Ok(match decode(content) {
             Some(content) => {
                 let mut mac = Recommit::new(&salt, &line.f);
@@ -270,6 +277,12 @@ mod tests {
                 Content::Wrong,
             ),
             (format!("\"sealed\":\"{absent}\""), Content::Missing),
+            ("\"erased\":true".into(), Content::Erased),
+            (
+                "\"erased\":true,\"content\":\"aGk\"".into(),
+                Content::Wrong,
+            ),
+            ("\"erased\":false".into(), Content::Wrong),
         ] {
             assert_eq!(read(line(&rest)), content, "{rest}");
         }

@@ -68,6 +68,7 @@ impl Openings {
             match at.map(|at| opened.swap_remove(at).1) {
                 Some(Content::Is(found)) if found == committed => audit.contents += 1,
                 Some(Content::Sealed) => audit.sealed += 1,
+                Some(Content::Erased) => audit.erased += 1,
                 Some(Content::Is(_) | Content::Wrong) => {
                     audit.findings.fault(Fault::Content { leaf, field });
                 }

@@ -239,6 +239,17 @@ def check_openings(directory, leaves):
     for line in (directory / "openings.jsonl").read_bytes().splitlines():
         line = json.loads(line)
         what = f"the {line['f']} of leaf {line['i']}"
+        committed = closed.pop((line["i"], line["f"]), None)
+        hold(committed is not None, f"nothing commits to {what}")
+        if line.get("erased"):
+            hold(set(line) == {"i", "f", "erased"}, f"erased, and yet there: {what}")
+            continue
+        if "sealed" in line:
+            for name in [line["sealed"], *line.get("blobs", [])]:
+                blob = (directory / "blob" / name).read_bytes()
+                hold(hashlib.sha256(blob).hexdigest() == name, f"an age file of {what}")
+                blobs.add(name)
+            continue
         if "blob" in line:
             content = (directory / "blob" / line["blob"]).read_bytes()
             hold(hashlib.sha256(content).hexdigest() == line["blob"], f"the blob of {what}")
@@ -247,8 +258,6 @@ def check_openings(directory, leaves):
             content = b64url(line["content"])
         message = b"ddgate/v1/" + line["f"].encode() + b"\x00" + content
         tag = hmac.digest(b64url(line["salt"]), message, "sha256")
-        committed = closed.pop((line["i"], line["f"]), None)
-        hold(committed is not None, f"nothing commits to {what}")
         hold(b64url(committed["c"]) == tag and committed["n"] == len(content), what)
         opened += 1
     held = {path.name for path in (directory / "blob").glob("*")}
