@@ -17,12 +17,13 @@ use serde_json::{Map, Value};
 
 use super::catalog::SessionDir;
 use super::content::{self, Opening};
+use super::crypt::{Cipher, Identities};
 use super::frame::{Frame, Kind};
 use super::reader::{self, State};
 use super::seal::Signed;
 use super::verdict::{Fault, Findings, Gap, Verdict};
 use super::wal::{self, End, Position, Scanner, Step};
-use super::{JournalError, index};
+use super::{JournalError, erase, index};
 use crate::record::event::{ChainLink, Commitment};
 use crate::record::{Leaf, SessionId};
 use crate::tlog::{Checkpoint, Frontier, Hash, SignedNote, VerifierKey, leaf_hash};
@@ -37,6 +38,8 @@ pub struct Expected {
     pub key: Option<VerifierKey>,
     /// Checkpoints it must agree with.
     pub checkpoints: Vec<SignedNote>,
+    /// What opens its contents, where they are sealed; without, they are counted and not checked.
+    pub identities: Identities,
 }
 
 /// What a check found.
@@ -110,6 +113,9 @@ pub(super) struct Auditor<'a> {
     expected: &'a Expected,
     audit: Audit,
     live: bool,
+    cipher: Option<Cipher>,
+    /// An erasure broke off: what is left of contents is as good as gone.
+    erasing: bool,
     tree: Frontier,
     next_frame: u64,
     /// Roots wanted at sizes that checkpoints kept elsewhere state.
@@ -148,6 +154,12 @@ impl<'a> Auditor<'a> {
     pub(super) fn new(dir: &'a SessionDir, expected: &'a Expected) -> Result<Self, JournalError> {
         let session = reader::head(dir)?;
         let live = reader::is_live(dir)?;
+        let cipher = match reader::keys(dir)? {
+            Some(keys) if !expected.identities.is_empty() => {
+                Some(reader::unlock(&keys, &expected.identities, session)?)
+            }
+            _ => None,
+        };
         let mut wanted = BTreeMap::new();
         for note in &expected.checkpoints {
             if let Ok(checkpoint) = note.text().parse::<Checkpoint>() {
@@ -161,6 +173,8 @@ impl<'a> Auditor<'a> {
             dir: dir.path(),
             expected,
             live,
+            cipher,
+            erasing: erase::is_under_way(dir.path()),
             tree: Frontier::new(),
             next_frame: 0,
             wanted,
@@ -228,7 +242,13 @@ impl<'a> Auditor<'a> {
             Kind::Opening => self.opening(frame),
             Kind::Leaf => self.leaf(&frame.payload),
             Kind::Checkpoint => self.checkpoint(frame),
-            Kind::Seal => {}
+            Kind::Erased => {
+                if let Some((leaf, field)) = erase::erased_field(frame) {
+                    let opened = self.opened.entry(leaf).or_default();
+                    opened.push((field, Opened::Erased));
+                }
+            }
+            Kind::Seal | Kind::Keys => {}
         }
         Ok(())
     }
@@ -254,11 +274,29 @@ impl<'a> Auditor<'a> {
                 why: "an opening beside it does not read".into(),
             });
         };
-        let opened = self.commitment(&opening, frame);
+        let opened = self.opened(&opening, frame);
         self.opened
             .entry(opening.leaf)
             .or_default()
             .push((opening.field, opened));
+    }
+
+    fn opened(&mut self, opening: &Opening, frame: &Frame) -> Opened {
+        if self.erasing {
+            return Opened::Erased;
+        }
+        if !frame.is_sealed() {
+            return self.commitment(opening, frame);
+        }
+        let Some(cipher) = &self.cipher else {
+            let is_whole = opening.content == 0 || self.pieces.remove(&opening.content).is_some();
+            return if is_whole { Opened::Sealed } else { Opened::Broken };
+        };
+        let plain = content::unseal(frame.clone(), cipher).ok();
+        match plain.and_then(|it| Some((Opening::parse(&it.header)?, it))) {
+            Some((opening, frame)) => self.commitment(&opening, &frame),
+            None => Opened::Broken,
+        }
     }
 
     fn commitment(&mut self, opening: &Opening, frame: &Frame) -> Opened {
@@ -276,7 +314,7 @@ impl<'a> Auditor<'a> {
             return Opened::Broken;
         };
         for at in pieces {
-            match index::plain(self.dir, at) {
+            match index::plain(self.dir, at, self.cipher.as_ref()) {
                 Ok(plain) => mac.update(&plain),
                 Err(_) => return Opened::Broken,
             }

@@ -6,14 +6,16 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 
-use super::JournalError;
+use super::{JournalError, erase};
 use super::catalog::{Manifest, SessionDir};
-use super::content;
+use super::content::{self, Opening};
+use super::crypt::{Cipher, Identities, Locked};
+use super::frame::Kind;
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
 use super::seal::Signed;
 use super::wal::{self, Position, Scanner, Step};
 use crate::record::event::PrevState;
-use crate::record::{CallNumber, Commitment, Leaf, SessionId};
+use crate::record::{CallNumber, Commitment, Contents, Leaf, SessionId};
 
 /// Whether a session still runs, and how it ended if not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub struct SessionReader {
     rows: Rows,
     findings: Findings,
     state: State,
+    /// The age header of a session whose contents are sealed.
+    keys: Option<Vec<u8>>,
+    cipher: Option<Cipher>,
+    erasure: Contents,
 }
 
 impl SessionReader {
@@ -54,7 +60,9 @@ impl SessionReader {
     pub fn open(dir: SessionDir) -> Result<Self, JournalError> {
         let id = head(&dir)?;
         let live = is_live(&dir)?;
-        let (rows, findings) = if live {
+        let erasure = erase::state(&dir);
+        // While contents are erased the index is not touched: it goes too.
+        let (rows, findings) = if live || erasure == Contents::Erasing {
             Rows::of_live(dir.path())?
         } else {
             Rows::of_closed(dir.path())?
@@ -67,12 +75,44 @@ impl SessionReader {
             State::EndedWithoutClosing
         };
         Ok(Self {
+            keys: keys(&dir)?,
+            cipher: None,
+            erasure,
             dir,
             id,
             rows,
             findings,
             state,
         })
+    }
+
+    /// Opens sealed contents; nothing to do where none are, or without an identity.
+    ///
+    /// # Errors
+    /// None of the identities is a recipient, or the session's key does not read.
+    pub fn unlock(&mut self, identities: &Identities) -> Result<(), JournalError> {
+        if !identities.is_empty()
+            && let Some(keys) = &self.keys
+        {
+            self.cipher = Some(unlock(keys, identities, self.id)?);
+        }
+        Ok(())
+    }
+
+    /// What can be seen of the contents.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        match &self.erasure {
+            Contents::Open if self.keys.is_some() && self.cipher.is_none() => Contents::Sealed,
+            other => other.clone(),
+        }
+    }
+
+    /// The age header of a session whose contents are sealed. With a sealed frame's payload behind
+    /// it, it is an age file.
+    #[must_use]
+    pub fn keys(&self) -> Option<&[u8]> {
+        self.keys.as_deref()
     }
 
     /// The session's id.
@@ -154,7 +194,8 @@ impl SessionReader {
         Ok(leaves)
     }
 
-    /// Writes the content of one field of a leaf to `out`; false when there is none.
+    /// Writes the content of one field of a leaf to `out`; false when there is none, or none that
+    /// can be read: see [`Self::contents`].
     ///
     /// # Errors
     /// The content cannot be read, or `out` cannot be written.
@@ -170,20 +211,22 @@ impl SessionReader {
         let to = |e: io::Error| JournalError::io("write the content of", self.dir.path())(e);
         match opened.place {
             Place::Inline(bytes) => out.write_all(&bytes).map_err(to)?,
-            Place::Frame(at) => out
-                .write_all(&index::plain(self.dir.path(), at)?)
-                .map_err(to)?,
+            Place::Frame(at) => out.write_all(&self.plain(at)?).map_err(to)?,
             Place::Content(number) => {
                 for at in self.rows.content(number)? {
-                    out.write_all(&index::plain(self.dir.path(), at)?)
-                        .map_err(to)?;
+                    out.write_all(&self.plain(at)?).map_err(to)?;
                 }
             }
+            Place::Sealed(_) | Place::Erased => return Ok(false),
         }
         Ok(true)
     }
 
-    /// One field of a leaf with its content, in memory.
+    fn plain(&self, at: Position) -> Result<Vec<u8>, JournalError> {
+        index::plain(self.dir.path(), at, self.cipher.as_ref())
+    }
+
+    /// One field of a leaf with its content, in memory; none as for [`Self::write_content`].
     ///
     /// # Errors
     /// The content cannot be read.
@@ -200,9 +243,41 @@ impl SessionReader {
         }))
     }
 
+    /// A field whose content can be read.
     fn opened(&self, leaf: u64, field: &str) -> Result<Option<Opened>, JournalError> {
+        if self.erasure == Contents::Erasing {
+            // Some pieces may be gone and others not.
+            return Ok(None);
+        }
         let openings = self.rows.openings(leaf)?;
-        Ok(openings.into_iter().find(|opened| opened.field == field))
+        let found = openings.into_iter().find(|opened| opened.field == field);
+        match (found, &self.cipher) {
+            (Some(opened), Some(cipher)) => self.unsealed(opened, cipher).map(Some),
+            (found, _) => Ok(found.filter(|it| !matches!(it.place, Place::Sealed(_) | Place::Erased))),
+        }
+    }
+
+    /// What a sealed opening says, once it is open.
+    fn unsealed(&self, opened: Opened, cipher: &Cipher) -> Result<Opened, JournalError> {
+        let Place::Sealed(at) = opened.place else {
+            return Ok(opened);
+        };
+        let path = self.dir.path();
+        let frame = index::frame(path, at, Some(cipher))?;
+        let bad = || io::Error::new(io::ErrorKind::InvalidData, "an opening does not read");
+        let opening = Opening::parse(&frame.header)
+            .ok_or_else(bad)
+            .map_err(JournalError::io("read", path))?;
+        Ok(Opened {
+            field: opened.field,
+            salt: opening.salt,
+            place: match opening.content {
+                0 => Place::Inline(
+                    content::payload(&frame).map_err(JournalError::io("read", path))?,
+                ),
+                number => Place::Content(number),
+            },
+        })
     }
 
     /// The manifest written when the session closed, if it did.
@@ -222,7 +297,8 @@ pub(super) fn is_live(dir: &SessionDir) -> Result<bool, JournalError> {
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
+        // Whoever erases holds the lock too.
+        Err(TryLockError::WouldBlock) => Ok(!erase::is_under_way(dir.path())),
         Err(TryLockError::Error(e)) => Err(JournalError::io("lock", path)(e)),
     }
 }
@@ -267,12 +343,35 @@ pub(super) fn head(dir: &SessionDir) -> Result<SessionId, JournalError> {
     }
 }
 
+/// The age header behind the first frame, where contents are sealed.
+pub(super) fn keys(dir: &SessionDir) -> Result<Option<Vec<u8>>, JournalError> {
+    let read = |e| JournalError::io("read", dir.path())(e);
+    let mut scanner = Scanner::open(dir.path(), Position::START).map_err(read)?;
+    scanner.step().map_err(read)?;
+    Ok(match scanner.step().map_err(read)? {
+        Step::Frame(_, _, frame) if frame.kind == Kind::Keys => Some(frame.payload),
+        _ => None,
+    })
+}
+
+/// Opens the header of a session.
+pub(super) fn unlock(
+    keys: &[u8],
+    identities: &Identities,
+    session: SessionId,
+) -> Result<Cipher, JournalError> {
+    Cipher::unlock(keys, identities).map_err(|locked| match locked {
+        Locked::NotOurs => JournalError::NotARecipient(session.short()),
+        Locked::Damaged => JournalError::KeyDamaged(session.short()),
+    })
+}
+
 /// When the session opened, read from its first leaf alone; `None` when it never did.
 pub(super) fn started(dir: &SessionDir) -> Option<chrono::DateTime<chrono::Utc>> {
     let mut scanner = Scanner::open(dir.path(), Position::START).ok()?;
     loop {
         match scanner.step().ok()? {
-            Step::Frame(_, _, frame) if frame.kind == super::frame::Kind::Leaf => {
+            Step::Frame(_, _, frame) if frame.kind == Kind::Leaf => {
                 return Leaf::from_bytes(&frame.payload).ok().map(|leaf| leaf.ts);
             }
             Step::Frame(..) => {}

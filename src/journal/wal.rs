@@ -37,8 +37,14 @@ impl Position {
     };
 }
 
-fn segment_path(dir: &Path, segment: u32) -> PathBuf {
+pub(super) fn segment_path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("wal-{segment:06}.ddw"))
+}
+
+/// Undoes [`segment_path`], without the directory.
+pub(super) fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("wal-")?.strip_suffix(".ddw")?;
+    digits.parse().ok()
 }
 
 /// The writing end. Owned by the writer thread alone.
@@ -218,6 +224,8 @@ pub(super) struct Scanner {
     window_at: u64,
     window_bytes: usize,
     sealed: bool,
+    /// Stays in its segment, and shows the seal too.
+    within: bool,
 }
 
 impl Scanner {
@@ -234,7 +242,16 @@ impl Scanner {
             window_at: 0,
             window_bytes: WINDOW_BYTES,
             sealed: false,
+            within: false,
         })
+    }
+
+    /// Opens one segment, to read all of it and nothing else.
+    pub(super) fn within(dir: &Path, segment: u32) -> io::Result<Self> {
+        let at = Position { segment, offset: 0 };
+        let mut scanner = Self::open(dir, at)?;
+        scanner.within = true;
+        Ok(scanner)
     }
 
     /// Where the next frame is expected.
@@ -245,7 +262,7 @@ impl Scanner {
     /// Steps to the next frame, hole or end.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         loop {
-            if self.sealed && !self.enter_next_segment()? {
+            if self.sealed && (self.within || !self.enter_next_segment()?) {
                 return Ok(Step::End(End::Sealed));
             }
             match self.frame_at(self.at.offset)? {
@@ -254,7 +271,9 @@ impl Scanner {
                     self.at.offset += bytes as u64;
                     if frame.kind == Kind::Seal {
                         self.sealed = true;
-                        continue;
+                        if !self.within {
+                            continue;
+                        }
                     }
                     return Ok(Step::Frame(seq, at, frame));
                 }
