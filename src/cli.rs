@@ -10,6 +10,12 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::replay::Speed;
 use crate::ui::ColorWish;
 
+mod keys;
+mod sealed;
+
+pub use keys::{KeyName, KeysArgs, KeysCommand, PseudonymArgs};
+pub use sealed::{EraseArgs, IdentityFileArgs};
+
 /// A gate between an AI coding agent and Datadog.
 ///
 /// ddgate signs the person in, starts the agent with placeholder keys, and puts every call to
@@ -147,6 +153,13 @@ pub enum Command {
     Show(ShowArgs),
     /// List the sessions on this machine, the latest first
     Sessions(SessionsArgs),
+    /// Erase what a session holds, and keep the proof of what happened
+    ///
+    /// Removes headers, bodies, paths, identity, command line and host for ever. What was called
+    /// when, with which outcome, stays, and every proof still holds. Copies elsewhere are not
+    /// reached: sessions exported or uploaded, backups, snapshots of the file system, and what a
+    /// disk keeps of overwritten blocks.
+    Erase(EraseArgs),
     /// Sign in
     ///
     /// Uses the OpenID Connect device flow: open an address on any device and enter a code.
@@ -281,6 +294,9 @@ pub struct ReplayArgs {
     /// Wait for Enter before each call
     #[arg(long)]
     pub step: bool,
+    /// What opens sealed contents.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }
 
 /// What follows `ddgate show`.
@@ -303,6 +319,9 @@ pub struct ShowArgs {
     /// Write the recorded bytes of one body, and nothing else, to standard output
     #[arg(long, value_enum, value_name = "SIDE")]
     pub body: Option<BodySide>,
+    /// What opens sealed contents.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }
 
 fn call_number(text: &str) -> Result<u64, &'static str> {
@@ -335,6 +354,9 @@ pub struct SessionsArgs {
     /// Show at most this many
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
+    /// What opens sealed contents.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }
 
 /// What follows `ddgate login`.
@@ -363,87 +385,6 @@ Examples:
   ddgate status
   ddgate status --json | jq .keys")]
 pub struct StatusArgs {
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What follows `ddgate keys`.
-#[derive(Debug, Args)]
-#[command(
-    subcommand_required = true,
-    arg_required_else_help = true,
-    disable_help_subcommand = true,
-    after_help = "\
-Examples:
-  ddgate keys set api-key
-  ddgate keys list
-  ddgate keys rm app-key"
-)]
-pub struct KeysArgs {
-    /// What to do with them.
-    #[command(subcommand)]
-    pub command: KeysCommand,
-}
-
-/// What to do with keys.
-#[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// Store a key in the system's keyring
-    ///
-    /// The value is asked for without being shown, or read from standard input. It is never taken
-    /// from the command line, where other programs could see it.
-    #[command(after_help = "\
-Examples:
-  ddgate keys set api-key
-  op read op://work/datadog/app-key | ddgate keys set app-key")]
-    Set {
-        /// Which key
-        #[arg(value_enum, value_name = "NAME")]
-        name: KeyName,
-    },
-    /// List which keys there are and where, never their values
-    #[command(after_help = "\
-Examples:
-  ddgate keys list
-  ddgate keys list --json")]
-    List {
-        /// Print one JSON array
-        #[arg(long)]
-        json: bool,
-    },
-    /// Remove a key from the system's keyring
-    #[command(after_help = "\
-Examples:
-  ddgate keys rm app-key")]
-    Rm {
-        /// Which key
-        #[arg(value_enum, value_name = "NAME")]
-        name: KeyName,
-    },
-}
-
-/// A Datadog credential, or the key of pseudonyms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyName {
-    /// The API key (DD-API-KEY)
-    ApiKey,
-    /// The application key (DD-APPLICATION-KEY)
-    AppKey,
-    /// An access token (Authorization: Bearer)
-    Bearer,
-    /// The key of the pseudonyms that stand for removed values: any text, opens nothing
-    RedactionKey,
-}
-
-/// What follows `ddgate pseudonym`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate pseudonym
-  op read op://work/datadog/api-key | ddgate pseudonym
-  op read op://work/datadog/api-key | ddgate pseudonym --json | jq -r .pseudonym")]
-pub struct PseudonymArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

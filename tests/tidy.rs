@@ -51,8 +51,8 @@ const TOP: &[&str] = &["commands", "error", "lib", "main"];
 const FOREIGN: &[(&str, &[&str])] = &[
     ("age", &["journal/crypt.rs"]),
     ("age_core", &["journal/crypt.rs"]),
-    ("clap", &["cli.rs", "commands/"]),
-    ("clap_complete", &["cli.rs", "commands/"]),
+    ("clap", &["cli.rs", "cli/", "commands/"]),
+    ("clap_complete", &["cli.rs", "cli/", "commands/"]),
     ("directories", &["config/paths.rs"]),
     ("ed25519_dalek", &["tlog/key.rs"]),
     ("hyper", &["demo/", "net/", "proxy/"]),

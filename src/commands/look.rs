@@ -1,23 +1,79 @@
 //! From the journal to what people look at: shared by `replay`, `show`, `sessions` and `demo`.
 
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
+use crate::config::Origin;
 use crate::error::CliError;
-use crate::journal::SessionReader;
 use crate::journal::catalog::{self, Catalog};
 use crate::journal::reader;
-use crate::record::Event;
+use crate::journal::{Identities, JournalError, SessionReader};
 use crate::record::event::Commitment;
+use crate::record::{Contents, Event};
 use crate::replay::{Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView};
 use crate::ui::Printer;
+use crate::ui::escape::escape;
 
 /// Opens the session that is meant, and says what is wrong with its record, if anything is.
 pub(super) fn open(context: &Context, selector: &str) -> Result<SessionReader, CliError> {
     let catalog = Catalog::new(context.config.sessions());
-    let reader = SessionReader::open(catalog.find(selector)?)?;
+    let mut reader = SessionReader::open(catalog.find(selector)?)?;
+    if reader.contents() == Contents::Sealed {
+        unlock(&mut reader, &identities(context)?, context)?;
+    }
     report_trouble(&reader, &context.printer);
+    report_contents(&reader, &context.printer);
     Ok(reader)
+}
+
+/// The identities that were named.
+pub(super) fn identities(context: &Context) -> Result<Identities, CliError> {
+    let files = &context.config.journal.age_identities.value;
+    Ok(Identities::read(files.iter().map(PathBuf::as_path))?)
+}
+
+/// Opens sealed contents with them. One that was named for this command has to fit; those of the
+/// settings may be for other sessions.
+fn unlock(
+    reader: &mut SessionReader,
+    identities: &Identities,
+    context: &Context,
+) -> Result<(), CliError> {
+    match (
+        reader.unlock(identities),
+        &context.config.journal.age_identities.origin,
+    ) {
+        (Err(JournalError::NotARecipient(_)), origin) if !matches!(origin, Origin::Flag(_)) => {
+            let short = reader.id().short();
+            let detail = format!("the identities of {origin} do not open session {short}");
+            context.printer.detail(&escape(&detail));
+            Ok(())
+        }
+        (other, _) => Ok(other?),
+    }
+}
+
+/// Says why contents are not shown, if they are not.
+pub(super) fn report_contents(reader: &SessionReader, printer: &Printer) {
+    let short = reader.id().short();
+    match reader.contents() {
+        Contents::Open => {}
+        Contents::Sealed => printer.say(&format!(
+            "the contents of session {short} are sealed: --age-identity FILE of one of its \
+             recipients opens them"
+        )),
+        Contents::Erased(it) => printer.say(&format!(
+            "the contents of session {short} ({}) were erased {} by {}",
+            it.contents,
+            printer.talk_look().moment(it.at, "%Y-%m-%d %H:%M:%S %:z"),
+            escape(&it.by),
+        )),
+        Contents::Erasing => printer.warn(&format!(
+            "the erasure of session {short} broke off: finish it with: ddgate erase {short}"
+        )),
+    }
 }
 
 /// Says what is wrong with a record.

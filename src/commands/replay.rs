@@ -13,7 +13,9 @@ pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
     let mut view = look::view(&reader)?;
     if args.json {
         look::add_targets(&reader, &mut view)?;
-        context.printer.data(&json::session(&view))?;
+        context
+            .printer
+            .data(&json::session(&view, &reader.contents()))?;
         return Ok(Exit::Success);
     }
     let pace = match args.speed {
@@ -21,6 +23,7 @@ pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
         Some(speed) => Pace::Timed(speed),
         None => Pace::AtOnce,
     };
-    playback::play(&view, pace, &context.printer)?;
+    let printer = context.printer.missing((&reader.contents()).into());
+    playback::play(&view, pace, &printer)?;
     Ok(Exit::Success)
 }

@@ -6,21 +6,34 @@ use crate::cli::SessionsArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::Catalog;
-use crate::ui::{json, sessions};
+use crate::record::Contents;
+use crate::ui::{Missing, json, sessions};
 
 pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliError> {
     let entries = Catalog::new(context.config.sessions()).list()?;
     let more = entries.len().saturating_sub(args.limit) as u64;
-    let mut summaries = Vec::new();
+    let (mut summaries, mut identities) = (Vec::new(), None);
     for entry in entries.iter().take(args.limit) {
-        let read = entry
-            .open()
-            .map_err(CliError::from)
-            .and_then(|reader| Ok((look::view(&reader)?, reader)));
+        let read = entry.open().map_err(CliError::from).and_then(|mut reader| {
+            if reader.contents() == Contents::Sealed {
+                let identities = match &identities {
+                    Some(read) => read,
+                    // Read once: a file may be a pipe.
+                    None => identities.insert(look::identities(context)?),
+                };
+                // Those sealed for others are listed all the same.
+                let _ = reader.unlock(identities);
+            }
+            Ok((look::view(&reader)?, reader))
+        });
         match read {
             Ok((view, reader)) => {
                 look::report_trouble(&reader, &context.printer);
-                summaries.push(view.summary());
+                let contents = reader.contents();
+                if contents == Contents::Erasing {
+                    look::report_contents(&reader, &context.printer);
+                }
+                summaries.push((view.summary(), contents));
             }
             // One that cannot be read must not hide the others.
             Err(error) => context.printer.warn(&format!(
@@ -33,7 +46,11 @@ pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliErr
     let text = if args.json {
         json::sessions(&summaries)
     } else {
-        sessions::render(&summaries, more, context.printer.data_look())
+        let list: Vec<_> = summaries
+            .into_iter()
+            .map(|(summary, contents)| (summary, Missing::from(&contents)))
+            .collect();
+        sessions::render(&list, more, context.printer.data_look())
     };
     context.printer.data(&text)?;
     Ok(Exit::Success)

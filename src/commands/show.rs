@@ -6,8 +6,8 @@ use crate::cli::{BodySide, ShowArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::JournalError;
-use crate::record::CallNumber;
 use crate::record::event::Decision;
+use crate::record::{CallNumber, Contents};
 use crate::replay::{Body, CallDetail};
 use crate::ui::{call, json};
 
@@ -20,11 +20,13 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> 
         number: args.call,
     })?;
     let detail = look::detail(&reader, &view, seen)?;
+    let contents = reader.contents();
     match args.body {
-        Some(side) => return body(&detail, side, context),
-        None if args.json => context.printer.data(&json::call(&detail))?,
+        Some(side) => return body(&detail, side, &contents, context),
+        None if args.json => context.printer.data(&json::call(&detail, &contents))?,
         None => {
-            let text = call::render(&detail, context.printer.data_look());
+            let printer = context.printer.missing((&contents).into());
+            let text = call::render(&detail, printer.data_look());
             context.printer.data(&text)?;
         }
     }
@@ -32,7 +34,12 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> 
 }
 
 /// The recorded bytes of one body, alone.
-fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, CliError> {
+fn body(
+    detail: &CallDetail,
+    side: BodySide,
+    contents: &Contents,
+    context: &Context,
+) -> Result<Exit, CliError> {
     let message = match side {
         BodySide::Request => Some(&detail.request),
         BodySide::Response => detail.response.as_ref(),
@@ -56,6 +63,7 @@ fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, 
         None => missing("is not on record: no answer came"),
         Some(Body::Empty) => Ok(Exit::Success),
         Some(Body::NotKept { why }) => missing(&format!("was not kept: {why}")),
+        Some(Body::Erased { .. }) if *contents == Contents::Sealed => missing("is sealed"),
         Some(Body::Erased { .. }) => missing("was erased"),
         Some(Body::Kept { content, complete }) => {
             context.printer.bytes(content)?;

@@ -290,7 +290,11 @@ impl<'a> Auditor<'a> {
         }
         let Some(cipher) = &self.cipher else {
             let is_whole = opening.content == 0 || self.pieces.remove(&opening.content).is_some();
-            return if is_whole { Opened::Sealed } else { Opened::Broken };
+            return if is_whole {
+                Opened::Sealed
+            } else {
+                Opened::Broken
+            };
         };
         let plain = content::unseal(frame.clone(), cipher).ok();
         match plain.and_then(|it| Some((Opening::parse(&it.header)?, it))) {

@@ -127,9 +127,7 @@ impl Identities {
     }
 }
 
-fn identity_file(
-    path: &Path,
-) -> Result<Vec<Arc<dyn age::Identity + Send + Sync>>, JournalError> {
+fn identity_file(path: &Path) -> Result<Vec<Arc<dyn age::Identity + Send + Sync>>, JournalError> {
     let not = |why: &str| JournalError::Identity {
         path: path.to_owned(),
         why: why.to_owned(),
@@ -153,7 +151,9 @@ fn identity_file(
     }
     // What the crate says names the line and not what stands there.
     let file = age::IdentityFile::from_buffer(&text[..]).map_err(|e| not(&e.to_string()))?;
-    let found = file.into_identities().map_err(|_| not("it cannot be used"))?;
+    let found = file
+        .into_identities()
+        .map_err(|_| not("it cannot be used"))?;
     if found.is_empty() {
         return Err(not("it holds no identity"));
     }
@@ -321,7 +321,10 @@ pub(super) mod tests {
     pub(in super::super) fn pair(dir: &Path, name: &str) -> (Recipients, std::path::PathBuf) {
         let identity = x25519::Identity::generate();
         let path = dir.join(name);
-        let text = format!("# made by a test\n{}\n", identity.to_string().expose_secret());
+        let text = format!(
+            "# made by a test\n{}\n",
+            identity.to_string().expose_secret()
+        );
         std::fs::write(&path, text).unwrap();
         (Recipients(vec![identity.to_public()]), path)
     }
@@ -347,7 +350,10 @@ pub(super) mod tests {
         let mistyped = format!("{}q", &b[..b.len() - 1]);
         assert!(refusal(&mistyped).contains(&mistyped));
         let secret = refusal("AGE-SECRET-KEY-1QQQQ");
-        assert!(!secret.contains("QQQQ") && secret.contains("age-keygen -y"), "{secret}");
+        assert!(
+            !secret.contains("QQQQ") && secret.contains("age-keygen -y"),
+            "{secret}"
+        );
         let many: Vec<_> = (0..=limits::RECIPIENTS_MAX)
             .map(|_| x25519::Identity::generate().to_public().to_string())
             .collect();
@@ -366,7 +372,10 @@ pub(super) mod tests {
         };
         assert!(refusal("# nothing\n").contains("no identity"));
         let wrong = refusal("# x\nhunter2\n");
-        assert!(wrong.contains("line 2") && !wrong.contains("hunter2"), "{wrong}");
+        assert!(
+            wrong.contains("line 2") && !wrong.contains("hunter2"),
+            "{wrong}"
+        );
         assert!(refusal("age-encryption.org/v1\n-> scrypt").contains("passphrase"));
         assert!(refusal("-----BEGIN OPENSSH PRIVATE KEY-----\n").contains("SSH"));
         assert!(refusal(&"#".repeat(limits::IDENTITY_BYTES_MAX + 1)).contains("too large"));
@@ -399,10 +408,17 @@ pub(super) mod tests {
         for at in 0..header.len() {
             let mut changed = header.clone();
             changed[at] ^= 1;
-            assert!(Cipher::unlock(&changed, &read(&two_file)).is_err(), "byte {at}");
+            assert!(
+                Cipher::unlock(&changed, &read(&two_file)).is_err(),
+                "byte {at}"
+            );
         }
         let (fresh, _) = Cipher::for_session(&both).unwrap();
-        assert_eq!(fresh.open(&sealed), None, "each session has a key of its own");
+        assert_eq!(
+            fresh.open(&sealed),
+            None,
+            "each session has a key of its own"
+        );
     }
 
     /// The crate's own reader takes header and payload as one file.

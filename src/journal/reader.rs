@@ -6,7 +6,6 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 
-use super::{JournalError, erase};
 use super::catalog::{Manifest, SessionDir};
 use super::content::{self, Opening};
 use super::crypt::{Cipher, Identities, Locked};
@@ -14,6 +13,7 @@ use super::frame::Kind;
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
 use super::seal::Signed;
 use super::wal::{self, Position, Scanner, Step};
+use super::{JournalError, erase};
 use crate::record::event::PrevState;
 use crate::record::{CallNumber, Commitment, Contents, Leaf, SessionId};
 
@@ -253,7 +253,9 @@ impl SessionReader {
         let found = openings.into_iter().find(|opened| opened.field == field);
         match (found, &self.cipher) {
             (Some(opened), Some(cipher)) => self.unsealed(opened, cipher).map(Some),
-            (found, _) => Ok(found.filter(|it| !matches!(it.place, Place::Sealed(_) | Place::Erased))),
+            (found, _) => {
+                Ok(found.filter(|it| !matches!(it.place, Place::Sealed(_) | Place::Erased)))
+            }
         }
     }
 
@@ -272,9 +274,9 @@ impl SessionReader {
             field: opened.field,
             salt: opening.salt,
             place: match opening.content {
-                0 => Place::Inline(
-                    content::payload(&frame).map_err(JournalError::io("read", path))?,
-                ),
+                0 => {
+                    Place::Inline(content::payload(&frame).map_err(JournalError::io("read", path))?)
+                }
                 number => Place::Content(number),
             },
         })
