@@ -292,6 +292,8 @@ impl Rows {
         let mut rows = Vec::new();
         let mut seq = 0;
         loop {
+            // The last step passes the seal; whoever goes on from here must meet it again.
+            let last = scanner.position();
             match scanner.step().map_err(io)? {
                 Step::Frame(found, at, frame) => {
                     seq = found + 1;
@@ -306,7 +308,7 @@ impl Rows {
                         End::Open => {}
                     }
                     if !rows.is_empty() {
-                        rows.push(applied_row(scanner.position(), seq));
+                        rows.push(applied_row(last, seq));
                         self.apply(rows)?;
                     }
                     return Ok(findings);
