@@ -11,7 +11,7 @@ fn every_layer_is_named() {
         .ddgate(["--data-dir", "elsewhere", "config", "show"])
         .env("DDGATE_CLIENT_ID", "from-the-environment")
         .succeeds();
-    insta::assert_snapshot!(shown.shown(), @r"
+    insta::assert_snapshot!(shown.shown(), @"
     SETTING  VALUE  FROM
     data_dir  [ROOT]/work/elsewhere  flag --data-dir
     identity.mode  oidc  default
@@ -25,6 +25,17 @@ fn every_layer_is_named() {
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default
+    journal.durability  power-loss  default
+    journal.recipients  not set  default
+    journal.age_identities  not set  default
+    redaction.key  not set  default
+    recording.level  full  default
+    recording.read  not set  default
+    recording.write  not set  default
+    recording.destroy  not set  default
+    recording.unknown  not set  default
+    recording.body_bytes_max  104857600  default
+    recording.operations  not set  default
     ");
     assert!(shown.stderr.is_empty());
 }

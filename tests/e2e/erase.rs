@@ -40,10 +40,17 @@ fn contents_go_and_proofs_stay() {
         assert_eq!(erased, 0);
 
         let refused = world.ddgate(["erase", "latest"]).exits(2);
-        insta::allow_duplicates!(insta::assert_snapshot!(refused.said(), @""));
+        insta::allow_duplicates!(insta::assert_snapshot!(refused.said(), @"
+        ddgate: warning: this removes headers, bodies, paths, identity, command line and host of session [ID] for ever; it does not reach what was exported or uploaded, backups, snapshots of the file system, or what a disk keeps of overwritten blocks
+        ddgate: error: nothing was erased: there is no terminal to ask at
+        ddgate: hint: to erase without being asked: ddgate erase [ID] --yes
+        "));
         assert_eq!(proof(&world.data()), (before.clone(), kept, 0));
         let done = world.ddgate(["erase", "latest", "--yes"]).succeeds();
-        insta::allow_duplicates!(insta::assert_snapshot!(done.said(), @""));
+        insta::allow_duplicates!(insta::assert_snapshot!(done.said(), @"
+        ddgate: 17 contents of session [ID] erased; what happened and when still stands, and verifies
+        ddgate: not reached: what was exported or uploaded, backups, snapshots of the file system, and what a disk keeps of overwritten blocks
+        "));
         assert!(done.stdout.is_empty());
 
         nothing_in_the_open(&world, &world.data());
@@ -55,9 +62,44 @@ fn contents_go_and_proofs_stay() {
             "{said}"
         );
         assert!(said.contains("were erased [WHEN] +00:00 by "), "{said}");
-        insta::allow_duplicates!(insta::assert_snapshot!(replay.shown(), @""));
+        insta::allow_duplicates!(insta::assert_snapshot!(replay.shown(), @"
+        session  [ID]  [SESSION]
+        who  (erased)
+        when  [WHEN] +00:00, for [TIME]
+        command  (erased)
+        site  datadoghq.com
+        calls  3: 2 writes, 1 unclassified, 3 error answers
+
+        #  TIME  EFFECT  METHOD  OPERATION  RESOURCE  STATUS  TOOK
+        1  [AT]  write  POST  CreateMonitor  monitor  400  [TIME]
+        2  [AT]  write  POST  SubmitLog  log  400  [TIME]
+        3  [AT]  unknown  GET  api.datadoghq.com  404  [TIME]
+
+        the command ended well (exit 0)
+        "));
         let show = world.ddgate(["show", "latest", "2"]).succeeds();
-        insta::allow_duplicates!(insta::assert_snapshot!(show.shown(), @""));
+        insta::allow_duplicates!(insta::assert_snapshot!(show.shown(), @"
+        call  2 of session [ID]
+        request  POST https://http-intake.logs.datadoghq.com/api/v2/logs (path erased)
+        operation  SubmitLog (write)
+        resource  log
+        who  (erased)
+        at  [WHEN] +00:00, [AT] into the session
+        decision  allowed by rule default
+        outcome  400 after [TIME] (first byte after [TIME])
+
+        request headers
+          erased since
+
+        request body
+          erased since (5.0 MiB)
+
+        response headers
+          erased since
+
+        response body
+          erased since (48 B)
+        "));
         let json = world
             .ddgate(["show", "latest", "2", "--json"])
             .env("DDGATE_AGE_IDENTITY", &file)
@@ -88,7 +130,10 @@ fn a_running_session_is_not_touched() {
         .spawn();
     wait_until("the call is made", || reached.exists());
     let refused = world.ddgate(["erase", "latest", "--yes"]).exits(4);
-    insta::assert_snapshot!(refused.said(), @"");
+    insta::assert_snapshot!(refused.said(), @"
+    ddgate: error: session [ID] is running
+    ddgate: hint: end its command first
+    ");
     std::fs::write(go, "").unwrap();
     assert_eq!(live.end().code, Some(0));
     let monitor = ["show", "latest", "1", "--body", "request"];
@@ -138,11 +183,10 @@ fn killed_at_any_moment_it_is_finished_by_the_next() {
         std::thread::sleep(whole * kill / KILLS);
         live.kill();
         live.end();
-        let session = std::fs::read_dir(data.join("sessions")).unwrap();
-        let session = session.map(|it| it.unwrap().path()).next().unwrap();
+        let session = Catalog::new(data.join("sessions")).find("latest").unwrap();
         let (between, left, gone) = proof(&data);
         assert_eq!((&between, left + gone), (&before, kept), "kill {kill}");
-        if session.join("erasing").exists() {
+        if session.path().join("erasing").exists() {
             interrupted += 1;
             let list = world
                 .ddgate(["sessions"])
@@ -244,7 +288,10 @@ fn who_reads_holds_it_up_and_it_is_said() {
     let dir = Catalog::new(world.sessions()).find("latest").unwrap();
     let reader = ddgate::journal::SessionReader::open(dir).unwrap();
     let refused = world.ddgate(["erase", "latest", "--yes"]).exits(4);
-    insta::assert_snapshot!(refused.said(), @"");
+    insta::assert_snapshot!(refused.said(), @"
+    ddgate: error: session [ID] is being read: what is left of its contents is not erased yet
+    ddgate: hint: end whatever replays or shows it, then finish with: ddgate erase [ID]
+    ");
     drop(reader);
     std::thread::sleep(Duration::from_millis(50));
     world.ddgate(["erase", "latest", "--yes"]).succeeds();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use age::secrecy::ExposeSecret;
+use ddgate::journal::catalog::Catalog;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
@@ -103,9 +104,44 @@ fn contents_are_for_recipients_alone() {
 
     let replay = world.ddgate(["replay", "latest"]).succeeds();
     insta::assert_snapshot!(replay.said(), @"ddgate: the contents of session [ID] are sealed: --age-identity FILE of one of its recipients opens them");
-    insta::assert_snapshot!(replay.shown(), @"");
+    insta::assert_snapshot!(replay.shown(), @"
+    session  [ID]  [SESSION]
+    who  (sealed)
+    when  [WHEN] +00:00, for [TIME]
+    command  (sealed)
+    site  datadoghq.com
+    calls  3: 2 writes, 1 unclassified, 3 error answers
+
+    #  TIME  EFFECT  METHOD  OPERATION  RESOURCE  STATUS  TOOK
+    1  [AT]  write  POST  CreateMonitor  monitor  400  [TIME]
+    2  [AT]  write  POST  SubmitLog  log  400  [TIME]
+    3  [AT]  unknown  GET  api.datadoghq.com  404  [TIME]
+
+    the command ended well (exit 0)
+    ");
     let show = world.ddgate(["show", "latest", "1"]).succeeds();
-    insta::assert_snapshot!(show.shown(), @"");
+    insta::assert_snapshot!(show.shown(), @"
+    call  1 of session [ID]
+    request  POST https://api.datadoghq.com/api/v1/monitor (path sealed)
+    operation  CreateMonitor (write)
+    resource  monitor
+    who  (sealed)
+    at  [WHEN] +00:00, [AT] into the session
+    decision  allowed by rule default
+    outcome  400 after [TIME] (first byte after [TIME])
+
+    request headers
+      sealed: readable by the session's recipients
+
+    request body
+      sealed: readable by the session's recipients (38 B)
+
+    response headers
+      sealed: readable by the session's recipients
+
+    response body
+      sealed: readable by the session's recipients (48 B)
+    ");
     let json = world
         .ddgate(["show", "latest", "1", "--json"])
         .succeeds()
@@ -119,7 +155,10 @@ fn contents_are_for_recipients_alone() {
     let missing = world
         .ddgate(["show", "latest", "1", "--body", "request"])
         .exits(1);
-    insta::assert_snapshot!(missing.said(), @"");
+    insta::assert_snapshot!(missing.said(), @"
+    ddgate: the contents of session [ID] are sealed: --age-identity FILE of one of its recipients opens them
+    ddgate: error: the request of call 1 is sealed
+    ");
     let list = world.ddgate(["sessions"]).succeeds().shown();
     assert!(
         list.contains("(sealed)") && !list.contains("(erased)"),
@@ -158,7 +197,10 @@ fn contents_are_for_recipients_alone() {
                 .chain([&*other]),
         )
         .exits(4);
-    insta::assert_snapshot!(wrong.said(), @"");
+    insta::assert_snapshot!(wrong.said(), @"
+    ddgate: error: the contents of session [ID] are sealed for others: no identity given opens them
+    ddgate: hint: only those named in `journal.recipients` when it ran can read them; without --age-identity you see everything else
+    ");
     world.settings(&format!(
         "[journal]\nage_identities = [\"{}\"]\n",
         other.display()
@@ -173,7 +215,10 @@ fn contents_are_for_recipients_alone() {
                 .chain([&*not]),
         )
         .exits(2);
-    insta::assert_snapshot!(not.said(), @"");
+    insta::assert_snapshot!(not.said(), @"
+    ddgate: error: [ROOT]/not is no identity file: identity file contains non-identity data on line 1
+    ddgate: hint: name a file that `age-keygen` wrote: lines that begin with AGE-SECRET-KEY-1
+    ");
 }
 
 #[test]
@@ -181,7 +226,7 @@ fn a_wrong_recipient_is_refused_before_anything_runs() {
     let world = World::new();
     world.settings("[journal]\nrecipients = [\"age1nobody\"]\n");
     let refused = world.agent("GET /api/v1/monitor").exits(2);
-    insta::assert_snapshot!(refused.said(), @"");
+    insta::assert_snapshot!(refused.said(), @"ddgate: error: [ROOT]/config/ddgate.toml:2:14: `journal.recipients`: `age1nobody` is no age recipient ddgate knows, or mistyped: invalid Bech32 encoding");
     assert!(world.session_ids().is_empty());
     world.settings("");
     world.file("work/ddgate.toml", "[journal]\nrecipients = []\n");
@@ -264,8 +309,8 @@ fn age_itself_opens_every_frame() {
             format!("{} {second}", recipient.trim()),
         )
         .succeeds();
-    let session = world.sessions().join(&world.session_ids()[0]);
-    let frames = frames(&session);
+    let session = Catalog::new(world.sessions()).find("latest").unwrap();
+    let frames = frames(session.path());
     let keys = &frames[1];
     assert_eq!((frames[0].kind, keys.kind), (1, 7), "segment, then keys");
     assert!(frames.iter().skip(2).all(|it| it.kind != 7));
