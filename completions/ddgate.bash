@@ -25,6 +25,9 @@ _ddgate() {
             ddgate,demo)
                 cmd="ddgate__subcmd__demo"
                 ;;
+            ddgate,erase)
+                cmd="ddgate__subcmd__erase"
+                ;;
             ddgate,keys)
                 cmd="ddgate__subcmd__keys"
                 ;;
@@ -33,6 +36,9 @@ _ddgate() {
                 ;;
             ddgate,logout)
                 cmd="ddgate__subcmd__logout"
+                ;;
+            ddgate,pseudonym)
+                cmd="ddgate__subcmd__pseudonym"
                 ;;
             ddgate,replay)
                 cmd="ddgate__subcmd__replay"
@@ -68,7 +74,7 @@ _ddgate() {
 
     case "${cmd}" in
         ddgate)
-            opts="-v -h -V --config --data-dir --color --verbose --help --version run replay show sessions login logout status keys demo config completions"
+            opts="-v -h -V --config --data-dir --color --verbose --help --version run replay show sessions erase login logout status keys demo pseudonym config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,6 +273,46 @@ _ddgate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ddgate__subcmd__erase)
+            opts="-y -v -h --yes --config --data-dir --color --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ddgate__subcmd__keys)
             opts="-v -h --config --data-dir --color --verbose --help set list rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -348,7 +394,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__rm)
-            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer"
+            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -388,7 +434,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__set)
-            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer"
+            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -515,8 +561,48 @@ _ddgate() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ddgate__subcmd__pseudonym)
+            opts="-v -h --json --config --data-dir --color --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ddgate__subcmd__replay)
-            opts="-v -h --json --speed --step --config --data-dir --color --verbose --help"
+            opts="-v -h --json --speed --step --age-identity --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -524,6 +610,21 @@ _ddgate() {
             case "${prev}" in
                 --speed)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --age-identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --config)
@@ -560,7 +661,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__run)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --quiet --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -588,6 +689,10 @@ _ddgate() {
                     ;;
                 --prompt)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --durability)
+                    COMPREPLY=($(compgen -W "power-loss process" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -624,7 +729,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__sessions)
-            opts="-v -h --json --limit --config --data-dir --color --verbose --help"
+            opts="-v -h --json --limit --age-identity --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -632,6 +737,21 @@ _ddgate() {
             case "${prev}" in
                 --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --age-identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --config)
@@ -668,7 +788,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__show)
-            opts="-v -h --json --body --config --data-dir --color --verbose --help"
+            opts="-v -h --json --body --age-identity --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -676,6 +796,21 @@ _ddgate() {
             case "${prev}" in
                 --body)
                     COMPREPLY=($(compgen -W "request response" -- "${cur}"))
+                    return 0
+                    ;;
+                --age-identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --config)

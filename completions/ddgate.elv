@@ -31,11 +31,13 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand replay 'Show a session as a timeline'
             cand show 'Show one call of a session in full'
             cand sessions 'List the sessions on this machine, the latest first'
+            cand erase 'Erase what a session holds, and keep the proof of what happened'
             cand login 'Sign in'
             cand logout 'Sign out, here and at the identity provider'
             cand status 'Show who is signed in, which keys there are, and where things are kept'
             cand keys 'Hand the gate the Datadog keys it is to hold'
             cand demo 'See it work against a pretend Datadog, without account or network'
+            cand pseudonym 'Print the pseudonym that stands in the record for a value'
             cand config 'Look at the configuration'
             cand completions 'Print a completion script for a shell'
         }
@@ -46,6 +48,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --issuer 'The OpenID Connect issuer to sign in with'
             cand --client-id 'The public client id of ddgate at the issuer'
             cand --prompt 'Whether ddgate may ask the person something'
+            cand --durability 'What an acknowledged record survives: `process` is for throwaway runs'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
@@ -58,6 +61,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         }
         &'ddgate;replay'= {
             cand --speed 'Keep the session''s rhythm, this much faster (pauses last at most 5 s)'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
@@ -70,6 +74,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         }
         &'ddgate;show'= {
             cand --body 'Write the recorded bytes of one body, and nothing else, to standard output'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
@@ -81,10 +86,22 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         }
         &'ddgate;sessions'= {
             cand --limit 'Show at most this many'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
             cand --json 'Print one JSON array'
+            cand -v 'Say more about what is done'
+            cand --verbose 'Say more about what is done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;erase'= {
+            cand --config 'Read this configuration file instead of the user''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -y 'Do not ask'
+            cand --yes 'Do not ask'
             cand -v 'Say more about what is done'
             cand --verbose 'Say more about what is done'
             cand -h 'Print help (see more with ''--help'')'
@@ -164,6 +181,16 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
+            cand -v 'Say more about what is done'
+            cand --verbose 'Say more about what is done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;pseudonym'= {
+            cand --config 'Read this configuration file instead of the user''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON object'
             cand -v 'Say more about what is done'
             cand --verbose 'Say more about what is done'
             cand -h 'Print help (see more with ''--help'')'

@@ -36,11 +36,13 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "run" -d 'Run a comman
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "replay" -d 'Show a session as a timeline'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "show" -d 'Show one call of a session in full'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "sessions" -d 'List the sessions on this machine, the latest first'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "erase" -d 'Erase what a session holds, and keep the proof of what happened'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "login" -d 'Sign in'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "logout" -d 'Sign out, here and at the identity provider'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "status" -d 'Show who is signed in, which keys there are, and where things are kept'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "keys" -d 'Hand the gate the Datadog keys it is to hold'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "demo" -d 'See it work against a pretend Datadog, without account or network'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "pseudonym" -d 'Print the pseudonym that stands in the record for a value'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "config" -d 'Look at the configuration'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l identity -d 'Who the session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
@@ -52,6 +54,8 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l client-id -d 'The 
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l prompt -d 'Whether ddgate may ask the person something' -r -f -a "auto\t'On a terminal, outside CI'
 always\t'Always'
 never\t'Never: fail at once where an answer would be needed'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l durability -d 'What an acknowledged record survives: `process` is for throwaway runs' -r -f -a "power-loss\t'A power cut'
+process\t'The end of ddgate\'s process, but no power cut'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -61,6 +65,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s q -l quiet -d 'Say
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l speed -d 'Keep the session\'s rhythm, this much faster (pauses last at most 5 s)' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -72,6 +77,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s v -l verbose -d
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l body -d 'Write the recorded bytes of one body, and nothing else, to standard output' -r -f -a "request\t'What the command sent'
 response\t'What Datadog answered'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -81,6 +87,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l json -d 'Print on
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l limit -d 'Show at most this many' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -89,6 +96,14 @@ never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l json -d 'Print one JSON array'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -s y -l yes -d 'Do not ask'
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l client-id -d 'The public client id of ddgate at the issuer' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l config -d 'Read this configuration file instead of the user\'s' -r -F
@@ -152,6 +167,14 @@ always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l json -d 'Print one JSON object'
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
