@@ -35,6 +35,7 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -s V -l version -d 'Print ve
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "run" -d 'Run a command behind the gate'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "replay" -d 'Show a session as a timeline'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "show" -d 'Show one call of a session in full'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "verify" -d 'Check that a session\'s record is what was signed'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "sessions" -d 'List the sessions on this machine, the latest first'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "erase" -d 'Erase what a session holds, and keep the proof of what happened'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "login" -d 'Sign in'
@@ -86,6 +87,17 @@ never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l json -d 'Print one JSON object'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l vkey -d 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l trusted-checkpoint -d 'A signed checkpoint kept elsewhere, which the record must agree with' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l all -d 'Check every session, and look for ones that were deleted whole'
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l json -d 'Print one JSON object'
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l limit -d 'Show at most this many' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l config -d 'Read this configuration file instead of the user\'s' -r -F

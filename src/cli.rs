@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::replay::Speed;
 use crate::ui::ColorWish;
 
-mod keys;
+mod look;
 mod sealed;
 
-pub use keys::{KeyName, KeysArgs, KeysCommand, PseudonymArgs};
+pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
 pub use sealed::{EraseArgs, IdentityFileArgs};
 
 /// A gate between an AI coding agent and Datadog.
@@ -64,7 +63,7 @@ Exit status of `run` and `demo`:
 Exit status of the other verbs:
   0      yes, done
   1      the answer is no
-  2      the command line or a configuration file is wrong (`run` too)
+  2      the command line or a configuration file is wrong (`run` too); `verify`: incomplete
   3      not signed in (`run` too)
   4      the session cannot be read, or is locked
   5      something remote failed; trying again may help
@@ -151,6 +150,12 @@ pub enum Command {
     /// Shows the decision, headers and bodies as recorded. Secrets were removed before recording;
     /// what stands in their place says which rule removed them.
     Show(ShowArgs),
+    /// Check that a session's record is what was signed
+    ///
+    /// Checks every leaf against the signed checkpoints, every content against its commitment, and
+    /// the session against its neighbours; then says what that leaves open. Exit status: 0 VERIFIED,
+    /// 1 TAMPERED (or damaged), 2 INCOMPLETE (something is not there).
+    Verify(VerifyArgs),
     /// List the sessions on this machine, the latest first
     Sessions(SessionsArgs),
     /// Erase what a session holds, and keep the proof of what happened
@@ -273,92 +278,6 @@ pub enum PromptChoice {
     Never,
 }
 
-/// What follows `ddgate replay`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate replay latest
-  ddgate replay 3f2a9c1e --speed 4x      In the session's own rhythm, four times as fast
-  ddgate replay 3f2a --step              One call at a time; Enter shows the next, q ends
-  ddgate replay latest --json | jq '.calls[] | select(.effect != \"read\")'")]
-pub struct ReplayArgs {
-    /// The session: an id, the beginning of one, or `latest`
-    #[arg(value_name = "SESSION")]
-    pub session: String,
-    /// Print one JSON object
-    #[arg(long, conflicts_with_all = ["speed", "step"])]
-    pub json: bool,
-    /// Keep the session's rhythm, this much faster (pauses last at most 5 s)
-    #[arg(long, value_name = "FACTOR", conflicts_with = "step")]
-    pub speed: Option<Speed>,
-    /// Wait for Enter before each call
-    #[arg(long)]
-    pub step: bool,
-    /// What opens sealed contents.
-    #[command(flatten)]
-    pub identity: IdentityFileArgs,
-}
-
-/// What follows `ddgate show`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate show latest 7
-  ddgate show 3f2a9c1e 7 --json
-  ddgate show 3f2a9c1e 7 --body response > dashboard.json")]
-pub struct ShowArgs {
-    /// The session: an id, the beginning of one, or `latest`
-    #[arg(value_name = "SESSION")]
-    pub session: String,
-    /// The number of the call, as `replay` shows it
-    #[arg(value_name = "N", value_parser = call_number)]
-    pub call: u64,
-    /// Print one JSON object
-    #[arg(long, conflicts_with = "body")]
-    pub json: bool,
-    /// Write the recorded bytes of one body, and nothing else, to standard output
-    #[arg(long, value_enum, value_name = "SIDE")]
-    pub body: Option<BodySide>,
-    /// What opens sealed contents.
-    #[command(flatten)]
-    pub identity: IdentityFileArgs,
-}
-
-fn call_number(text: &str) -> Result<u64, &'static str> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("calls are numbered 1, 2, 3, …"),
-        Ok(number) => Ok(number),
-    }
-}
-
-/// One of the two bodies of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BodySide {
-    /// What the command sent
-    Request,
-    /// What Datadog answered
-    Response,
-}
-
-/// What follows `ddgate sessions`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate sessions
-  ddgate sessions --limit 100
-  ddgate sessions --json | jq -r '.[] | select(.counts.denied > 0) | .id'")]
-pub struct SessionsArgs {
-    /// Print one JSON array
-    #[arg(long)]
-    pub json: bool,
-    /// Show at most this many
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub limit: usize,
-    /// What opens sealed contents.
-    #[command(flatten)]
-    pub identity: IdentityFileArgs,
-}
-
 /// What follows `ddgate login`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -385,6 +304,87 @@ Examples:
   ddgate status
   ddgate status --json | jq .keys")]
 pub struct StatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What follows `ddgate keys`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  ddgate keys set api-key
+  ddgate keys list
+  ddgate keys rm app-key"
+)]
+pub struct KeysArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Store a key in the system's keyring
+    ///
+    /// The value is asked for without being shown, or read from standard input. It is never taken
+    /// from the command line, where other programs could see it.
+    #[command(after_help = "\
+Examples:
+  ddgate keys set api-key
+  op read op://work/datadog/app-key | ddgate keys set app-key")]
+    Set {
+        /// Which key
+        #[arg(value_enum, value_name = "NAME")]
+        name: KeyName,
+    },
+    /// List which keys there are and where, never their values
+    #[command(after_help = "\
+Examples:
+  ddgate keys list
+  ddgate keys list --json")]
+    List {
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a key from the system's keyring
+    #[command(after_help = "\
+Examples:
+  ddgate keys rm app-key")]
+    Rm {
+        /// Which key
+        #[arg(value_enum, value_name = "NAME")]
+        name: KeyName,
+    },
+}
+
+/// A Datadog credential, or the key of pseudonyms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyName {
+    /// The API key (DD-API-KEY)
+    ApiKey,
+    /// The application key (DD-APPLICATION-KEY)
+    AppKey,
+    /// An access token (Authorization: Bearer)
+    Bearer,
+    /// The key of the pseudonyms that stand for removed values: any text, opens nothing
+    RedactionKey,
+}
+
+/// What follows `ddgate pseudonym`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate pseudonym
+  op read op://work/datadog/api-key | ddgate pseudonym
+  op read op://work/datadog/api-key | ddgate pseudonym --json | jq -r .pseudonym")]
+pub struct PseudonymArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

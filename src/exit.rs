@@ -9,6 +9,8 @@ pub enum Exit {
     Success,
     /// 1: the answer is no (nothing matched, denied, tampered).
     No,
+    /// 2: `verify`: what is there is as it was signed, but something is not there.
+    Incomplete,
     /// 2: the command line or a configuration file is wrong.
     Usage,
     /// 3: not signed in.
@@ -36,7 +38,7 @@ impl Exit {
         match self {
             Self::Success => 0,
             Self::No => 1,
-            Self::Usage => 2,
+            Self::Incomplete | Self::Usage => 2,
             Self::NotSignedIn => 3,
             Self::Unreadable => 4,
             Self::Remote => 5,

@@ -52,7 +52,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("age", &["journal/crypt.rs"]),
     ("age_core", &["journal/crypt.rs"]),
     ("clap", &["cli.rs", "cli/", "commands/"]),
-    ("clap_complete", &["cli.rs", "cli/", "commands/"]),
+    ("clap_complete", &["cli.rs", "commands/"]),
     ("directories", &["config/paths.rs"]),
     ("ed25519_dalek", &["tlog/key.rs"]),
     ("hyper", &["demo/", "net/", "proxy/"]),

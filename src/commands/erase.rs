@@ -17,7 +17,7 @@ pub(super) fn run(args: &EraseArgs, context: &Context) -> Result<Exit, CliError>
     let reader = SessionReader::open(dir.clone())?;
     let short = reader.id().short();
     if let Contents::Erased(_) = reader.contents() {
-        look::report_contents(&reader, printer);
+        look::report_contents(&short, &reader.contents(), printer);
         return Ok(Exit::Success);
     }
     if reader.state() == journal::reader::State::Running {

@@ -1,31 +1,33 @@
 //! From the journal to what people look at: shared by `replay`, `show`, `sessions` and `demo`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
+use super::checked;
 use super::context::Context;
 use crate::config::Origin;
 use crate::error::CliError;
+use crate::exit::Exit;
 use crate::journal::catalog::{self, Catalog};
 use crate::journal::reader;
-use crate::journal::{Identities, JournalError, SessionReader};
-use crate::record::event::Commitment;
-use crate::record::{Contents, Event};
+use crate::journal::{
+    Audit, Beside, Depth, Identities, JournalError, Pass, SessionReader, Verdict,
+};
+use crate::record::event::{Commitment, SessionOpen};
+use crate::record::{CallNumber, Contents, Event, Leaf};
 use crate::replay::{Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView};
 use crate::ui::Printer;
 use crate::ui::escape::escape;
 
-/// Opens the session that is meant, and says what is wrong with its record, if anything is.
-pub(super) fn open(context: &Context, selector: &str) -> Result<SessionReader, CliError> {
+/// The session that is meant, to be read from beginning to end.
+pub(super) fn pass(context: &Context, selector: &str) -> Result<Pass, CliError> {
     let catalog = Catalog::new(context.config.sessions());
-    let mut reader = SessionReader::open(catalog.find(selector)?)?;
-    if reader.contents() == Contents::Sealed {
-        unlock(&mut reader, &identities(context)?, context)?;
-    }
-    report_trouble(&reader, &context.printer);
-    report_contents(&reader, &context.printer);
-    Ok(reader)
+    let mut pass = Pass::open(catalog.find(selector)?)?;
+    pass.unlock(&identities_for(context, &pass)?)?;
+    report_contents(&pass.id().short(), &pass.contents(), &context.printer);
+    Ok(pass)
 }
 
 /// The identities that were named.
@@ -34,31 +36,27 @@ pub(super) fn identities(context: &Context) -> Result<Identities, CliError> {
     Ok(Identities::read(files.iter().map(PathBuf::as_path))?)
 }
 
-/// Opens sealed contents with them. One that was named for this command has to fit; those of the
+/// Those that open a session. One that was named for this command has to fit; those of the
 /// settings may be for other sessions.
-fn unlock(
-    reader: &mut SessionReader,
-    identities: &Identities,
-    context: &Context,
-) -> Result<(), CliError> {
-    match (
-        reader.unlock(identities),
-        &context.config.journal.age_identities.origin,
-    ) {
-        (Err(JournalError::NotARecipient(_)), origin) if !matches!(origin, Origin::Flag(_)) => {
-            let short = reader.id().short();
+pub(super) fn identities_for(context: &Context, pass: &Pass) -> Result<Identities, CliError> {
+    if pass.contents() != Contents::Sealed {
+        return Ok(Identities::default());
+    }
+    let found = identities(context)?;
+    let origin = &context.config.journal.age_identities.origin;
+    match pass.clone().unlock(&found) {
+        Err(JournalError::NotARecipient(short)) if !matches!(origin, Origin::Flag(_)) => {
             let detail = format!("the identities of {origin} do not open session {short}");
             context.printer.detail(&escape(&detail));
-            Ok(())
+            Ok(Identities::default())
         }
-        (other, _) => Ok(other?),
+        other => Ok(other.map(|()| found)?),
     }
 }
 
 /// Says why contents are not shown, if they are not.
-pub(super) fn report_contents(reader: &SessionReader, printer: &Printer) {
-    let short = reader.id().short();
-    match reader.contents() {
+pub(super) fn report_contents(short: &str, contents: &Contents, printer: &Printer) {
+    match contents {
         Contents::Open => {}
         Contents::Sealed => printer.say(&format!(
             "the contents of session {short} are sealed: --age-identity FILE of one of its \
@@ -76,50 +74,116 @@ pub(super) fn report_contents(reader: &SessionReader, printer: &Printer) {
     }
 }
 
-/// Says what is wrong with a record.
-pub(super) fn report_trouble(reader: &SessionReader, printer: &Printer) {
+/// Opens the session that is meant, and says what is wrong with its record, if anything is.
+pub(super) fn open(context: &Context, selector: &str) -> Result<SessionReader, CliError> {
+    let catalog = Catalog::new(context.config.sessions());
+    let dir = catalog.find(selector)?;
+    let identities = identities_for(context, &Pass::open(dir.clone())?)?;
+    let mut reader = SessionReader::open(dir)?;
+    reader.unlock(&identities)?;
     for trouble in reader.trouble() {
         let short = reader.id().short();
-        printer.warn(&format!("the record of session {short}: {trouble}"));
+        context
+            .printer
+            .warn(&format!("the record of session {short}: {trouble}"));
+    }
+    report_contents(&reader.id().short(), &reader.contents(), &context.printer);
+    Ok(reader)
+}
+
+/// Which calls are wanted with their path and query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Targets {
+    /// Those whose name would say nothing without it.
+    Unnamed,
+    /// All, as `--json` promises.
+    All,
+}
+
+/// What stands beside the first leaf.
+pub(super) fn head_content(open: &SessionOpen, beside: &Beside<'_>) -> HeadContent {
+    HeadContent {
+        who: json_beside(beside, "who", &open.who),
+        command: json_beside(beside, "cmd", &open.cmd),
+        host: json_beside(beside, "host", &open.host),
     }
 }
 
-/// Folds a whole session.
-pub(super) fn view(reader: &SessionReader) -> Result<SessionView, CliError> {
-    let mut fold = Fold::new();
-    for leaf in reader.leaves(0) {
-        fold.push(leaf?);
-    }
-    let content = HeadContent {
-        who: json(reader, 0, "who")?,
-        command: json(reader, 0, "cmd")?,
-        host: json(reader, 0, "host")?,
+fn json_beside<T: DeserializeOwned>(
+    beside: &Beside<'_>,
+    field: &str,
+    committed: &Commitment,
+) -> Option<T> {
+    serde_json::from_slice(&beside.content(field, committed)?).ok()
+}
+
+/// Path and query of the call that a leaf begins, where it is wanted.
+pub(super) fn target_beside(
+    leaf: &Leaf,
+    beside: &Beside<'_>,
+    wanted: Targets,
+) -> Option<(CallNumber, String)> {
+    let (Event::CallRequest(request) | Event::CallDenied(request)) = &leaf.event else {
+        return None;
     };
-    let live = reader.state() == reader::State::Running;
-    let mut view = fold.finish(content, live)?;
-    let unnamed: Vec<_> = view.without_route().collect();
-    for (number, leaf) in unnamed {
-        if let Some(target) = text(reader, leaf, "target")? {
-            view.set_target(number, target);
-        }
+    let is_unnamed = request.op.is_none() && request.route.is_empty();
+    if wanted == Targets::Unnamed && !is_unnamed {
+        return None;
     }
-    Ok(view)
+    let target = beside.content("target", &request.target)?;
+    Some((request.call, String::from_utf8_lossy(&target).into_owned()))
 }
 
-/// Adds path and query of every call, which the timeline does not need and `--json` promises.
-pub(super) fn add_targets(reader: &SessionReader, view: &mut SessionView) -> Result<(), CliError> {
-    let missing: Vec<_> = view
-        .calls
-        .iter()
-        .filter(|seen| seen.target.is_none())
-        .map(|seen| (seen.call.number, seen.call.request_leaf))
-        .collect();
-    for (number, leaf) in missing {
-        if let Some(target) = text(reader, leaf, "target")? {
-            view.set_target(number, target);
+/// Folds a whole session, and checks it on the way.
+pub(super) fn view(pass: &Pass, wanted: Targets) -> Result<(SessionView, Audit), CliError> {
+    let mut fold = Fold::new();
+    let mut content = HeadContent::default();
+    let mut targets = Vec::new();
+    let audit = pass.read(Depth::Leaves, |leaf, beside| {
+        if let Event::SessionOpen(open) = &leaf.event {
+            content = head_content(open, beside);
+        }
+        targets.extend(target_beside(&leaf, beside, wanted));
+        fold.push(leaf);
+        ControlFlow::Continue(())
+    })?;
+    let live = audit.state == reader::State::Running;
+    let mut view = fold.finish(content, live)?;
+    for (number, target) in targets {
+        view.set_target(number, target);
+    }
+    Ok((view, audit))
+}
+
+/// The same for a reader that will be asked for contents too.
+pub(super) fn checked_view(reader: &SessionReader) -> Result<(SessionView, Audit), CliError> {
+    let mut fold = Fold::new();
+    let mut content = HeadContent::default();
+    let audit = reader.check(|leaf, beside| {
+        if let Event::SessionOpen(open) = &leaf.event {
+            content = head_content(open, beside);
+        }
+        fold.push(leaf);
+    })?;
+    let live = reader.state() == reader::State::Running;
+    Ok((fold.finish(content, live)?, audit))
+}
+
+/// Says in one line how far a record can be trusted. The exit status is that of the verb, unless
+/// the record is not what was signed.
+pub(super) fn report(audit: &Audit, printer: &Printer) -> Exit {
+    let note = checked::note(audit);
+    let note = escape(&note);
+    match audit.verdict() {
+        Verdict::Tampered => {
+            printer.warn(&note);
+            Exit::No
+        }
+        Verdict::Verified | Verdict::Incomplete => {
+            printer.say(&note);
+            Exit::Success
         }
     }
-    Ok(())
 }
 
 /// One call with its content.
@@ -168,28 +232,40 @@ fn body(reader: &SessionReader, leaf: u64) -> Result<Body, CliError> {
         Some(Event::CallResponse(e)) => (e.body, e.unkept, e.error.is_none()),
         _ => (None, None, true),
     };
-    let content = reader.field(leaf, "body")?.map(|field| field.content);
+    let content = field(reader, leaf, "body")?;
     Ok(match (content, committed, unkept) {
-        (Some(content), _, _) if !content.is_empty() => Body::Kept { content, complete },
-        (_, _, Some(why)) => Body::NotKept { why },
+        (Some(content), _, why) if !content.is_empty() => Body::Kept {
+            content,
+            complete: complete && why.is_none(),
+            why,
+        },
+        (_, committed, Some(why)) => Body::NotKept {
+            why,
+            bytes: committed.map(|committed| committed.n),
+        },
         (None, Some(Commitment { n, .. }), None) if n > 0 => Body::Erased { bytes: n },
         _ => Body::Empty,
     })
 }
 
-fn text(reader: &SessionReader, leaf: u64, field: &str) -> Result<Option<String>, CliError> {
-    let field = reader.field(leaf, field)?;
-    Ok(field.map(|field| String::from_utf8_lossy(&field.content).into_owned()))
+fn text(reader: &SessionReader, leaf: u64, name: &str) -> Result<Option<String>, CliError> {
+    let content = field(reader, leaf, name)?;
+    Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
 }
 
 /// Content that does not read as what it should be is shown as erased: the leaf still stands.
 fn json<T: DeserializeOwned>(
     reader: &SessionReader,
     leaf: u64,
-    field: &str,
+    name: &str,
 ) -> Result<Option<T>, CliError> {
-    let field = reader.field(leaf, field)?;
-    Ok(field.and_then(|field| serde_json::from_slice(&field.content).ok()))
+    let content = field(reader, leaf, name)?;
+    Ok(content.and_then(|content| serde_json::from_slice(&content).ok()))
+}
+
+/// The content of a field, if it is there and is what the leaf commits to.
+fn field(reader: &SessionReader, leaf: u64, name: &str) -> Result<Option<Vec<u8>>, CliError> {
+    Ok(reader.field(leaf, name)?.map(|field| field.content))
 }
 
 /// The counts of a closed session as the summary line wants them.

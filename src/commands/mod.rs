@@ -2,6 +2,7 @@
 //! here is used by any other room.
 
 mod bug;
+mod checked;
 mod completions;
 mod context;
 mod demo;
@@ -15,7 +16,9 @@ mod sessions;
 mod show;
 mod sign_in;
 mod status;
+mod stream;
 mod usage;
+mod verify;
 
 use clap::Parser as _;
 
@@ -55,6 +58,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(args, global, printer),
         Command::Replay(args) => replay::run(&args, &context(reading(&args.identity))?),
         Command::Show(args) => show::run(&args, &context(reading(&args.identity))?),
+        Command::Verify(args) => verify::run(&args, &context(reading(&args.identity))?),
         Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity))?),
         Command::Erase(args) => erase::run(&args, &plain()?),
         Command::Login(args) => login::login(&context(Overrides {

@@ -9,20 +9,27 @@ use crate::journal::JournalError;
 use crate::record::event::Decision;
 use crate::record::{CallNumber, Contents};
 use crate::replay::{Body, CallDetail};
+use crate::ui::escape::escape;
 use crate::ui::{call, json};
 
 pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let view = look::view(&reader)?;
+    let (view, mut audit) = look::checked_view(&reader)?;
     let number = CallNumber(args.call);
     let seen = view.call(number).cloned().ok_or(JournalError::NoSuchCall {
         session: reader.id().short(),
         number: args.call,
     })?;
     let detail = look::detail(&reader, &view, seen)?;
+    for fault in reader.wrong() {
+        audit.findings.fault(fault);
+    }
     let contents = reader.contents();
     match args.body {
-        Some(side) => return body(&detail, side, &contents, context),
+        Some(side) => {
+            let exit = body(&detail, side, &contents, context)?;
+            return Ok(worse(exit, look::report(&audit, &context.printer)));
+        }
         None if args.json => context.printer.data(&json::call(&detail, &contents))?,
         None => {
             let printer = context.printer.missing((&contents).into());
@@ -30,7 +37,11 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> 
             context.printer.data(&text)?;
         }
     }
-    Ok(Exit::Success)
+    Ok(look::report(&audit, &context.printer))
+}
+
+fn worse(one: Exit, other: Exit) -> Exit {
+    if one == Exit::Success { other } else { one }
 }
 
 /// The recorded bytes of one body, alone.
@@ -62,12 +73,21 @@ fn body(
         None if detail.live => missing("is not on record: no answer came yet"),
         None => missing("is not on record: no answer came"),
         Some(Body::Empty) => Ok(Exit::Success),
-        Some(Body::NotKept { why }) => missing(&format!("was not kept: {why}")),
+        Some(Body::NotKept { why, .. }) => missing(&format!("was not kept: {why}")),
         Some(Body::Erased { .. }) if *contents == Contents::Sealed => missing("is sealed"),
         Some(Body::Erased { .. }) => missing("was erased"),
-        Some(Body::Kept { content, complete }) => {
+        Some(Body::Kept {
+            content,
+            complete,
+            why,
+        }) => {
             context.printer.bytes(content)?;
-            if !complete {
+            if let Some(why) = why {
+                let why = escape(why);
+                context
+                    .printer
+                    .warn(&format!("the {word} is not on record to its end: {why}"));
+            } else if !complete {
                 context
                     .printer
                     .warn(&format!("the {word} broke off: this is what was recorded"));

@@ -37,7 +37,7 @@ variables! {
     DATADOG_APP_KEY = "The same as DD_APP_KEY, which wins.";
     DD_APPLICATION_KEY = "The same as DD_APP_KEY, which wins.";
     DATADOG_APPLICATION_KEY = "The same as DD_APP_KEY, which wins.";
-    DDGATE_REDACTION_KEY = "The key of pseudonyms, any text, where `ddgate keys set redaction-key` has stored none. Never handed to the child.";
+    DDGATE_REDACTION_KEY = "The key of pseudonyms, any text (`redaction.key`); `ddgate keys set redaction-key` wins. Never handed to the child.";
     HTTPS_PROXY = "A proxy that ddgate itself goes through to reach the outside (also `https_proxy`).";
     ALL_PROXY = "The same as HTTPS_PROXY, which wins (also `all_proxy`).";
     NO_PROXY = "Hosts ddgate reaches without that proxy (also `no_proxy`).";

@@ -9,24 +9,19 @@
 //! Every checkpoint's root is compared. Signatures are checked on the first checkpoint, on the
 //! last, and on one in [`SIGNATURE_EVERY`] leaves: a later signature covers all that was before.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 
+use super::JournalError;
+use super::auditor::Auditor;
 use super::catalog::SessionDir;
-use super::content::{self, Opening};
-use super::crypt::{Cipher, Identities};
-use super::frame::{Frame, Kind};
-use super::reader::{self, State};
+use super::crypt::Identities;
+use super::reader::State;
 use super::seal::Signed;
-use super::verdict::{Fault, Findings, Gap, Verdict};
-use super::wal::{self, End, Position, Scanner, Step};
-use super::{JournalError, erase, index};
-use crate::record::event::{ChainLink, Commitment};
-use crate::record::{Leaf, SessionId};
-use crate::tlog::{Checkpoint, Frontier, Hash, SignedNote, VerifierKey, leaf_hash};
+use super::verdict::{Findings, Verdict};
+use super::wal::{Position, Scanner, Step};
+use crate::record::SessionId;
+use crate::record::event::ChainLink;
+use crate::tlog::{Hash, SignedNote, VerifierKey, empty_root};
 
 /// Leaves between two signatures that are checked.
 pub const SIGNATURE_EVERY: u64 = 256;
@@ -38,8 +33,19 @@ pub struct Expected {
     pub key: Option<VerifierKey>,
     /// Checkpoints it must agree with.
     pub checkpoints: Vec<SignedNote>,
+    /// What the session after it found: so many leaves under this root.
+    pub stated: Option<(u64, Hash)>,
     /// What opens its contents, where they are sealed; without, they are counted and not checked.
     pub identities: Identities,
+}
+
+/// How much of a record is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Leaves and signatures: for readers that check the contents they show by themselves.
+    Leaves,
+    /// Every content too.
+    Contents,
 }
 
 /// What a check found.
@@ -79,6 +85,8 @@ pub struct Audit {
     pub withheld: u64,
     /// Sizes at which a checkpoint kept elsewhere agrees.
     pub anchored: Vec<u64>,
+    /// Whether the session after it found what is here.
+    pub next_agrees: bool,
     /// When the first leaf was written.
     pub first: Option<DateTime<Utc>>,
     /// When the last leaf was written.
@@ -96,7 +104,7 @@ pub struct Audit {
 pub fn audit(dir: &SessionDir, expected: &Expected) -> Result<Audit, JournalError> {
     let path = dir.path();
     let read = |e| JournalError::io("read", path)(e);
-    let mut auditor = Auditor::new(dir, expected)?;
+    let mut auditor = Auditor::new(dir, expected, Depth::Contents)?;
     let mut scanner = Scanner::open(path, Position::START).map_err(read)?;
     loop {
         match scanner.step().map_err(read)? {
@@ -107,466 +115,37 @@ pub fn audit(dir: &SessionDir, expected: &Expected) -> Result<Audit, JournalErro
     }
 }
 
-/// A check under way: whoever reads the record for another reason can check it meanwhile.
-pub(super) struct Auditor<'a> {
-    dir: &'a Path,
-    expected: &'a Expected,
-    audit: Audit,
-    live: bool,
-    cipher: Option<Cipher>,
-    /// An erasure broke off: what is left of contents is as good as gone.
-    erasing: bool,
-    tree: Frontier,
-    next_frame: u64,
-    /// Roots wanted at sizes that checkpoints kept elsewhere state.
-    wanted: BTreeMap<u64, Option<Hash>>,
-    /// Pieces of contents whose opening has not come yet.
-    pieces: HashMap<u64, Vec<Position>>,
-    /// Openings of the leaf that has not come yet.
-    opened: HashMap<u64, Vec<(String, Opened)>>,
-    /// The last checkpoint with the right root whose signature is still to be checked.
-    unchecked: Option<Signed>,
-    /// Size at which a signature was last checked.
-    checked: u64,
-    /// Size under the last checkpoint with the right root.
-    agreed: u64,
-    closed: bool,
-    unended: std::collections::BTreeSet<u64>,
-}
-
-enum Opened {
-    Is(Commitment),
-    Erased,
-    Sealed,
-    /// The bytes are there and cannot be unpacked, or are not there.
-    Broken,
-}
-
 impl Audit {
+    pub(super) fn begin(session: SessionId) -> Self {
+        Self {
+            session,
+            origin: None,
+            key: None,
+            chain: None,
+            state: State::EndedWithoutClosing,
+            leaves: 0,
+            root: empty_root(),
+            checkpoints: 0,
+            signed: None,
+            calls: 0,
+            denied: 0,
+            unanswered: 0,
+            contents: 0,
+            erased: 0,
+            sealed: 0,
+            withheld: 0,
+            anchored: Vec::new(),
+            next_agrees: false,
+            first: None,
+            last: None,
+            clock_back: 0,
+            findings: Findings::default(),
+        }
+    }
+
     /// What follows from what was found.
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
         self.findings.verdict()
     }
-}
-
-impl<'a> Auditor<'a> {
-    pub(super) fn new(dir: &'a SessionDir, expected: &'a Expected) -> Result<Self, JournalError> {
-        let session = reader::head(dir)?;
-        let live = reader::is_live(dir)?;
-        let cipher = match reader::keys(dir)? {
-            Some(keys) if !expected.identities.is_empty() => {
-                Some(reader::unlock(&keys, &expected.identities, session)?)
-            }
-            _ => None,
-        };
-        let mut wanted = BTreeMap::new();
-        for note in &expected.checkpoints {
-            if let Ok(checkpoint) = note.text().parse::<Checkpoint>() {
-                wanted.insert(checkpoint.size(), None);
-            }
-        }
-        wanted
-            .entry(0)
-            .and_modify(|root| *root = Some(Frontier::new().root()));
-        Ok(Self {
-            dir: dir.path(),
-            expected,
-            live,
-            cipher,
-            erasing: erase::is_under_way(dir.path()),
-            tree: Frontier::new(),
-            next_frame: 0,
-            wanted,
-            pieces: HashMap::new(),
-            opened: HashMap::new(),
-            unchecked: None,
-            checked: 0,
-            agreed: 0,
-            closed: false,
-            unended: std::collections::BTreeSet::new(),
-            audit: Audit {
-                session,
-                origin: None,
-                key: None,
-                chain: None,
-                state: State::EndedWithoutClosing,
-                leaves: 0,
-                root: Frontier::new().root(),
-                checkpoints: 0,
-                signed: None,
-                calls: 0,
-                denied: 0,
-                unanswered: 0,
-                contents: 0,
-                erased: 0,
-                sealed: 0,
-                withheld: 0,
-                anchored: Vec::new(),
-                first: None,
-                last: None,
-                clock_back: 0,
-                findings: Findings::default(),
-            },
-        })
-    }
-
-    /// Takes the next frame of the record.
-    pub(super) fn frame(
-        &mut self,
-        seq: u64,
-        at: Position,
-        frame: &Frame,
-    ) -> Result<(), JournalError> {
-        if seq != self.next_frame {
-            self.fault(Fault::Frames {
-                expected: self.next_frame,
-                found: seq,
-            });
-        }
-        self.next_frame = seq.saturating_add(1);
-        match frame.kind {
-            Kind::Segment => {
-                let named = wal::parse_segment_head(frame).map(|(id, _)| id);
-                if named != Some(self.audit.session) {
-                    self.fault(Fault::Segment {
-                        segment: at.segment,
-                    });
-                }
-            }
-            Kind::Content => {
-                if let Some((number, _)) = content::parse_content_header(&frame.header) {
-                    self.pieces.entry(number).or_default().push(at);
-                }
-            }
-            Kind::Opening => self.opening(frame),
-            Kind::Leaf => self.leaf(&frame.payload),
-            Kind::Checkpoint => self.checkpoint(frame),
-            Kind::Erased => {
-                if let Some((leaf, field)) = erase::erased_field(frame) {
-                    let opened = self.opened.entry(leaf).or_default();
-                    opened.push((field, Opened::Erased));
-                }
-            }
-            Kind::Seal | Kind::Keys => {}
-        }
-        Ok(())
-    }
-
-    /// Takes bytes that are no frame.
-    pub(super) fn damage(&mut self, from: Position, to: u64) {
-        self.fault(Fault::Damage {
-            segment: from.segment,
-            from: from.offset,
-            to,
-        });
-    }
-
-    fn fault(&mut self, fault: Fault) {
-        self.audit.findings.fault(fault);
-    }
-
-    fn opening(&mut self, frame: &Frame) {
-        let Some(opening) = Opening::parse(&frame.header) else {
-            let leaf = self.tree.size();
-            return self.fault(Fault::Leaf {
-                leaf,
-                why: "an opening beside it does not read".into(),
-            });
-        };
-        let opened = self.opened(&opening, frame);
-        self.opened
-            .entry(opening.leaf)
-            .or_default()
-            .push((opening.field, opened));
-    }
-
-    fn opened(&mut self, opening: &Opening, frame: &Frame) -> Opened {
-        if self.erasing {
-            return Opened::Erased;
-        }
-        if !frame.is_sealed() {
-            return self.commitment(opening, frame);
-        }
-        let Some(cipher) = &self.cipher else {
-            let is_whole = opening.content == 0 || self.pieces.remove(&opening.content).is_some();
-            return if is_whole {
-                Opened::Sealed
-            } else {
-                Opened::Broken
-            };
-        };
-        let plain = content::unseal(frame.clone(), cipher).ok();
-        match plain.and_then(|it| Some((Opening::parse(&it.header)?, it))) {
-            Some((opening, frame)) => self.commitment(&opening, &frame),
-            None => Opened::Broken,
-        }
-    }
-
-    fn commitment(&mut self, opening: &Opening, frame: &Frame) -> Opened {
-        let mut mac = content::Recommit::new(&opening.salt, &opening.field);
-        if opening.content == 0 {
-            return match content::payload(frame) {
-                Ok(plain) => {
-                    mac.update(&plain);
-                    Opened::Is(mac.finish())
-                }
-                Err(_) => Opened::Broken,
-            };
-        }
-        let Some(pieces) = self.pieces.remove(&opening.content) else {
-            return Opened::Broken;
-        };
-        for at in pieces {
-            match index::plain(self.dir, at, self.cipher.as_ref()) {
-                Ok(plain) => mac.update(&plain),
-                Err(_) => return Opened::Broken,
-            }
-        }
-        Opened::Is(mac.finish())
-    }
-
-    fn leaf(&mut self, bytes: &[u8]) {
-        let leaf = self.tree.size();
-        self.tree.push(leaf_hash(bytes));
-        if let Some(wanted) = self.wanted.get_mut(&self.tree.size()) {
-            *wanted = Some(self.tree.root());
-        }
-        self.audit.leaves = self.tree.size();
-        let Ok(Value::Object(says)) = serde_json::from_slice(bytes) else {
-            return self.fault(Fault::Leaf {
-                leaf,
-                why: "it is no JSON object".into(),
-            });
-        };
-        let index = says.get("i").and_then(Value::as_u64);
-        if index != Some(leaf) {
-            self.fault(Fault::Leaf {
-                leaf,
-                why: "it says it is another one".into(),
-            });
-        }
-        if self.closed {
-            self.fault(Fault::AfterClose { leaf });
-        }
-        self.time(&says);
-        self.statement(leaf, &says, bytes);
-        self.contents(leaf, &says);
-    }
-
-    fn time(&mut self, says: &Map<String, Value>) {
-        let at = says
-            .get("ts")
-            .and_then(Value::as_str)
-            .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
-            .map(|at| at.with_timezone(&Utc));
-        if let (Some(before), Some(now)) = (self.audit.last, at) {
-            self.audit.clock_back += u64::from(now < before);
-        }
-        self.audit.first = self.audit.first.or(at);
-        self.audit.last = at.or(self.audit.last);
-    }
-
-    /// What the leaf states about the session and its calls.
-    fn statement(&mut self, leaf: u64, says: &Map<String, Value>, bytes: &[u8]) {
-        let call = says.get("call").and_then(Value::as_u64);
-        match says.get("t").and_then(Value::as_str) {
-            Some("session.open") if leaf == 0 => self.opens(bytes),
-            Some("session.open") => self.fault(Fault::Leaf {
-                leaf,
-                why: "it opens the session again".into(),
-            }),
-            _ if leaf == 0 => self.fault(Fault::Leaf {
-                leaf,
-                why: "it does not open the session".into(),
-            }),
-            Some("call.request") => {
-                self.audit.calls += 1;
-                self.unended.extend(call);
-            }
-            Some("call.denied") => {
-                self.audit.calls += 1;
-                self.audit.denied += 1;
-            }
-            Some("call.response") => {
-                if let Some(call) = call {
-                    self.unended.remove(&call);
-                }
-            }
-            Some("session.close") => self.closed = true,
-            _ => {}
-        }
-    }
-
-    fn opens(&mut self, bytes: &[u8]) {
-        let Ok(leaf) = Leaf::from_bytes(bytes) else {
-            return self.fault(Fault::Leaf {
-                leaf: 0,
-                why: "it does not read as the opening of a session".into(),
-            });
-        };
-        let crate::record::Event::SessionOpen(open) = leaf.event else {
-            return;
-        };
-        if open.session != self.audit.session {
-            self.fault(Fault::OtherSession {
-                named: open.session,
-            });
-        }
-        self.audit.chain = open.chain;
-        let key = open.vkey.as_deref().map(str::parse::<VerifierKey>);
-        match key {
-            Some(Ok(key)) if key.name() == open.origin => self.audit.key = Some(key),
-            Some(_) => self.fault(Fault::Leaf {
-                leaf: 0,
-                why: "its key does not read, or is another log's".into(),
-            }),
-            None => self.audit.findings.gap(Gap::NeverSigned),
-        }
-        if let Some(expected) = &self.expected.key
-            && self.audit.key.as_ref() != Some(expected)
-        {
-            self.fault(Fault::OtherKey {
-                expected: expected.to_string(),
-            });
-        }
-        self.audit.origin = Some(open.origin);
-    }
-
-    /// Compares what the leaf commits to with what stands beside it.
-    fn contents(&mut self, leaf: u64, says: &Map<String, Value>) {
-        let mut opened = self.opened.remove(&leaf).unwrap_or_default();
-        let is_unkept = says.contains_key("unkept");
-        for (field, committed) in says.iter().filter_map(commitment_of) {
-            let at = opened.iter().position(|(name, _)| name == field);
-            match at.map(|at| opened.swap_remove(at).1) {
-                Some(Opened::Is(found)) if found == committed => self.audit.contents += 1,
-                Some(Opened::Erased) => self.audit.erased += 1,
-                Some(Opened::Sealed) => self.audit.sealed += 1,
-                Some(Opened::Is(_) | Opened::Broken) => self.fault(Fault::Content {
-                    leaf,
-                    field: field.clone(),
-                }),
-                None if is_unkept => self.audit.withheld += 1,
-                None => self.audit.findings.gap(Gap::Content {
-                    leaf,
-                    field: field.clone(),
-                }),
-            }
-        }
-        for (field, _) in opened {
-            // Content that no leaf vouches for.
-            self.fault(Fault::Content { leaf, field });
-        }
-    }
-
-    fn checkpoint(&mut self, frame: &Frame) {
-        let size = self.tree.size();
-        let Some(signed) = Signed::of(frame) else {
-            return self.fault(Fault::Root {
-                from: self.agreed,
-                size,
-            });
-        };
-        if signed.size != size || signed.root != self.tree.root() {
-            return self.fault(Fault::Root {
-                from: self.agreed,
-                size: signed.size,
-            });
-        }
-        self.audit.checkpoints += 1;
-        self.agreed = size;
-        self.unchecked = Some(signed);
-        if self.checked == 0 || size - self.checked >= SIGNATURE_EVERY {
-            self.check_signature();
-        }
-    }
-
-    fn check_signature(&mut self) {
-        let (Some(signed), Some(key)) = (self.unchecked.take(), &self.audit.key) else {
-            return;
-        };
-        self.checked = signed.size;
-        if signed.is_by(key) {
-            self.audit.signed = Some(signed);
-        } else {
-            self.fault(Fault::Signature { size: signed.size });
-        }
-    }
-
-    /// Ends the check.
-    pub(super) fn finish(mut self, end: End) -> Audit {
-        self.check_signature();
-        let covered = self.audit.signed.map_or(0, |signed| signed.size);
-        self.audit.root = self.tree.root();
-        self.audit.unanswered = self.unended.len() as u64;
-        let sealed = end == End::Sealed;
-        self.audit.state = match (self.live, self.closed) {
-            (true, _) => State::Running,
-            (false, true) => State::Closed,
-            (false, false) => State::EndedWithoutClosing,
-        };
-        if self.audit.leaves == 0 {
-            self.audit.findings.gap(Gap::Empty);
-        }
-        if self.audit.key.is_some() && covered < self.audit.leaves {
-            self.audit.findings.gap(Gap::Unsigned {
-                from: covered,
-                to: self.audit.leaves,
-            });
-        }
-        if !self.closed {
-            self.audit
-                .findings
-                .gap(Gap::NotClosed { running: self.live });
-        } else if !sealed && !self.live {
-            self.audit.findings.gap(Gap::NotSealed);
-        }
-        if let (End::Torn(at), false) = (end, self.live) {
-            self.audit.findings.gap(Gap::Torn {
-                segment: at.segment,
-                from: at.offset,
-            });
-        }
-        self.anchors();
-        self.audit
-    }
-
-    /// Compares with what was kept elsewhere.
-    fn anchors(&mut self) {
-        for note in &self.expected.checkpoints {
-            let key = self.expected.key.as_ref().or(self.audit.key.as_ref());
-            let Some(key) = key else { continue };
-            let checkpoint = match Checkpoint::verify(note, key) {
-                Ok(checkpoint) => checkpoint,
-                Err(e) => {
-                    self.audit
-                        .findings
-                        .fault(Fault::Anchor { why: e.to_string() });
-                    continue;
-                }
-            };
-            let size = checkpoint.size();
-            match self.wanted.get(&size).copied().flatten() {
-                Some(root) if root == *checkpoint.root() => self.audit.anchored.push(size),
-                Some(_) => self.audit.findings.fault(Fault::Fork { size }),
-                None => self.audit.findings.fault(Fault::Truncated {
-                    anchored: size,
-                    here: self.audit.leaves,
-                }),
-            }
-        }
-        self.audit.anchored.sort_unstable();
-    }
-}
-
-fn commitment_of<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a String, Commitment)> {
-    let value = value.as_object()?;
-    Some((
-        name,
-        Commitment {
-            c: value.get("c")?.as_str()?.to_owned(),
-            n: value.get("n")?.as_u64()?,
-        },
-    ))
 }

@@ -115,6 +115,9 @@ pub struct Manifest {
     pub ended: Option<DateTime<Utc>>,
     /// The child's exit code.
     pub exit: Option<u8>,
+    /// Why it closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Leaves in the log.
     pub leaves: u64,
     /// What became of its calls.
@@ -137,6 +140,7 @@ impl Manifest {
             started,
             ended: None,
             exit: None,
+            reason: None,
             leaves: 0,
             counts: Counts::default(),
             bytes: 0,
@@ -152,9 +156,10 @@ impl Manifest {
     pub(super) fn observe(&mut self, leaf: &Leaf) {
         self.leaves = leaf.i + 1;
         self.counts.observe(&leaf.event);
-        if let Event::SessionClose(SessionClose { exit, .. }) = &leaf.event {
+        if let Event::SessionClose(SessionClose { exit, reason, .. }) = &leaf.event {
             self.ended = Some(leaf.ts);
             self.exit = *exit;
+            self.reason = Some(reason.clone());
         }
     }
 
@@ -245,6 +250,23 @@ impl Catalog {
                 count: many.len(),
             }),
         }
+    }
+
+    /// Every session directory, whether or not a session in it ever opened; oldest name first.
+    ///
+    /// # Errors
+    /// The directory exists and cannot be read.
+    pub fn dirs(&self) -> Result<Vec<(SessionId, SessionDir)>, JournalError> {
+        let mut ids = self.ids()?;
+        ids.sort_unstable();
+        let with_dir = |id| (id, SessionDir::new(&self.sessions, id));
+        Ok(ids.into_iter().map(with_dir).collect())
+    }
+
+    /// Where the sessions are.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.sessions
     }
 
     /// Whether a gate holds the session right now; unknown counts as yes.

@@ -5,6 +5,7 @@
 //! session whole then leaves a number without a session, and a successor that names what is gone.
 //! It proves nothing to whoever can rewrite all of it; that takes copies kept elsewhere.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -104,6 +105,157 @@ pub fn lines(sessions: &Path) -> Result<Vec<Line>, JournalError> {
     }
 }
 
+/// What the chain of an installation's sessions tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChainAudit {
+    /// Sessions that are there and in the chain.
+    pub sessions: u64,
+    /// Installations: more than one when a chain was begun anew.
+    pub installs: u64,
+    /// What is missing or contradicts itself.
+    pub gaps: Vec<ChainGap>,
+}
+
+/// A place where the chain is broken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainGap {
+    /// A session with this number was there, and is not.
+    #[error("session {seq} of installation {install} is missing{}", known_as(.origin))]
+    Missing {
+        /// The installation, short.
+        install: String,
+        /// Its number.
+        seq: u64,
+        /// Origin of its log, where something still names it.
+        origin: Option<String>,
+    },
+    /// Two sessions with one number.
+    #[error("two sessions have number {seq} of installation {install}")]
+    Twice {
+        /// The installation, short.
+        install: String,
+        /// Their number.
+        seq: u64,
+    },
+    /// A session names another predecessor than the one that has the number before.
+    #[error("session {seq} of installation {install} follows {named}, which is not session {}", seq - 1)]
+    Follows {
+        /// The installation, short.
+        install: String,
+        /// Its number.
+        seq: u64,
+        /// The origin it names.
+        named: String,
+    },
+    /// A session that the chain does not list.
+    #[error("session {session} stands in no chain")]
+    Unchained {
+        /// The session, short.
+        session: String,
+    },
+}
+
+fn known_as(origin: &Option<String>) -> String {
+    origin
+        .as_ref()
+        .map_or_else(String::new, |origin| format!(": {origin}"))
+}
+
+/// One session as the check of the chain needs it.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// The session.
+    pub session: SessionId,
+    /// Origin of its log.
+    pub origin: String,
+    /// Its link; none when it has none.
+    pub link: Option<ChainLink>,
+}
+
+/// Looks for numbers without a session. `opened` are the sessions that are there; a number whose
+/// directory is there without a record (`unopened`) never opened, and is no gap.
+#[must_use]
+pub fn check(lines: &[Line], opened: &[Linked], unopened: &[SessionId]) -> ChainAudit {
+    let mut audit = ChainAudit::default();
+    let mut places: BTreeMap<(&str, u64), Vec<&Linked>> = BTreeMap::new();
+    for linked in opened {
+        match &linked.link {
+            Some(link) => places
+                .entry((&link.install, link.seq))
+                .or_default()
+                .push(linked),
+            None => audit.gaps.push(ChainGap::Unchained {
+                session: linked.session.short(),
+            }),
+        }
+    }
+    audit.sessions = places.values().map(|held| held.len() as u64).sum();
+    // Everything that ever named a number: the chain's lines, and each session's predecessor.
+    let mut named: BTreeMap<(&str, u64), Option<&str>> = BTreeMap::new();
+    for line in lines
+        .iter()
+        .filter(|line| !unopened.contains(&line.session))
+    {
+        named.insert((&line.install, line.seq), Some(&line.origin));
+    }
+    for link in opened.iter().filter_map(|linked| linked.link.as_ref()) {
+        for seq in 1..link.seq {
+            named.entry((&link.install, seq)).or_insert(None);
+        }
+        if let Some(prev) = &link.prev {
+            named.insert(
+                (&link.install, link.seq.saturating_sub(1)),
+                Some(&prev.origin),
+            );
+        }
+    }
+    let skipped: Vec<(&str, u64)> = lines
+        .iter()
+        .filter(|line| unopened.contains(&line.session))
+        .map(|line| (line.install.as_str(), line.seq))
+        .collect();
+    for (&(install, seq), origin) in &named {
+        if !places.contains_key(&(install, seq)) && !skipped.contains(&(install, seq)) {
+            audit.gaps.push(ChainGap::Missing {
+                install: short(install),
+                seq,
+                origin: origin.map(str::to_owned),
+            });
+        }
+    }
+    for (&(install, seq), held) in &places {
+        if held.len() > 1 {
+            audit.gaps.push(ChainGap::Twice {
+                install: short(install),
+                seq,
+            });
+        }
+        for link in held.iter().filter_map(|linked| linked.link.as_ref()) {
+            let before = places.get(&(install, seq.saturating_sub(1)));
+            if let (Some(prev), Some(before)) = (&link.prev, before)
+                && before.iter().all(|linked| linked.origin != prev.origin)
+            {
+                audit.gaps.push(ChainGap::Follows {
+                    install: short(install),
+                    seq,
+                    named: prev.origin.clone(),
+                });
+            }
+        }
+    }
+    let installs: std::collections::BTreeSet<&str> = places
+        .keys()
+        .chain(named.keys())
+        .map(|(install, _)| *install)
+        .collect();
+    audit.installs = installs.len() as u64;
+    audit
+}
+
+fn short(install: &str) -> String {
+    install.chars().take(8).collect()
+}
+
 fn open(path: &Path) -> io::Result<File> {
     match disk::create_private_file(path) {
         Ok(file) => {
@@ -198,6 +350,83 @@ mod tests {
         fs::write(path(dir.path()), "nonsense\n").unwrap();
         let refused = join(dir.path(), id(1), "h/ddgate/1").unwrap_err();
         assert!(matches!(refused, JournalError::Io { .. }));
+    }
+
+    fn linked(n: u8, seq: u64, prev: Option<u8>) -> Linked {
+        let prev = prev.map(|n| Prev {
+            origin: format!("h/ddgate/{n}"),
+            size: 3,
+            root: String::new(),
+            reason: PrevState::Closed,
+        });
+        Linked {
+            session: id(n),
+            origin: format!("h/ddgate/{n}"),
+            link: Some(ChainLink {
+                install: "aa".repeat(16),
+                seq,
+                prev,
+            }),
+        }
+    }
+
+    fn line(n: u8, seq: u64) -> Line {
+        Line {
+            install: "aa".repeat(16),
+            seq,
+            session: id(n),
+            origin: format!("h/ddgate/{n}"),
+        }
+    }
+
+    #[test]
+    fn a_session_deleted_whole_is_found() {
+        let lines = [line(1, 1), line(2, 2), line(3, 3)];
+        let all = [
+            linked(1, 1, None),
+            linked(2, 2, Some(1)),
+            linked(3, 3, Some(2)),
+        ];
+        assert!(check(&lines, &all, &[]).gaps.is_empty());
+        assert!(check(&[], &all, &[]).gaps.is_empty());
+        let missing = |audit: ChainAudit| -> Vec<u64> {
+            let gaps = audit.gaps.iter();
+            gaps.filter_map(|gap| match gap {
+                ChainGap::Missing { seq, .. } => Some(*seq),
+                _ => None,
+            })
+            .collect()
+        };
+        for gone in 0..3 {
+            let mut left = all.to_vec();
+            left.remove(gone);
+            assert_eq!(missing(check(&lines, &left, &[])), [gone as u64 + 1]);
+        }
+        // With its line in the chain, too: whoever came after it still tells.
+        let left = [all[0].clone(), all[2].clone()];
+        assert_eq!(
+            missing(check(&[lines[0].clone(), lines[2].clone()], &left, &[])),
+            [2]
+        );
+        // One that never opened is no gap.
+        assert_eq!(missing(check(&lines, &left, &[id(2)])), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_session_put_in_anothers_place_is_found() {
+        let all = [
+            linked(1, 1, None),
+            linked(9, 2, Some(1)),
+            linked(3, 3, Some(2)),
+        ];
+        let gaps = check(&[], &all, &[]).gaps;
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert!(matches!(gaps[0], ChainGap::Follows { seq: 3, .. }));
+        let twice = [linked(1, 1, None), linked(2, 1, None)];
+        assert!(matches!(
+            check(&[], &twice, &[]).gaps[..],
+            [ChainGap::Twice { seq: 1, .. }]
+        ));
     }
 
     #[test]

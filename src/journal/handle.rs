@@ -182,10 +182,12 @@ impl Journal {
                 (Some(cipher), vec![keys])
             }
         };
+        // The directory first: a number whose session never opened can then be told from one whose
+        // session is gone.
+        let lock = dir.create_and_lock()?;
         if let Some(sessions) = path.parent() {
             open.chain = Some(chain::join(sessions, session, &open.origin)?);
         }
-        let lock = dir.create_and_lock()?;
         let started = Utc::now();
         let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
         let mut thread = WriterThread::new(

@@ -246,6 +246,17 @@ pub(super) struct Findings {
     pub(super) damage: Vec<(Position, u64)>,
 }
 
+impl Findings {
+    /// How far the file counts as applied: never past damage, so that every later open meets it
+    /// again, and says so again.
+    fn applied(&self, scanner: &Scanner) -> Position {
+        match self.damage.first() {
+            Some((from, _)) => *from,
+            None => scanner.position(),
+        }
+    }
+}
+
 impl Rows {
     /// The rows of a session nobody writes to: sled, caught up; memory when sled refuses.
     pub(super) fn of_closed(dir: &Path) -> Result<(Self, Findings), JournalError> {
@@ -254,7 +265,12 @@ impl Rows {
             // Somebody else is reading: theirs must not be pulled from under them.
             Err(e) if db::is_locked(&e) => return Self::of_live(dir),
             Err(_) => db::discard(&path).and_then(|()| Db::open(&path)),
-            opened => opened,
+            // Its gate died: after a power cut it may lack rows, and nothing in it says so. It stays
+            // open meanwhile, so that no other reader comes to hold what is thrown away.
+            Ok(doubtful) if !doubtful.is_whole() => {
+                db::discard(&path).and_then(|()| Db::open(&path))
+            }
+            whole => whole,
         };
         let Ok(db) = opened else {
             return Self::of_live(dir);
@@ -292,8 +308,6 @@ impl Rows {
         let mut rows = Vec::new();
         let mut seq = 0;
         loop {
-            // The last step passes the seal; whoever goes on from here must meet it again.
-            let last = scanner.position();
             match scanner.step().map_err(io)? {
                 Step::Frame(found, at, frame) => {
                     seq = found + 1;
@@ -308,14 +322,14 @@ impl Rows {
                         End::Open => {}
                     }
                     if !rows.is_empty() {
-                        rows.push(applied_row(last, seq));
+                        rows.push(applied_row(findings.applied(&scanner), seq));
                         self.apply(rows)?;
                     }
                     return Ok(findings);
                 }
             }
             if rows.len() >= CATCH_UP_ROWS {
-                rows.push(applied_row(scanner.position(), seq));
+                rows.push(applied_row(findings.applied(&scanner), seq));
                 self.apply(std::mem::take(&mut rows))?;
             }
         }
@@ -374,6 +388,13 @@ impl Rows {
     /// The bytes of one leaf.
     pub(super) fn leaf(&self, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
         Ok(self.joined(&leaf_key(i))?.pop().map(|(_, bytes)| bytes))
+    }
+
+    /// The first leaf from index `from` on; a damaged file lacks some.
+    pub(super) fn leaf_from(&self, from: u64) -> Result<Option<u64>, JournalError> {
+        let page = self.page(b"L", &leaf_key(from))?;
+        let index = |(key, _): &Row| key.get(1..)?.first_chunk().copied();
+        Ok(page.first().and_then(index).map(u64::from_be_bytes))
     }
 
     /// The index of one of a call's leaves.

@@ -7,6 +7,7 @@
 //! [`crate::redact::Redacted`].
 
 mod audit;
+mod auditor;
 pub mod catalog;
 pub mod chain;
 mod content;
@@ -18,11 +19,13 @@ mod feeder;
 mod frame;
 mod handle;
 mod index;
+mod pass;
 mod permit;
 pub mod reader;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod verdict;
 mod wal;
 mod writer;
@@ -30,11 +33,12 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
-pub use audit::{Audit, Expected, SIGNATURE_EVERY, audit};
+pub use audit::{Audit, Depth, Expected, SIGNATURE_EVERY, audit};
 pub use content::{Attachment, ContentStream, Withheld, commit};
 pub use crypt::{Identities, Recipients};
 pub use erase::{erase, state as erasure_state};
 pub use handle::{Journal, Refused, Ticket};
+pub use pass::{Beside, Pass};
 pub use permit::Permit;
 pub use reader::SessionReader;
 pub use seal::Signed;

@@ -3,19 +3,25 @@
 //! A closed session is read through its sled index (caught up, or rebuilt, if need be); a running
 //! one straight from its write-ahead file, without any lock, up to the last complete frame.
 
+use std::cell::{OnceCell, RefCell};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
+use super::audit::Audit;
 use super::catalog::{Manifest, SessionDir};
 use super::content::{self, Opening};
-use super::crypt::{Cipher, Identities, Locked};
-use super::frame::Kind;
+use super::crypt::{Cipher, Identities};
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
+use super::pass::{Beside, Pass};
 use super::seal::Signed;
+use super::vault::Vault;
+use super::verdict::{Fault, Gap};
 use super::wal::{self, Position, Scanner, Step};
 use super::{JournalError, erase};
-use crate::record::event::PrevState;
-use crate::record::{CallNumber, Commitment, Contents, Leaf, SessionId};
+use crate::record::event::{PrevState, SessionOpen};
+use crate::record::{CallNumber, Commitment, Contents, Event, Leaf, SessionId};
+use crate::tlog::{Hash, leaf_hash};
 
 /// Whether a session still runs, and how it ended if not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +52,11 @@ pub struct SessionReader {
     rows: Rows,
     findings: Findings,
     state: State,
-    /// The age header of a session whose contents are sealed.
-    keys: Option<Vec<u8>>,
-    cipher: Option<Cipher>,
-    erasure: Contents,
+    vault: Vault,
+    /// The leaves that a walk found in the record: what the index says of one must agree.
+    walked: OnceCell<Vec<Hash>>,
+    /// Contents that were asked for and are not what was recorded.
+    wrong: RefCell<Vec<Fault>>,
 }
 
 impl SessionReader {
@@ -60,9 +67,9 @@ impl SessionReader {
     pub fn open(dir: SessionDir) -> Result<Self, JournalError> {
         let id = head(&dir)?;
         let live = is_live(&dir)?;
-        let erasure = erase::state(&dir);
+        let vault = Vault::of(&dir, id)?;
         // While contents are erased the index is not touched: it goes too.
-        let (rows, findings) = if live || erasure == Contents::Erasing {
+        let (rows, findings) = if live || vault.is_erasing() {
             Rows::of_live(dir.path())?
         } else {
             Rows::of_closed(dir.path())?
@@ -75,15 +82,21 @@ impl SessionReader {
             State::EndedWithoutClosing
         };
         Ok(Self {
-            keys: keys(&dir)?,
-            cipher: None,
-            erasure,
             dir,
             id,
             rows,
             findings,
             state,
+            vault,
+            walked: OnceCell::new(),
+            wrong: RefCell::default(),
         })
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
     }
 
     /// Opens sealed contents; nothing to do where none are, or without an identity.
@@ -91,34 +104,20 @@ impl SessionReader {
     /// # Errors
     /// None of the identities is a recipient, or the session's key does not read.
     pub fn unlock(&mut self, identities: &Identities) -> Result<(), JournalError> {
-        if !identities.is_empty()
-            && let Some(keys) = &self.keys
-        {
-            self.cipher = Some(unlock(keys, identities, self.id)?);
-        }
-        Ok(())
+        self.vault.unlock(identities)
     }
 
     /// What can be seen of the contents.
     #[must_use]
     pub fn contents(&self) -> Contents {
-        match &self.erasure {
-            Contents::Open if self.keys.is_some() && self.cipher.is_none() => Contents::Sealed,
-            other => other.clone(),
-        }
+        self.vault.contents()
     }
 
     /// The age header of a session whose contents are sealed. With a sealed frame's payload behind
     /// it, it is an age file.
     #[must_use]
     pub fn keys(&self) -> Option<&[u8]> {
-        self.keys.as_deref()
-    }
-
-    /// The session's id.
-    #[must_use]
-    pub const fn id(&self) -> SessionId {
-        self.id
+        self.vault.keys()
     }
 
     /// Whether it runs, and how it ended.
@@ -147,12 +146,62 @@ impl SessionReader {
                 "segment {segment} ends in an unfinished record at byte {offset}"
             ));
         }
+        // A file that was cut between two records looks like one that was never closed.
+        if self.state != State::Running
+            && let Some(Manifest { leaves, .. }) = self.manifest()
+            && matches!(self.leaf(leaves.saturating_sub(1)), Ok(None))
+        {
+            trouble.push(format!(
+                "it had {leaves} entries when it was closed, and the last is missing"
+            ));
+        }
         trouble
     }
 
-    /// The leaves from index `from` on, in order.
+    /// Checks the whole record; from then on what the index says of a leaf must agree with it.
+    ///
+    /// # Errors
+    /// The record cannot be read at all.
+    pub fn check(&self, mut each: impl FnMut(Leaf, &Beside<'_>)) -> Result<Audit, JournalError> {
+        let mut hashes = Vec::new();
+        let pass = Pass::with(self.dir.clone(), self.id, self.vault.clone());
+        let mut audit = pass.hash(&mut hashes, |leaf, beside| {
+            each(leaf, beside);
+            ControlFlow::Continue(())
+        })?;
+        let here = audit.leaves;
+        if self.state != State::Running
+            && let Some(later) = self.rows.leaf_from(here)?
+        {
+            let once = later + 1;
+            audit.findings.gap(Gap::Shorter { here, once });
+        }
+        // A running session has grown at the second check; the first one's leaves stand.
+        let _ = self.walked.set(hashes);
+        Ok(audit)
+    }
+
+    /// Contents that were asked for since and are not what was recorded: they were given as absent.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<Fault> {
+        self.wrong.borrow().clone()
+    }
+
+    /// The leaves from index `from` on, in order. Those that damage took are passed over.
     pub fn leaves(&self, from: u64) -> impl Iterator<Item = Result<Leaf, JournalError>> {
-        (from..).map_while(|i| self.leaf(i).transpose())
+        let mut next = Some(from);
+        std::iter::from_fn(move || {
+            let i = next?;
+            let found = match self.leaf(i).transpose() {
+                None => {
+                    let later = self.rows.leaf_from(i).transpose()?;
+                    later.and_then(|i| Ok((i, self.leaf(i)?)))
+                }
+                Some(leaf) => leaf.map(|leaf| (i, Some(leaf))),
+            };
+            next = found.as_ref().ok().map(|(i, _)| i + 1);
+            found.map(|(_, leaf)| leaf).transpose()
+        })
     }
 
     /// One leaf.
@@ -160,8 +209,7 @@ impl SessionReader {
     /// # Errors
     /// The index cannot be read, or the leaf is of a newer format.
     pub fn leaf(&self, i: u64) -> Result<Option<Leaf>, JournalError> {
-        self.rows
-            .leaf(i)?
+        self.leaf_bytes(i)?
             .map(|bytes| Leaf::from_bytes(&bytes))
             .transpose()
             .map_err(|e| JournalError::NotASession {
@@ -223,63 +271,108 @@ impl SessionReader {
     }
 
     fn plain(&self, at: Position) -> Result<Vec<u8>, JournalError> {
-        index::plain(self.dir.path(), at, self.cipher.as_ref())
+        index::plain(self.dir.path(), at, self.vault.cipher())
     }
 
-    /// One field of a leaf with its content, in memory; none as for [`Self::write_content`].
+    /// The bytes of a leaf, which must be among those a walk found.
+    fn leaf_bytes(&self, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let Some(bytes) = self.rows.leaf(i)? else {
+            return Ok(None);
+        };
+        if let Some(walked) = self.walked.get()
+            && !self.has_damage()
+            && walked.get(i as usize) != Some(&leaf_hash(&bytes))
+        {
+            return Err(JournalError::Index {
+                path: index::index_path(self.dir.path()),
+                why: format!(
+                    "leaf {i} is not the one on record; remove the index, it is made anew"
+                ),
+            });
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Damage takes leaves away, so that the others have other places.
+    fn has_damage(&self) -> bool {
+        !self.findings.damage.is_empty()
+    }
+
+    /// One field of a leaf with its content, in memory; none when there is none, or when it is not
+    /// what the leaf commits to (see [`Self::wrong`]).
     ///
     /// # Errors
     /// The content cannot be read.
     pub fn field(&self, leaf: u64, name: &str) -> Result<Option<Field>, JournalError> {
-        let Some(opened) = self.opened(leaf, name)? else {
-            return Ok(None);
+        let wrong = || {
+            self.wrong.borrow_mut().push(Fault::Content {
+                leaf,
+                field: name.to_owned(),
+            });
+            Ok(None)
+        };
+        let opened = match self.opened(leaf, name) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(None),
+            // It does not open with the session's key.
+            Err(_) if self.vault.cipher().is_some() => return wrong(),
+            Err(error) => return Err(error),
         };
         let mut content = Vec::new();
-        self.write_content(leaf, name, &mut content)?;
+        let read = self.write_content(leaf, name, &mut content);
+        let commitment = content::recompute(&opened.salt, name, &content);
+        if read.is_err() || self.commits_to(leaf, name)?.as_ref() != Some(&commitment) {
+            return wrong();
+        }
         Ok(Some(Field {
-            commitment: content::recompute(&opened.salt, name, &content),
+            commitment,
             name: opened.field,
             content,
         }))
     }
 
+    /// What a leaf commits to under this name.
+    fn commits_to(&self, leaf: u64, name: &str) -> Result<Option<Commitment>, JournalError> {
+        let Some(bytes) = self.leaf_bytes(leaf)? else {
+            return Ok(None);
+        };
+        let says: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let committed = says.get(name).cloned().unwrap_or_default();
+        Ok(serde_json::from_value(committed).ok())
+    }
+
     /// A field whose content can be read.
     fn opened(&self, leaf: u64, field: &str) -> Result<Option<Opened>, JournalError> {
-        if self.erasure == Contents::Erasing {
-            // Some pieces may be gone and others not.
+        if self.vault.is_erasing() {
             return Ok(None);
         }
         let openings = self.rows.openings(leaf)?;
         let found = openings.into_iter().find(|opened| opened.field == field);
-        match (found, &self.cipher) {
-            (Some(opened), Some(cipher)) => self.unsealed(opened, cipher).map(Some),
-            (found, _) => {
-                Ok(found.filter(|it| !matches!(it.place, Place::Sealed(_) | Place::Erased)))
-            }
-        }
+        Ok(match (found, self.vault.cipher()) {
+            (Some(opened), Some(cipher)) => self.unsealed(opened, cipher)?,
+            (found, _) => found.filter(|it| !matches!(it.place, Place::Sealed(_) | Place::Erased)),
+        })
     }
 
-    /// What a sealed opening says, once it is open.
-    fn unsealed(&self, opened: Opened, cipher: &Cipher) -> Result<Opened, JournalError> {
+    /// What a sealed opening says, once it is open; none when it is not what was sealed.
+    fn unsealed(&self, opened: Opened, cipher: &Cipher) -> Result<Option<Opened>, JournalError> {
         let Place::Sealed(at) = opened.place else {
-            return Ok(opened);
+            return Ok(Some(opened));
         };
         let path = self.dir.path();
         let frame = index::frame(path, at, Some(cipher))?;
-        let bad = || io::Error::new(io::ErrorKind::InvalidData, "an opening does not read");
-        let opening = Opening::parse(&frame.header)
-            .ok_or_else(bad)
-            .map_err(JournalError::io("read", path))?;
-        Ok(Opened {
+        let Some(opening) = Opening::parse(&frame.header) else {
+            return Ok(None);
+        };
+        let inline = || content::payload(&frame).map_err(JournalError::io("read", path));
+        Ok(Some(Opened {
             field: opened.field,
             salt: opening.salt,
             place: match opening.content {
-                0 => {
-                    Place::Inline(content::payload(&frame).map_err(JournalError::io("read", path))?)
-                }
+                0 => Place::Inline(inline()?),
                 number => Place::Content(number),
             },
-        })
+        }))
     }
 
     /// The manifest written when the session closed, if it did.
@@ -345,39 +438,46 @@ pub(super) fn head(dir: &SessionDir) -> Result<SessionId, JournalError> {
     }
 }
 
-/// The age header behind the first frame, where contents are sealed.
-pub(super) fn keys(dir: &SessionDir) -> Result<Option<Vec<u8>>, JournalError> {
-    let read = |e| JournalError::io("read", dir.path())(e);
-    let mut scanner = Scanner::open(dir.path(), Position::START).map_err(read)?;
-    scanner.step().map_err(read)?;
-    Ok(match scanner.step().map_err(read)? {
-        Step::Frame(_, _, frame) if frame.kind == Kind::Keys => Some(frame.payload),
+/// What a session's first leaf states, read from it alone; `None` when it never opened.
+pub fn opening(dir: &SessionDir) -> Option<SessionOpen> {
+    match first_leaf(dir)?.event {
+        Event::SessionOpen(open) => Some(open),
         _ => None,
-    })
+    }
 }
 
-/// Opens the header of a session.
-pub(super) fn unlock(
-    keys: &[u8],
-    identities: &Identities,
-    session: SessionId,
-) -> Result<Cipher, JournalError> {
-    Cipher::unlock(keys, identities).map_err(|locked| match locked {
-        Locked::NotOurs => JournalError::NotARecipient(session.short()),
-        Locked::Damaged => JournalError::KeyDamaged(session.short()),
-    })
+/// Whether a directory was made for a session that then never opened: it holds no leaf, and no
+/// trace of one.
+#[must_use]
+pub fn never_opened(dir: &SessionDir) -> bool {
+    let Ok(mut scanner) = Scanner::open(dir.path(), Position::START) else {
+        return !dir.path().join("manifest.json").exists();
+    };
+    loop {
+        match scanner.step() {
+            Ok(Step::Frame(_, _, frame)) if frame.kind == super::frame::Kind::Leaf => return false,
+            Ok(Step::Frame(..)) => {}
+            Ok(Step::End(end)) => return end != wal::End::Sealed,
+            Ok(Step::Damage { .. }) | Err(_) => return false,
+        }
+    }
 }
 
-/// When the session opened, read from its first leaf alone; `None` when it never did.
+/// When the session opened, read from the first leaf that is there; `None` when it never did.
 pub(super) fn started(dir: &SessionDir) -> Option<chrono::DateTime<chrono::Utc>> {
+    Some(first_leaf(dir)?.ts)
+}
+
+fn first_leaf(dir: &SessionDir) -> Option<Leaf> {
     let mut scanner = Scanner::open(dir.path(), Position::START).ok()?;
     loop {
         match scanner.step().ok()? {
-            Step::Frame(_, _, frame) if frame.kind == Kind::Leaf => {
-                return Leaf::from_bytes(&frame.payload).ok().map(|leaf| leaf.ts);
+            Step::Frame(_, _, frame) if frame.kind == super::frame::Kind::Leaf => {
+                return Leaf::from_bytes(&frame.payload).ok();
             }
-            Step::Frame(..) => {}
-            Step::Damage { .. } | Step::End(_) => return None,
+            // Damage there must not hide the session: the next leaf is later by little.
+            Step::Frame(..) | Step::Damage { .. } => {}
+            Step::End(_) => return None,
         }
     }
 }

@@ -173,6 +173,97 @@ async fn what_goes_in_comes_out_live_closed_and_rebuilt() {
     ));
 }
 
+#[tokio::test]
+async fn an_index_nobody_made_durable_is_not_trusted() {
+    use super::db::Db;
+    use super::index::{applied_row, index_path};
+    use super::wal::Position;
+    let sessions = tempfile::tempdir().unwrap();
+    let (dir, journal) = session(sessions.path(), 6);
+    let _permit = one_call(&journal, Bytes::from_static(b"{}")).await;
+    journal.close(closing()).unwrap();
+    let index = index_path(dir.path());
+    // As sled was seen to come back after a power cut: all of it applied, most of it missing.
+    std::fs::remove_dir_all(&index).unwrap();
+    let end = Position {
+        segment: 1,
+        offset: 1 << 20,
+    };
+    Db::open(&index)
+        .unwrap()
+        .apply(vec![applied_row(end, 100)])
+        .unwrap();
+    for is_whole in [false, true] {
+        if is_whole {
+            assert!(Db::open(&index).unwrap().is_whole());
+        }
+        let reader = SessionReader::open(dir.clone()).unwrap();
+        assert_eq!(reader.leaves(0).map(Result::unwrap).count(), 3);
+        assert_eq!(reader.field(0, "who").unwrap().unwrap().content, b"alice");
+    }
+    // More is applied: until that is durable, it is not whole again.
+    let db = Db::open(&index).unwrap();
+    db.apply(vec![applied_row(end, 100)]).unwrap();
+    assert!(!db.is_whole() && !index.join("whole").exists());
+    db.flush().unwrap();
+    assert!(db.is_whole() && index.join("whole").exists());
+}
+
+#[tokio::test]
+async fn damage_is_told_at_every_open_and_hides_only_what_it_hit() {
+    let sessions = tempfile::tempdir().unwrap();
+    let (dir, journal) = session(sessions.path(), 5);
+    for _ in 0..3 {
+        let permit = one_call(&journal, Bytes::from_static(b"{}")).await;
+        journal
+            .note_durably(answered(&permit), Vec::new())
+            .await
+            .unwrap();
+    }
+    journal.close(closing()).unwrap();
+    let wal = dir.path().join("wal-000001.ddw");
+    let whole = std::fs::read(&wal).unwrap();
+    let without_index = |bytes: &[u8]| {
+        std::fs::write(&wal, bytes).unwrap();
+        std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    };
+    let open = || SessionReader::open(dir.clone()).unwrap();
+    let leaves = |reader: &SessionReader| -> Vec<u64> {
+        reader.leaves(0).map(|leaf| leaf.unwrap().i).collect()
+    };
+
+    without_index(&whole);
+    for _ in 0..3 {
+        let reader = open();
+        assert_eq!(reader.state(), State::Closed);
+        assert_eq!(leaves(&reader), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert!(reader.trouble().is_empty());
+    }
+
+    let mut damaged = whole.clone();
+    let third = br#""call":2,"#;
+    let at = whole.windows(third.len()).position(|bytes| bytes == third);
+    damaged[at.unwrap()] ^= 1;
+    without_index(&damaged);
+    for _ in 0..3 {
+        let reader = open();
+        assert_eq!(leaves(&reader), [0, 1, 2, 4, 5, 6, 7]);
+        assert_eq!(reader.state(), State::Closed);
+        assert_eq!(reader.trouble().len(), 1, "{:?}", reader.trouble());
+    }
+
+    // Cut exactly before the close, as if it had never come.
+    let close = br#""session.close""#;
+    let at = whole.windows(close.len()).position(|bytes| bytes == close);
+    let frame = whole[..at.unwrap()].windows(4).rposition(|b| b == b"DDW1");
+    without_index(&whole[..frame.unwrap()]);
+    for _ in 0..3 {
+        let reader = open();
+        assert_eq!(reader.state(), State::EndedWithoutClosing);
+        assert_eq!(reader.trouble().len(), 1, "{:?}", reader.trouble());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parallel_calls_lose_and_reorder_nothing() {
     let sessions = tempfile::tempdir().unwrap();

@@ -113,6 +113,20 @@ pub enum Fault {
         /// Leaves it speaks of.
         size: u64,
     },
+    /// The session after it found another record here.
+    #[error("FORK: the session after it found another root over the first {size} leaves")]
+    NextDiffers {
+        /// Leaves it found.
+        size: u64,
+    },
+    /// The session after it found a longer record here.
+    #[error("TRUNCATED: the session after it found {stated} leaves, {here} are here")]
+    NextSawMore {
+        /// Leaves it found.
+        stated: u64,
+        /// Leaves here.
+        here: u64,
+    },
     /// A checkpoint kept elsewhere speaks of more leaves than there are.
     #[error("TRUNCATED: {anchored} leaves in the trusted checkpoint, {here} here")]
     Truncated {
@@ -139,6 +153,14 @@ pub enum Gap {
         from: u64,
         /// First leaf behind.
         to: u64,
+    },
+    /// There are fewer leaves than there once were.
+    #[error("{here} leaves are here, there were {once} once")]
+    Shorter {
+        /// Leaves here.
+        here: u64,
+        /// Leaves that its manifest or its index has seen.
+        once: u64,
     },
     /// The session has no end.
     #[error("{}", if *running { "the session is still running" } else { "the session was never closed: its gate died" })]
@@ -189,6 +211,14 @@ impl Findings {
         } else {
             Verdict::Verified
         }
+    }
+
+    /// Whether something was done to the record, as far as it shows: a gate that died leaves a
+    /// record that is merely not closed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        let shorter = |gap: &Gap| matches!(gap, Gap::Shorter { .. } | Gap::Empty);
+        !self.faults.is_empty() || self.gaps.iter().any(shorter)
     }
 
     /// Adds something that is wrong.

@@ -266,15 +266,16 @@ impl Scanner {
                 return Ok(Step::End(End::Sealed));
             }
             match self.frame_at(self.at.offset)? {
+                Some((seq, _, frame)) if frame.kind == Kind::Seal => {
+                    // Whoever goes on from here later must meet the seal again.
+                    self.sealed = true;
+                    if self.within {
+                        return Ok(Step::Frame(seq, self.at, frame));
+                    }
+                }
                 Some((seq, bytes, frame)) => {
                     let at = self.at;
                     self.at.offset += bytes as u64;
-                    if frame.kind == Kind::Seal {
-                        self.sealed = true;
-                        if !self.within {
-                            continue;
-                        }
-                    }
                     return Ok(Step::Frame(seq, at, frame));
                 }
                 None => return self.gap(),

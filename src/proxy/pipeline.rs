@@ -35,7 +35,7 @@ use super::{Proxy, headers, respond};
 use crate::datadog;
 use crate::journal::{Attachment, Permit, Refused, Withheld, commit};
 use crate::record::event::{CallRequest, Decision};
-use crate::record::{CallNumber, Commitment, Event, Level, Operation};
+use crate::record::{CallNumber, Commitment, Event, Level, Operation, Secret};
 use crate::redact::{self, Redacted};
 
 /// Where the answer goes.
@@ -89,14 +89,18 @@ pub(super) async fn call(
         Ok(intake) => intake,
         Err(why) => return request.never_complete(&why, reply).await,
     };
-    let (permit, recorder) = match request.intend(&intake).await {
+    let Intended {
+        permit,
+        recorder,
+        gone,
+    } = match request.intend(&intake).await {
         Ok(intended) => intended,
         Err(refused) => {
             unrecordable(&proxy, &refused, reply);
             return intake.discard(&proxy.draining).await;
         }
     };
-    let call = Call::new(&proxy, &permit, started, &head.method, &operation, level);
+    let call = Call::new(&proxy, &permit, started, &head.method, &operation, level).knowing(&gone);
 
     let armed = match arm(&proxy, right, &mut head.headers, &host, &target) {
         Ok(uri) => uri,
@@ -166,6 +170,15 @@ fn unrecordable(proxy: &Proxy, refused: &Refused, reply: Reply) {
     let _ = reply.send(respond::refusal(status, "unrecordable", &message, None));
 }
 
+/// A request that is on record.
+struct Intended {
+    permit: Permit,
+    /// Of a body that is still to come.
+    recorder: Option<BodyRecorder>,
+    /// What was removed from it by its place, as far as it has come: the answer may repeat it.
+    gone: Vec<Secret<String>>,
+}
+
 /// A request, ready to be put into words.
 struct Described<'a> {
     proxy: &'a Proxy,
@@ -181,20 +194,26 @@ impl Described<'_> {
     /// Records the request and everything of its body that is known, durably.
     ///
     /// Returns the recorder of a body that is still to come.
-    async fn intend(&self, intake: &Intake) -> Result<(Permit, Option<BodyRecorder>), Refused> {
+    async fn intend(&self, intake: &Intake) -> Result<Intended, Refused> {
         let journal = &self.proxy.journal;
         let mut recorder = BodyRecorder::new(
             self.proxy,
+            &self.proxy.known,
             self.level,
             self.text(CONTENT_TYPE),
             self.text(CONTENT_ENCODING),
             self.operation.secret_request,
         );
         let (mut event, mut attachments) = self.event(Decision::Allow, "default");
+        let mut gone = redact::gone_from_target(self.operation, self.target.as_str());
         let Some(whole) = intake.whole() else {
             event.streamed = true;
             let permit = journal.intend(event, attachments).await?;
-            return Ok((permit, Some(recorder)));
+            return Ok(Intended {
+                permit,
+                recorder: Some(recorder),
+                gone,
+            });
         };
         if !whole.is_empty() {
             for piece in slices(whole) {
@@ -205,9 +224,14 @@ impl Described<'_> {
             event.unkept = body.unkept;
             event.redactions.extend(body.redactions);
             attachments.extend(body.attachment);
+            gone.extend(body.gone);
         }
         let permit = journal.intend(event, attachments).await?;
-        Ok((permit, None))
+        Ok(Intended {
+            permit,
+            recorder: None,
+            gone,
+        })
     }
 
     /// Records a refusal and answers the child. Nothing was sent.

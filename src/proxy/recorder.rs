@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::Proxy;
 use crate::journal::{Attachment, ContentStream, Journal, Refused, Ticket, Withheld};
 use crate::record::event::RedactionCount;
-use crate::record::{Commitment, Level};
-use crate::redact::{BodyRedactor, Redacted};
+use crate::record::{Commitment, Level, Secret};
+use crate::redact::{BodyRedactor, KnownSecrets, Redacted};
 
 /// What the record says of a body.
 pub(super) struct Recorded {
@@ -19,6 +19,8 @@ pub(super) struct Recorded {
     pub(super) attachment: Option<Attachment>,
     pub(super) unkept: Option<String>,
     pub(super) redactions: Vec<RedactionCount>,
+    /// The text that was removed by its place.
+    pub(super) gone: Vec<Secret<String>>,
 }
 
 /// A body under way.
@@ -35,18 +37,18 @@ pub(super) struct BodyRecorder {
 }
 
 impl BodyRecorder {
-    /// Begins a body; the last three as for [`BodyRedactor::new`].
+    /// Begins a body; `known` and the last three as for [`BodyRedactor::new`].
     pub(super) fn new(
         proxy: &Proxy,
+        known: &KnownSecrets,
         level: Level,
         content_type: Option<&str>,
         content_encoding: Option<&str>,
         secret_paths: &'static [&'static str],
     ) -> Self {
-        let redactor =
-            BodyRedactor::new(&proxy.known, content_type, content_encoding, secret_paths);
+        let redactor = BodyRedactor::new(known, content_type, content_encoding, secret_paths);
         let may_be_unkept = level < Level::Full || redactor.may_keep_nothing();
-        let salt = || proxy.known.key().withheld_salt();
+        let salt = || known.key().withheld_salt();
         Self {
             level,
             redactor,
@@ -90,6 +92,7 @@ impl BodyRecorder {
                 attachment: None,
                 unkept: Some(self.level.reason()),
                 redactions: Vec::new(),
+                gone: Vec::new(),
             });
         }
         let last = self.redactor.finish();
@@ -106,6 +109,7 @@ impl BodyRecorder {
                 attachment: None,
                 unkept,
                 redactions: summary.redactions,
+                gone: Vec::new(),
             });
         }
         let content = std::mem::replace(&mut self.content, ContentStream::new("body"));
@@ -115,6 +119,7 @@ impl BodyRecorder {
             attachment: Some(content),
             unkept,
             redactions: summary.redactions,
+            gone: self.redactor.gone().to_vec(),
         })
     }
 

@@ -23,8 +23,8 @@ use crate::content_coding::Decoder;
 use crate::journal::{Attachment, Permit, commit};
 use crate::limits;
 use crate::record::event::CallResponse;
-use crate::record::{CallNumber, Event, Level, Operation, Outcome};
-use crate::redact::{self, ReplacerStream};
+use crate::record::{CallNumber, Event, Level, Operation, Outcome, Secret};
+use crate::redact::{self, KnownSecrets, ReplacerStream};
 
 /// A call that is on record and not yet ended.
 pub(super) struct Call {
@@ -36,6 +36,8 @@ pub(super) struct Call {
     is_head: bool,
     secret_paths: &'static [&'static str],
     level: Level,
+    /// The session's secrets, and those of the request.
+    known: KnownSecrets,
 }
 
 impl Call {
@@ -56,6 +58,15 @@ impl Call {
             is_head: method == Method::HEAD,
             secret_paths: operation.secret_response,
             level,
+            known: proxy.known.clone(),
+        }
+    }
+
+    /// The same, when the request held these: the answer may repeat them.
+    pub(super) fn knowing(self, gone: &[Secret<String>]) -> Self {
+        Self {
+            known: self.known.and(gone),
+            ..self
         }
     }
 
@@ -81,7 +92,7 @@ impl Call {
         let wait_us = micros(self.sent);
         let (head, incoming) = response.into_parts();
         let kept = (self.level >= Level::Headers).then(|| {
-            let headers = redact::headers(&self.proxy.known, &head.headers);
+            let headers = redact::headers(&self.known, &head.headers);
             commit("headers", headers.json())
         });
         let mut event = self.response(Outcome::Answered);
@@ -225,6 +236,7 @@ impl<'a> Passage<'a> {
             swap: proxy.swap.stream(),
             recorder: BodyRecorder::new(
                 proxy,
+                &call.known,
                 call.level,
                 content_type,
                 left_coded,

@@ -178,7 +178,8 @@ pub struct CallRequest {
     pub target: Commitment,
     /// Allowlisted headers (JSON array of pairs), redacted.
     pub headers: Commitment,
-    /// Body, decoded and redacted. Absent when it follows in [`CallStream`] or was never read.
+    /// Body, decoded and redacted; as it passed, where `unkept` says that nothing of it is kept.
+    /// Absent when it follows in [`CallStream`] or was never read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Commitment>,
     /// True when the body follows as `call.stream`.
@@ -241,7 +242,7 @@ pub struct CallResponse {
     /// Allowlisted headers (JSON array of pairs), redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Commitment>,
-    /// Body, decoded and redacted.
+    /// Body, decoded and redacted; as it passed, where `unkept` says that nothing of it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Commitment>,
     /// Why the body is not kept, when it is not.

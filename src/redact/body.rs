@@ -11,6 +11,7 @@ use super::known::KnownStream;
 use super::{KnownSecrets, Redacted, json, target};
 use crate::content_coding::Decoder;
 use crate::limits::{DECODED_BYTES_MAX, REDACT_GATHER_BYTES_MAX};
+use crate::record::Secret;
 use crate::record::event::RedactionCount;
 
 /// Charsets in which a secret looks like itself.
@@ -57,6 +58,8 @@ pub struct BodyRedactor {
     unkept: Option<String>,
     /// Removed by place, beside what `stream` counts.
     cut: Vec<RedactionCount>,
+    /// The text removed by place.
+    gone: Vec<Secret<String>>,
     decoded_bytes: u64,
 }
 
@@ -104,6 +107,7 @@ impl BodyRedactor {
             },
             unkept: None,
             cut: Vec::new(),
+            gone: Vec::new(),
             decoded_bytes: 0,
         };
         match Decoder::new(content_encoding.unwrap_or_default(), DECODED_BYTES_MAX) {
@@ -179,6 +183,12 @@ impl BodyRedactor {
         }
     }
 
+    /// The text that was removed by its place; complete after [`BodyRedactor::finish`].
+    #[must_use]
+    pub fn gone(&self) -> &[Secret<String>] {
+        &self.gone
+    }
+
     /// Takes decoded bytes.
     fn take(&mut self, decoded: Bytes) -> Redacted<Bytes> {
         self.decoded_bytes += decoded.len() as u64;
@@ -205,7 +215,7 @@ impl BodyRedactor {
                 let not_json = "it may hold secrets and is not JSON";
                 let mut document = serde_json::from_slice(bytes).map_err(|_| not_json)?;
                 for path in paths.iter().filter(|path| is_json_path(path)) {
-                    let count = json::cut(&mut document, path, self.known.key());
+                    let count = json::cut(&mut document, path, self.known.key(), &mut self.gone);
                     self.count(path, count);
                 }
                 serde_json::to_string(&document).map_err(|_| not_json)
@@ -214,6 +224,7 @@ impl BodyRedactor {
                 let text = std::str::from_utf8(bytes).map_err(|_| "a form that is not UTF-8")?;
                 let (shown, removed) = target::pairs_shown(text, self.known.key());
                 self.count("form-credential", removed);
+                self.gone.extend(target::pairs_gone(text));
                 Ok(shown)
             }
         }
@@ -276,7 +287,6 @@ mod tests {
     use super::super::pseudonym::without_pseudonyms;
     use super::*;
     use crate::content_coding::gzip_for_test as gzip;
-    use crate::record::Secret;
     use proptest::prelude::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -463,11 +473,12 @@ mod tests {
         ) {
             let document = serde_json::json!({
                 "data": {"attributes": {"key": value, "text": format!("{before}{KEY}{after}")}},
+                "note": format!("a ghp_{}; and {before}", "Ab1Cd2".repeat(6)),
             });
             let (content_type, paths, body) = match which {
                 0 => (JSON, PATHS, document.to_string()),
                 1 => (JSON, &[][..], document.to_string()),
-                _ => (FORM, &[][..], format!("token={value}&text={KEY}")),
+                _ => (FORM, &[][..], format!("token={value}&text={KEY}&a=ghp_{}", "Ab1Cd2".repeat(6))),
             };
             let coded = gzip(body.as_bytes());
             let redactor = || BodyRedactor::new(&known(), content_type, Some("gzip"), paths);
@@ -484,6 +495,7 @@ mod tests {
             let whole = run(redactor(), &[&coded]);
             prop_assert_eq!(&run(redactor(), &pieces), &whole);
             prop_assert!(!whole.0.contains(KEY));
+            prop_assert!(!whole.0.contains("ghp_"));
             prop_assert!(which == 1 || !whole.0.contains(&value));
             prop_assert!(whole.1.unkept.is_none());
         }

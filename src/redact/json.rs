@@ -6,20 +6,33 @@
 use serde_json::Value;
 
 use super::pseudonym::PseudonymKey;
+use crate::record::Secret;
 
 /// Replaces the values at `path` by `[REDACTED:<path>:<pseudonym>]`, whatever their type; null
 /// stays. The pseudonym is of the text of a string, and of the compact JSON of anything else.
-/// Returns how many.
-pub(super) fn cut(document: &mut Value, path: &str, key: &PseudonymKey) -> u64 {
+/// Returns how many; all text that is gone with them is added to `gone`.
+pub(super) fn cut(
+    document: &mut Value,
+    path: &str,
+    key: &PseudonymKey,
+    gone: &mut Vec<Secret<String>>,
+) -> u64 {
     let names: Vec<_> = path.split('.').collect();
-    cut_at(document, &names, path, key)
+    cut_at(document, &names, path, key, gone)
 }
 
-fn cut_at(value: &mut Value, names: &[&str], path: &str, key: &PseudonymKey) -> u64 {
+fn cut_at(
+    value: &mut Value,
+    names: &[&str],
+    path: &str,
+    key: &PseudonymKey,
+    gone: &mut Vec<Secret<String>>,
+) -> u64 {
     let Some((name, rest)) = names.split_first() else {
         if value.is_null() {
             return 0;
         }
+        texts(value, gone);
         let marker = match &*value {
             Value::String(text) => key.marker(path, text.as_bytes()),
             other => key.marker(path, other.to_string().as_bytes()),
@@ -30,14 +43,23 @@ fn cut_at(value: &mut Value, names: &[&str], path: &str, key: &PseudonymKey) -> 
     match value {
         Value::Array(items) => items
             .iter_mut()
-            .map(|item| cut_at(item, names, path, key))
+            .map(|item| cut_at(item, names, path, key, gone))
             .sum(),
         Value::Object(properties) => properties
             .iter_mut()
             .filter(|(key, _)| *name == "*" || key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| cut_at(value, rest, path, key))
+            .map(|(_, value)| cut_at(value, rest, path, key, gone))
             .sum(),
         _ => 0,
+    }
+}
+
+fn texts(value: &Value, found: &mut Vec<Secret<String>>) {
+    match value {
+        Value::String(text) => found.push(Secret::new(text.clone())),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(properties) => properties.values().for_each(|value| texts(value, found)),
+        _ => {}
     }
 }
 
@@ -90,7 +112,11 @@ mod tests {
             (json!({"a": "text"}), "a.b", json!({"a": "text"}), 0),
             (json!("text"), "a", json!("text"), 0),
         ] {
-            assert_eq!(cut(&mut document, path, &key), count, "{path}");
+            assert_eq!(
+                cut(&mut document, path, &key, &mut Vec::new()),
+                count,
+                "{path}"
+            );
             let shown = without_pseudonyms(&document.to_string());
             assert_eq!(shown, expected.to_string(), "{path}");
         }
@@ -99,8 +125,11 @@ mod tests {
     fn what_is_no_string_has_the_pseudonym_of_its_json() {
         let key = PseudonymKey::fresh();
         let mut document = json!({"a": {"y": [1, 2], "x": "s"}, "b": "s"});
-        cut(&mut document, "a", &key);
-        cut(&mut document, "b", &key);
+        let mut gone = Vec::new();
+        cut(&mut document, "a", &key, &mut gone);
+        cut(&mut document, "b", &key, &mut gone);
+        let gone: Vec<_> = gone.iter().map(|text| text.expose().as_str()).collect();
+        assert_eq!(gone, ["s", "s"]);
         let marker = key.marker("a", br#"{"x":"s","y":[1,2]}"#);
         assert_eq!(document["a"], marker);
         assert_eq!(document["b"], key.marker("b", b"s"));

@@ -1,5 +1,5 @@
 //! The secrets a session knows, in every form they are likely to turn up in; behind them, whatever
-//! looks like a secret (see [`super::patterns`]).
+//! looks like a secret (see `patterns`).
 //!
 //! Forms: as they are; percent-encoded (RFC 3986, as browsers, Python and HTML forms do it, either
 //! case of the digits); escaped in a JSON string; inside base64, standard and URL-safe, at any of
@@ -25,6 +25,11 @@ use crate::record::event::RedactionCount;
 /// replacing them would ruin the record while showing the reader what they are.
 pub const SECRET_BYTES_MIN: usize = 8;
 
+/// A value cut out of a request is looked for in the answer from this length on.
+const ECHO_BYTES_MIN: usize = 16;
+/// And so many of them: a request with more secrets than this is a list of them.
+const ECHOES_MAX: usize = 32;
+
 /// The secrets of a session, compiled. Cheap to clone.
 #[derive(Clone)]
 pub struct KnownSecrets {
@@ -32,6 +37,8 @@ pub struct KnownSecrets {
     /// The label of each needle.
     labels: Arc<[Arc<str>]>,
     key: PseudonymKey,
+    /// As given, for [`Self::and`].
+    secrets: Arc<[(Arc<str>, Secret<String>)]>,
 }
 
 impl KnownSecrets {
@@ -54,23 +61,49 @@ impl KnownSecrets {
         key: PseudonymKey,
         secrets: impl IntoIterator<Item = (String, Secret<String>)>,
     ) -> Result<Self, TooManyNeedles> {
-        let (mut pairs, mut labels) = (Vec::new(), Vec::new());
-        for (label, secret) in secrets {
-            if secret.expose().len() < SECRET_BYTES_MIN {
-                continue;
-            }
-            let label: Arc<str> = label.into();
-            let marker = key.marker(&label, secret.expose().as_bytes());
+        let secrets: Arc<[_]> = secrets
+            .into_iter()
+            .filter(|(_, secret)| secret.expose().len() >= SECRET_BYTES_MIN)
+            .map(|(label, secret)| (Arc::from(label), secret))
+            .collect();
+        let (mut pairs, mut labels) = (Vec::new(), Vec::<Arc<str>>::new());
+        for (label, secret) in secrets.iter() {
+            let marker = key.marker(label, secret.expose().as_bytes());
             for form in forms(secret.expose()) {
                 pairs.push((form, marker.clone().into_bytes()));
-                labels.push(Arc::clone(&label));
+                labels.push(Arc::clone(label));
             }
         }
         Ok(Self {
             replacer: Replacer::new(pairs)?,
             labels: labels.into(),
             key,
+            secrets,
         })
+    }
+
+    /// The same and `more`, which were cut out of one call's request: where Datadog repeats one of
+    /// them in its answer, `[REDACTED:echo:<pseudonym>]` stands. Short ones are left: they are
+    /// values of fields, and may be words.
+    #[must_use]
+    pub fn and(&self, more: &[Secret<String>]) -> Self {
+        let echoes: Vec<_> = more
+            .iter()
+            .filter(|secret| secret.expose().len() >= ECHO_BYTES_MIN)
+            // Placeholders travel in queries all the time.
+            .filter(|more| {
+                let mut mine = self.secrets.iter();
+                !mine.any(|(_, secret)| secret.expose() == more.expose())
+            })
+            .take(ECHOES_MAX)
+            .map(|secret| ("echo".to_owned(), secret.clone()))
+            .collect();
+        if echoes.is_empty() {
+            return self.clone();
+        }
+        let mine = self.secrets.iter();
+        let mine = mine.map(|(label, secret)| (label.to_string(), secret.clone()));
+        Self::keyed(self.key.clone(), mine.chain(echoes)).unwrap_or_else(|_| self.clone())
     }
 
     /// The key of this session's pseudonyms.

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a [`Redacted`] value holds none of the secrets the session knows, in any of the forms
 //! listed in [`known`], none of the headers and parameters that carry credentials, nothing from the
-//! places the catalogue names as secret, and no word that looks like a secret ([`shapes`],
-//! [`named`]). In place of each stands a marker with a keyed pseudonym ([`pseudonym`]). Only this
+//! places the catalogue names as secret, and no word that looks like a secret (`shapes`,
+//! `named`). In place of each stands a marker with a keyed pseudonym ([`pseudonym`]). Only this
 //! room can make one, and the journal takes nothing else. What cannot be looked into (an unknown
 //! content coding, a body too large to parse) is not kept, and the record says why.
 //!
@@ -28,7 +28,7 @@ pub use headers::headers;
 pub use known::{KnownSecrets, swaps};
 pub use pseudonym::PseudonymKey;
 pub use replacer::{Replacer, ReplacerStream, TooManyNeedles};
-pub use target::{Names, names, target};
+pub use target::{Names, gone_from_target, names, target};
 
 /// A value that may be recorded.
 ///

@@ -19,6 +19,8 @@ const APP_KEY_BYTES: usize = 40;
 const ESCAPE_BYTES_MAX: usize = 5;
 /// Between a name and its word.
 const BETWEEN_BYTES_MAX: usize = 24;
+/// `Authorization: Bearer …`; `"name": "api_key", "value": "…"`
+const WORDS_BETWEEN: [&[u8]; 2] = [b"bearer", b"value"];
 /// From the end of a name to its word, with `value` and `Bearer` between them.
 const REACH_BYTES: usize = 3 * BETWEEN_BYTES_MAX + 16;
 
@@ -76,15 +78,78 @@ pub(super) fn find(before: &[u8], bytes: &[u8], from: usize, open: bool) -> Opti
     {
         return Some(found);
     }
-    let mut at = from.saturating_sub(BEFORE_BYTES);
-    while let Some(name) = tails().and_then(|tails| tails.find(Input::new(bytes).range(at..))) {
-        at = name.end();
-        let behind = at.max(from)..at + REACH_BYTES;
-        if let Some(found) = word(before, bytes, behind, open) {
+    let near = Input::new(bytes).range(from.saturating_sub(BEFORE_BYTES)..);
+    for name in tails()
+        .iter()
+        .flat_map(|tails| tails.find_iter(near.clone()))
+    {
+        let behind = name.end().max(from)..name.end() + REACH_BYTES;
+        if may_name_a_secret(&bytes[..name.end()], name.len())
+            && may_reach_a_word(&bytes[name.end()..])
+            && let Some(found) = word(before, bytes, behind, open)
+        {
             return Some(found);
         }
     }
     open.then(|| open_word(before, bytes, from)).flatten()
+}
+
+/// Whether a name that ends in so many bytes of [`TAILS`] may be one of [`ENDINGS`]. Most keys are
+/// just called `key`, and there are many in JSON.
+fn may_name_a_secret(name: &[u8], tail: usize) -> bool {
+    if !name.ends_with(b"key") && !name.ends_with(b"Key") && !name.ends_with(b"KEY") {
+        return true;
+    }
+    let front = &name[..name.len() - tail];
+    let front = match front.split_last() {
+        Some((b'_' | b'-', front)) => front,
+        _ => front,
+    };
+    // The last letters of `api`, `app`, `application`, `access`, `secret`, …
+    front.last().is_none_or(|byte| {
+        matches!(byte, b'_' | b'-') || b"ipnstehg".contains(&byte.to_ascii_lowercase())
+    })
+}
+
+/// Whether a word long enough may follow a name. Escapes need a closer look, so there it may.
+fn may_reach_a_word(behind: &[u8]) -> bool {
+    let plural = behind
+        .iter()
+        .take(2)
+        .take_while(|b| matches!(b, b's' | b'S'));
+    let mut rest = &behind[plural.count()..];
+    let mut is_first = true;
+    loop {
+        let between = rest.iter().take_while(|b| is_between(**b)).count();
+        let word = &rest[between..];
+        if word.is_empty() || matches!(word[0], b'%' | b'\\') {
+            return true;
+        }
+        if between == 0 {
+            // A secret may begin with such a word.
+            return !is_first;
+        }
+        is_first = false;
+        let filler = WORDS_BETWEEN.iter().find(|filler| {
+            let begins = word.get(..filler.len());
+            begins.is_some_and(|begins| begins.eq_ignore_ascii_case(filler))
+        });
+        match filler {
+            Some(filler) => rest = &word[filler.len()..],
+            None => {
+                let mut word = word.iter().take(API_KEY_BYTES);
+                return word.all(u8::is_ascii_alphanumeric);
+            }
+        }
+    }
+}
+
+/// What stands between a name and its word, but for escapes.
+const fn is_between(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'"' | b'\'' | b' ' | b'\t' | b':' | b'=' | b',' | b'>' | b'[' | b'('
+    )
 }
 
 /// The first word that begins in `range`. One byte in 32 is looked at: no run of 32 escapes that.
@@ -191,8 +256,7 @@ fn is_named(before: &[u8]) -> bool {
     let Some(mut rest) = without_between(before) else {
         return false;
     };
-    // `Authorization: Bearer …`; `"name": "api_key", "value": "…"`
-    for word in [&b"bearer"[..], b"value"] {
+    for word in WORDS_BETWEEN {
         if ends_with(rest, word) {
             match without_between(&rest[..rest.len() - word.len()]) {
                 Some(further) => rest = further,
@@ -222,10 +286,7 @@ fn is_named(before: &[u8]) -> bool {
 fn without_between(bytes: &[u8]) -> Option<&[u8]> {
     let mut rest = bytes;
     while let Some((last, shorter)) = rest.split_last() {
-        if matches!(
-            last,
-            b'"' | b'\'' | b'\\' | b' ' | b'\t' | b':' | b'=' | b',' | b'>' | b'[' | b'(' | b'%'
-        ) {
+        if is_between(*last) || matches!(last, b'\\' | b'%') {
             rest = shorter;
         } else if let Some(escape) = escape_at_end(rest) {
             rest = &rest[..rest.len() - escape];

@@ -57,7 +57,7 @@ impl PseudonymKey {
 
     /// The salt under which content is committed to that is not kept. It follows from K and is
     /// stored nowhere: whoever has K can test a suspect, whoever has only the record learns nothing
-    /// from a commitment to something short. A random salt thrown away would make a commitment
+    /// from a commitment to something short, but that two equal contents are equal. A random salt thrown away would make a commitment
     /// that nobody can ever open.
     #[must_use]
     pub fn withheld_salt(&self) -> [u8; 32] {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::{KnownSecrets, PseudonymKey, Redacted};
 use crate::limits::RESOURCE_ID_BYTES_MAX;
-use crate::record::{Operation, Resource};
+use crate::record::{Operation, Resource, Secret};
 
 /// Parameters that carry a credential, compared in lower case with `-` as `_`.
 const SECRET_NAMES: [&str; 17] = [
@@ -81,6 +81,20 @@ pub fn target(
         shown.push_str(&pairs_shown(query, known.key()).0);
     }
     known.text(&shown)
+}
+
+/// The text that [`target`] removes from a path and query because of where it stands.
+#[must_use]
+pub fn gone_from_target(operation: &Operation, path_and_query: &str) -> Vec<Secret<String>> {
+    let (path, query) = path_and_query
+        .split_once('?')
+        .unwrap_or((path_and_query, ""));
+    let known = parameters(operation, path).map(|(_, segment)| segment);
+    let unknown = path
+        .split('/')
+        .filter(|segment| operation.id.is_none() && is_key_like(segment));
+    let segments = known.chain(unknown).map(parameter_value);
+    segments.map(text).chain(pairs_gone(query)).collect()
 }
 
 /// Redacts what a call to `path` is filed under. An unknown path is no route: it stands in the
@@ -158,8 +172,16 @@ fn parameters<'a>(
 
 /// A segment as the server reads it has the same pseudonym as anywhere else.
 fn parameter_marker(key: &PseudonymKey, name: &str, segment: &str) -> String {
-    // Percent-decoding is that of forms, but for `+`, which is itself in a path.
-    key.marker(name, &decoded(&segment.replace('+', "%2B")))
+    key.marker(name, &parameter_value(segment))
+}
+
+/// Percent-decoding is that of forms, but for `+`, which is itself in a path.
+fn parameter_value(segment: &str) -> Vec<u8> {
+    decoded(&segment.replace('+', "%2B"))
+}
+
+fn text(bytes: Vec<u8>) -> Secret<String> {
+    Secret::new(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A value as the server will read it.
@@ -202,6 +224,15 @@ pub(super) fn pairs_shown(pairs: &str, key: &PseudonymKey) -> (String, u64) {
     (shown.join("&"), removed)
 }
 
+/// The values that [`pairs_shown`] removes.
+pub(super) fn pairs_gone(pairs: &str) -> impl Iterator<Item = Secret<String>> {
+    pairs
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(name, value)| !value.is_empty() && is_secret_name(name))
+        .map(|(_, value)| text(decoded(value)))
+}
+
 fn is_secret_name(name: &str) -> bool {
     let name = plain_name(name);
     // `auth[token]` and `auth.token` are about a token.
@@ -227,7 +258,6 @@ mod tests {
     use super::super::pseudonym::without_pseudonyms;
     use super::*;
     use crate::datadog::classify;
-    use crate::record::Secret;
     use http::Method;
     use proptest::prelude::*;
 
@@ -352,8 +382,15 @@ mod tests {
         let names = names(&known, &operation, &path).into_inner();
         assert_eq!(names.resources[0].id, format!("[REDACTED:key:{pseudonym}]"));
         let mut document = serde_json::json!({ "key": key });
-        super::super::json::cut(&mut document, "key", known.key());
+        super::super::json::cut(&mut document, "key", known.key(), &mut Vec::new());
         assert_eq!(document["key"], format!("[REDACTED:key:{pseudonym}]"));
+        // In the answer too.
+        let gone = gone_from_target(&operation, &format!("{path}?{query}"));
+        let echo = known.and(&gone).text(&format!("no key {key} here"));
+        assert_eq!(
+            echo.get(),
+            &format!("no key [REDACTED:echo:{pseudonym}] here")
+        );
     }
 
     proptest! {

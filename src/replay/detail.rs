@@ -66,11 +66,15 @@ pub enum Body {
         content: Vec<u8>,
         /// False when the record ends before the body does.
         complete: bool,
+        /// Why not, as recorded, when it was not the body that ended early.
+        why: Option<String>,
     },
     /// Deliberately not kept.
     NotKept {
         /// Why, as recorded.
         why: String,
+        /// Its length in bytes as it passed; none when it was never read to its end.
+        bytes: Option<u64>,
     },
     /// Kept once, erased since.
     Erased {

@@ -1,8 +1,8 @@
 //! One call in full: what was asked, by whom, what was decided, what came back, with headers and
 //! bodies as recorded. Foreign text is escaped line by line; redaction markers stay visible.
 
-use crate::record::Outcome;
 use crate::record::event::Decision;
+use crate::record::{Level, Outcome};
 use crate::replay::{Body, CallDetail, Message};
 
 use super::escape::escape;
@@ -39,9 +39,10 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
             escape(&call.route),
             look.paint(
                 Tone::Dim,
-                match look.missing {
-                    Missing::Erased => "(path erased)",
-                    Missing::Sealed => "(path sealed)",
+                match (without_headers(detail), look.missing) {
+                    (true, _) => "(path not kept)",
+                    (false, Missing::Erased) => "(path erased)",
+                    (false, Missing::Sealed) => "(path sealed)",
                 }
             )
         ),
@@ -80,6 +81,9 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
         format!("{decision} by rule {}", escape(&call.rule)),
     ));
     rows.push(("outcome", outcome(detail, look)));
+    if let Some(level) = call.level {
+        rows.push(("recorded", look.paint(Tone::Warn, &at_level(level))));
+    }
     if !call.redactions.is_empty() {
         let each: Vec<String> = call
             .redactions
@@ -89,6 +93,19 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
         rows.push(("redacted", each.join(", ")));
     }
     fields(&rows, look)
+}
+
+fn at_level(level: Level) -> String {
+    format!("at level {}", level.word())
+}
+
+/// Whether path and headers were never kept.
+fn without_headers(detail: &CallDetail) -> bool {
+    detail
+        .seen
+        .call
+        .level
+        .is_some_and(|level| level < Level::Headers)
 }
 
 fn outcome(detail: &CallDetail, look: &Look) -> String {
@@ -115,9 +132,19 @@ fn outcome(detail: &CallDetail, look: &Look) -> String {
 
 fn part(text: &mut String, name: &str, message: &Message, detail: &CallDetail, look: &Look) {
     heading(text, &format!("{name} headers"), look);
-    text.push_str(&headers(message, look));
+    match detail.seen.call.level.filter(|_| without_headers(detail)) {
+        Some(level) => {
+            let why = format!("not kept: {}", level.reason());
+            text.push_str(&format!("{INDENT}{}\n", look.paint(Tone::Warn, &why)));
+        }
+        None => text.push_str(&headers(message, look)),
+    }
     match &message.body {
-        Body::Kept { content, complete } => {
+        Body::Kept {
+            content,
+            complete,
+            why,
+        } => {
             let size = words::bytes(u64::try_from(content.len()).unwrap_or(u64::MAX));
             let kind = match message.header("content-type") {
                 Some(kind) => format!(", {}", escape(kind)),
@@ -126,7 +153,11 @@ fn part(text: &mut String, name: &str, message: &Message, detail: &CallDetail, l
             heading(text, &format!("{name} body ({size}{kind})"), look);
             text.push_str(&body(content, name, detail, look));
             if !complete {
-                let cut = format!("{INDENT}the record ends before the body does");
+                let why = match why {
+                    Some(why) => format!(": {}", escape(why)),
+                    None => String::new(),
+                };
+                let cut = format!("{INDENT}the record ends before the body does{why}");
                 text.push_str(&look.paint(Tone::Warn, &cut));
                 text.push('\n');
             }
@@ -135,8 +166,9 @@ fn part(text: &mut String, name: &str, message: &Message, detail: &CallDetail, l
             heading(text, &format!("{name} body"), look);
             text.push_str(&format!("{INDENT}{}\n", look.paint(Tone::Dim, "none")));
         }
-        Body::NotKept { why } => {
-            heading(text, &format!("{name} body"), look);
+        Body::NotKept { why, bytes } => {
+            let size = bytes.map_or_else(String::new, |n| format!(" ({})", words::bytes(n)));
+            heading(text, &format!("{name} body{size}"), look);
             let why = format!("not kept: {}", escape(why));
             text.push_str(&format!("{INDENT}{}\n", look.paint(Tone::Warn, &why)));
         }
@@ -243,11 +275,13 @@ pub(super) mod tests {
                         br#"{"name":"cpu","query":"avg(last_5m)","key":"[REDACTED:dd-api-key]"}"#
                             .into(),
                     complete: true,
+                    why: None,
                 },
             },
             response: Some(Message {
                 headers: Some(Vec::new()),
                 body: Body::NotKept {
+                    bytes: None,
                     why: "larger than 1 GiB decoded".into(),
                 },
             }),
@@ -341,11 +375,13 @@ pub(super) mod tests {
         detail.request.body = Body::Kept {
             content: b"a\tb\x1b[2J\nforged".into(),
             complete: false,
+            why: None,
         };
         detail.response = Some(Message {
             body: Body::Kept {
                 content: vec![0xff; 3000],
                 complete: true,
+                why: None,
             },
             ..Message::default()
         });
@@ -389,6 +425,38 @@ pub(super) mod tests {
         );
         let text = "[\"[REDACTED:x]\", \"[REDACTED:y]\"]";
         assert_eq!(mark_redactions(text, &test_look()), text);
+    }
+
+    #[test]
+    fn what_was_not_kept_says_so() {
+        let mut detail = detail(2);
+        detail.seen.call.level = Some(Level::Metadata);
+        detail.seen.target = None;
+        detail.request = Message {
+            headers: None,
+            body: Body::NotKept {
+                why: Level::Metadata.reason(),
+                bytes: Some(7),
+            },
+        };
+        detail.response = Some(Message {
+            headers: None,
+            body: Body::Kept {
+                content: b"abc".to_vec(),
+                complete: false,
+                why: Some("cut after 3 of 9 bytes".into()),
+            },
+        });
+        let text = render(&detail, &test_look());
+        for part in [
+            "(path not kept)",
+            "recorded   at level metadata",
+            "request headers\n  not kept: recorded at level metadata\n",
+            "request body (7 B)\n  not kept: recorded at level metadata\n",
+            "the record ends before the body does: cut after 3 of 9 bytes",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
     }
 
     #[test]

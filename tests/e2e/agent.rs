@@ -1,7 +1,8 @@
 //! The agent: this test binary, started by ddgate as a child. A plain HTTP/1.1 client that knows
 //! only its environment and does what the file named by [`SCRIPT`] says, a step a line.
 //!
-//! Steps: `METHOD PATH [BODY]` with the keys it was given; `nokey METHOD PATH`; `key K METHOD PATH`;
+//! Steps: `METHOD PATH [BODY]` with the keys it was given; `gzip METHOD PATH BODY` with the body
+//! compressed, `typed MEDIA-TYPE METHOD PATH BODY`; `nokey METHOD PATH`; `key K METHOD PATH`;
 //! `load THREADS METHOD PATH [BODY]` for ever, `/N` in PATH counting up; `touch FILE`, `await FILE`,
 //! `sleep MS`, `exit CODE`. Each call adds `STATUS VERDICT BODY` to the file [`ANSWERS`].
 
@@ -49,6 +50,11 @@ fn perform(step: &str) {
         "key" => {
             let (key, rest) = rest.split_once(' ').unwrap();
             note(&call(rest, Some((key, key))));
+        }
+        "gzip" => note(&keyed(rest, "application/json", true)),
+        "typed" => {
+            let (media, rest) = rest.split_once(' ').unwrap();
+            note(&keyed(&rest.replace("\\n", "\n"), media, false));
         }
         "load" => load(rest),
         "touch" => std::fs::write(rest, "").unwrap(),
@@ -111,6 +117,12 @@ struct Answer {
     body: Vec<u8>,
 }
 
+/// With the keys it was given.
+fn keyed(request: &str, media: &str, gzip: bool) -> Answer {
+    let (api, app) = (variable("DD_API_KEY"), variable("DD_APP_KEY"));
+    try_send(request, Some((&api, &app)), media, gzip).unwrap()
+}
+
 fn call(request: &str, keys: Option<(&str, &str)>) -> Answer {
     try_call(request, keys).unwrap_or_else(|e| Answer {
         status: 0,
@@ -120,9 +132,18 @@ fn call(request: &str, keys: Option<(&str, &str)>) -> Answer {
 }
 
 fn try_call(request: &str, keys: Option<(&str, &str)>) -> std::io::Result<Answer> {
+    try_send(request, keys, "application/json", false)
+}
+
+fn try_send(
+    request: &str,
+    keys: Option<(&str, &str)>,
+    media: &str,
+    gzip: bool,
+) -> std::io::Result<Answer> {
     let mut words = request.splitn(3, ' ');
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let body = words.next().unwrap_or_default();
+    let mut body = words.next().unwrap_or_default().as_bytes().to_vec();
     let gate = variable("DD_HOST");
     let gate = gate.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(gate)?;
@@ -131,11 +152,18 @@ fn try_call(request: &str, keys: Option<(&str, &str)>) -> std::io::Result<Answer
     if let Some((api, app)) = keys {
         head += &format!("DD-API-KEY: {api}\r\nDD-APPLICATION-KEY: {app}\r\n");
     }
+    if gzip {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&body)?;
+        body = encoder.finish()?;
+        head += "Content-Encoding: gzip\r\n";
+    }
     if !body.is_empty() {
         let length = body.len();
-        head += &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        head += &format!("Content-Type: {media}\r\nContent-Length: {length}\r\n");
     }
-    stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    stream.write_all(&body)?;
     read_answer(BufReader::new(stream))
 }
 

@@ -312,7 +312,7 @@ fn a_full_disk() {
     fill(&ballast);
     insta::assert_snapshot!(world.run(["true"]).exits(125).said(), @r"
     ddgate: this session is recorded as [USER], which nobody has verified
-    ddgate: error: cannot write [ROOT]/data/sessions/[SESSION]
+    ddgate: error: cannot write [ROOT]/data/sessions/chain.jsonl
     ddgate:   caused by: No space left on device (os error 28)
     ddgate: hint: is there space, and is the directory yours? choose another with --data-dir
     ddgate: hint: nothing was run: what cannot be recorded is not allowed to happen

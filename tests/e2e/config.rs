@@ -76,3 +76,43 @@ fn json_says_the_same() {
         "{site}"
     );
 }
+
+#[test]
+fn a_level_shows_in_what_is_replayed() {
+    let world = World::new();
+    world.settings(
+        "[recording]\nread = \"metadata\"\n[recording.operations]\n\"CreateMonitor\" = \"headers\"\n",
+    );
+    // Less than the user wants is not for a project to say.
+    world.file("work/ddgate.toml", "[recording]\nlevel = \"metadata\"\n");
+    world
+        .agent("GET /api/v1/monitor?a-query\nPOST /api/v1/monitor {\"name\": \"a-name\"}\nDELETE /api/v1/monitor/1")
+        .succeeds();
+    let text = world.ddgate(["replay", "latest"]).succeeds().shown();
+    assert!(
+        text.contains("recorded  1 at level headers, 1 at level metadata"),
+        "{text}"
+    );
+    let session = world.replay_json("latest");
+    let levels: Vec<_> = (0..3)
+        .map(|n| session["calls"][n]["level"].clone())
+        .collect();
+    assert_eq!(levels, ["metadata", "headers", "full"]);
+    assert_eq!(session["calls"][0]["target"], serde_json::Value::Null);
+    let shown = world.ddgate(["show", "latest", "1"]).succeeds().shown();
+    assert!(
+        shown.contains("not kept: recorded at level metadata"),
+        "{shown}"
+    );
+    let json = world
+        .ddgate(["show", "latest", "2", "--json"])
+        .succeeds()
+        .json();
+    assert_eq!(json["request"]["body"]["state"], "not_kept");
+    assert_eq!(json["request"]["body"]["bytes"], 18);
+    for (path, bytes) in world.all_files() {
+        let text = String::from_utf8_lossy(&bytes);
+        let is_ours = path.starts_with(world.sessions());
+        assert!(!(is_ours && text.contains("a-query")), "{}", path.display());
+    }
+}

@@ -6,7 +6,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking, and says what it could not test"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it did and could not do"
 )]
 
 #[path = "../support/absent.rs"]
@@ -16,15 +17,22 @@ mod bad_input;
 mod cli;
 mod config;
 mod crash;
+mod damage;
 mod demo;
+#[path = "../support/dice.rs"]
+mod dice;
 mod environment;
 mod erase;
+mod hunt;
 mod keys;
+mod kill_points;
 mod normal;
+mod pseudonym;
 mod replay;
 mod run;
 mod sealed;
 mod secrets;
 mod sign_in;
+mod stub;
 mod upstream;
 mod world;

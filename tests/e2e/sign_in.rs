@@ -59,6 +59,7 @@ fn login_run_status_logout() {
     api-key  not set
     app-key  not set
     bearer  not set
+    redaction-key  not set
     ");
     let status = world.ddgate(["status", "--json"]).issuer(&world).succeeds();
     assert_eq!(

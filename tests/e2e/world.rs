@@ -101,8 +101,20 @@ impl World {
 
     /// ddgate with nothing but a home, a data directory and a path to programs.
     pub(crate) fn ddgate<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Ddgate {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ddgate"));
+        self.under(&[], arguments)
+    }
+
+    /// The same, started by another program: its words first.
+    pub(crate) fn under<I: AsRef<OsStr>>(
+        &self,
+        starter: &[&str],
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Ddgate {
+        let own = env!("CARGO_BIN_EXE_ddgate");
+        let words: Vec<&str> = starter.iter().copied().chain([own]).collect();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .args(arguments)
             .current_dir(self.work())
             .env_clear()
@@ -172,7 +184,8 @@ impl World {
             return Vec::new();
         };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.collect()
+        // Beside them stands the chain they form.
+        names.filter(|name| name != "chain.jsonl").collect()
     }
 
     /// Every file below the root, with its bytes.

@@ -65,7 +65,9 @@ async fn keys_in_a_body_become_placeholders_and_the_length_stays_true() {
     assert_eq!(call.end().outcome, Outcome::Answered);
     // Recorded is what the child saw, and placeholders are secrets too.
     let body = String::from_utf8(session.answer_body(&call)).unwrap();
-    assert!(body.contains("[REDACTED:dd-api-key-placeholder]"), "{body}");
+    let pseudonym = redaction_key().pseudonym(API_PLACEHOLDER.as_bytes());
+    let marker = format!("[REDACTED:dd-api-key-placeholder:{pseudonym}]");
+    assert!(body.contains(&marker), "{body}");
     assert!(body.contains("0a1b2c3d-not-a-key"), "{body}");
 }
 

@@ -11,7 +11,7 @@ use ddgate::net::Dialer;
 use ddgate::proxy::{self, Keys, Proxy, SessionCa, Slot, TlsSource};
 use ddgate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use ddgate::record::{Recording, Secret, SessionId};
-use ddgate::redact::{self, KnownSecrets, Replacer};
+use ddgate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -291,6 +291,11 @@ fn open_journal(dir: &SessionDir, session: SessionId, known: &KnownSecrets) -> J
     Journal::create(dir, open, vec![who, cmd, host]).unwrap()
 }
 
+/// The key of pseudonyms of every gate under test.
+pub(crate) fn redaction_key() -> PseudonymKey {
+    PseudonymKey::derived(&Secret::new("the key of the tests".to_owned()))
+}
+
 fn known_secrets(keys: &Keys) -> KnownSecrets {
     let reals = keys
         .reals()
@@ -298,7 +303,7 @@ fn known_secrets(keys: &Keys) -> KnownSecrets {
     let placeholders = keys
         .named()
         .map(|(name, slot)| (format!("{name}-placeholder"), slot.placeholder.clone()));
-    KnownSecrets::new(reals.chain(placeholders)).unwrap()
+    KnownSecrets::keyed(redaction_key(), reals.chain(placeholders)).unwrap()
 }
 
 /// Trusts these roots and nothing else.

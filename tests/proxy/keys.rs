@@ -181,9 +181,14 @@ async fn placeholders_are_swapped_in_all_places_and_nothing_is_added() {
     let session = gate.finish().await;
     let calls = session.calls();
     assert_eq!(calls.len(), 5);
+    let key = redaction_key();
+    let api = key.pseudonym(API_PLACEHOLDER.as_bytes());
+    let app = key.pseudonym(APP_PLACEHOLDER.as_bytes());
     assert_eq!(
         session.target(&calls[2]),
-        "/api/v1/series?api_key=[REDACTED:api_key]&a=b+c&application_key=[REDACTED:application_key]&d=%zz"
+        format!(
+            "/api/v1/series?api_key=[REDACTED:api_key:{api}]&a=b+c&application_key=[REDACTED:application_key:{app}]&d=%zz"
+        )
     );
 }
 

@@ -101,6 +101,12 @@ impl Session {
         field.content
     }
 
+    /// A field as it is kept; none when it is not.
+    pub(crate) fn kept(&self, leaf: u64, name: &str) -> Option<Vec<u8>> {
+        let field = self.reader.field(leaf, name).unwrap();
+        field.map(|field| field.content)
+    }
+
     /// The request body as recorded, from the request's leaf or the stream's.
     pub(crate) fn request_body(&self, call: &Call) -> Vec<u8> {
         match (&call.request.body, &call.stream) {

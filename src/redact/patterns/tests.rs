@@ -125,6 +125,12 @@ fn keys_are_found_beside_a_name() {
             ("api_keys: [\"", "\"]"),
             ("password = ", ""),
             ("line\\nsecret: ", "\\n"),
+            // Far from the beginning the search goes by the name.
+            (
+                &format!("{}, \"tokens\": \"Bearer ", "x ".repeat(200)),
+                "\"",
+            ),
+            (&format!("{}(api-key='", "x ".repeat(200)), "')"),
         ] {
             let text = format!("{before}{word}{after}");
             assert_eq!(shown(&text), format!("{before}[REDACTED:named-key]{after}"));

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::record::Contents;
-use crate::replay::{CallDetail, SessionView, State, Summary};
+use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, StatusView};
@@ -78,6 +78,34 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
     })
 }
 
+/// The same for a session whose calls are written while they are read: what stands before them,
+/// and what stands after. Between the two, [`call_item`] by [`call_item`].
+#[must_use]
+pub fn session_around(view: &SessionView, contents: &Contents) -> (String, String) {
+    let whole = session(view, contents);
+    let calls = "\"calls\": [";
+    // The calls were given away: the list is empty, and the word stands in no other place, for
+    // inside strings its quotes are escaped. The counts have one more such key, with a number.
+    match whole.split_once(&format!("{calls}]")) {
+        Some((before, after)) => (format!("{before}{calls}"), format!("\n  ]{after}")),
+        None => (whole, String::new()),
+    }
+}
+
+/// One call of a session's list, with the comma that is due before it.
+#[must_use]
+pub fn call_item(seen: &Seen, live: bool, is_first: bool) -> String {
+    let comma = if is_first { "" } else { "," };
+    let text = line(&CallJson::of(seen, live));
+    format!("{comma}\n    {}", text.trim_end())
+}
+
+/// One call on one line, as `ddgate replay --follow --json` writes it when the call has ended.
+#[must_use]
+pub fn call_line(seen: &Seen, live: bool) -> String {
+    line(&CallJson::of(seen, live))
+}
+
 /// `ddgate show --json`: one object.
 ///
 /// ```json
@@ -86,7 +114,7 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
 ///   "offset_us": 1, "method", "host", "route", "target": "/path?query" | null,
 ///   "operation": "CreateMonitor" | null, "label", "effect": "read" | "write" | "destroy" |
 ///   "unknown", "resources": [{"type", "id"}], "decision": "allow" | "deny", "rule",
-///   "outcome": "answered" | "refused" | "failed" | "in_doubt" | "under_way",
+///   "level": "metadata" | "headers" | "full", "outcome": "answered" | "refused" | "failed" | "in_doubt" | "under_way",
 ///   "status": 200 | null, "duration_us": 1 | null, "error": null,
 ///   "redactions": [{"rule", "count"}],
 ///   "wait_us": 1 | null,
@@ -109,6 +137,12 @@ pub fn call(detail: &CallDetail, contents: &Contents) -> String {
             .as_ref()
             .map(|it| MessageJson::of(it, contents)),
     })
+}
+
+/// Any other document, for verbs whose shape stands with them.
+#[must_use]
+pub fn value(value: &serde_json::Value) -> String {
+    document(value)
 }
 
 /// `ddgate sessions --json`: an array, the latest first, of
@@ -300,6 +334,7 @@ mod tests {
               ],
               "decision": "allow",
               "rule": "default",
+              "level": "full",
               "outcome": "answered",
               "status": 200,
               "duration_us": 12340,
@@ -367,6 +402,7 @@ mod tests {
           ],
           "decision": "allow",
           "rule": "default",
+          "level": "full",
           "outcome": "answered",
           "status": 200,
           "duration_us": 24680,
@@ -487,6 +523,7 @@ mod tests {
         detail.request.body = Body::Kept {
             content: vec![0xff, 0],
             complete: true,
+            why: None,
         };
         let value = parsed(&call(&detail, &OPEN));
         assert_eq!(value["request"]["body"]["base64"], "/wA=");

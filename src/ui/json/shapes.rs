@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::record::event::{RedactionCount, Tunnel};
-use crate::record::{Contents, HostFacts, Identity, Outcome, Resource};
+use crate::record::{Contents, HostFacts, Identity, Level, Outcome, Resource};
 use crate::replay::{Body, Counts, Message, Seen, State};
 
 use super::super::status::{KeyView, SignIn};
@@ -200,6 +200,7 @@ pub(super) struct CallJson<'a> {
     resources: &'a [Resource],
     decision: crate::record::event::Decision,
     rule: &'a str,
+    level: &'static str,
     outcome: &'static str,
     status: Option<u16>,
     duration_us: Option<u64>,
@@ -224,6 +225,7 @@ impl<'a> CallJson<'a> {
             resources: &call.resources,
             decision: call.decision,
             rule: &call.rule,
+            level: call.level.unwrap_or(Level::Full).word(),
             outcome: match call.outcome {
                 Outcome::Answered => "answered",
                 Outcome::Refused => "refused",
@@ -297,10 +299,14 @@ pub(super) enum BodyJson<'a> {
     Kept {
         bytes: usize,
         complete: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'a str>,
         #[serde(flatten)]
         content: ContentJson<'a>,
     },
     NotKept {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
         why: &'a str,
     },
     Erased {
@@ -322,15 +328,20 @@ impl<'a> BodyJson<'a> {
     pub(super) fn of(body: &'a Body, contents: &Contents) -> Self {
         match body {
             Body::Empty => Self::Empty,
-            Body::Kept { content, complete } => Self::Kept {
+            Body::Kept {
+                content,
+                complete,
+                why,
+            } => Self::Kept {
                 bytes: content.len(),
                 complete: *complete,
+                why: why.as_deref(),
                 content: match std::str::from_utf8(content) {
                     Ok(text) => ContentJson::Text(text),
                     Err(_) => ContentJson::Base64(base64(content)),
                 },
             },
-            Body::NotKept { why } => Self::NotKept { why },
+            Body::NotKept { why, bytes } => Self::NotKept { bytes: *bytes, why },
             Body::Erased { bytes } if *contents == Contents::Sealed => {
                 Self::Sealed { bytes: *bytes }
             }
