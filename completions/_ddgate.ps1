@@ -71,7 +71,9 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object; with --follow, one a line for every call that has ended')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Go on with what a running session records, until it ends or you stop it')
+            [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Go on with what a running session records, until it ends or you stop it')
             [CompletionResult]::new('--step', '--step', [CompletionResultType]::ParameterName, 'Wait for Enter before each call')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what is done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what is done')
@@ -95,6 +97,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
         'ddgate;verify' {
             [CompletionResult]::new('--vkey', '--vkey', [CompletionResultType]::ParameterName, 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record')
             [CompletionResult]::new('--trusted-checkpoint', '--trusted-checkpoint', [CompletionResultType]::ParameterName, 'A signed checkpoint kept elsewhere, which the record must agree with')
+            [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')

@@ -66,7 +66,9 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
-            cand --json 'Print one JSON object'
+            cand --json 'Print one JSON object; with --follow, one a line for every call that has ended'
+            cand -f 'Go on with what a running session records, until it ends or you stop it'
+            cand --follow 'Go on with what a running session records, until it ends or you stop it'
             cand --step 'Wait for Enter before each call'
             cand -v 'Say more about what is done'
             cand --verbose 'Say more about what is done'
@@ -88,6 +90,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         &'ddgate;verify'= {
             cand --vkey 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record'
             cand --trusted-checkpoint 'A signed checkpoint kept elsewhere, which the record must agree with'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'

@@ -72,7 +72,8 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l data-dir -d 'Ke
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l json -d 'Print one JSON object'
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l json -d 'Print one JSON object; with --follow, one a line for every call that has ended'
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s f -l follow -d 'Go on with what a running session records, until it ends or you stop it'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l step -d 'Wait for Enter before each call'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -89,6 +90,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s v -l verbose -d '
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l vkey -d 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l trusted-checkpoint -d 'A signed checkpoint kept elsewhere, which the record must agree with' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'

@@ -103,7 +103,10 @@ fn contents_are_for_recipients_alone() {
     sealed("closed");
 
     let replay = world.ddgate(["replay", "latest"]).succeeds();
-    insta::assert_snapshot!(replay.said(), @"ddgate: the contents of session [ID] are sealed: --age-identity FILE of one of its recipients opens them");
+    insta::assert_snapshot!(replay.said(), @"
+    ddgate: the contents of session [ID] are sealed: --age-identity FILE of one of its recipients opens them
+    ddgate: verified: 9 leaves as they were signed; see what that leaves open with: ddgate verify [ID]
+    ");
     insta::assert_snapshot!(replay.shown(), @"
     session  [ID]  [SESSION]
     who  (sealed)
@@ -177,7 +180,11 @@ fn contents_are_for_recipients_alone() {
         by_variable.stdout == sent.as_bytes(),
         "the 5 MiB come back as they were"
     );
-    assert_eq!(by_variable.said(), "");
+    assert!(
+        !by_variable.said().contains("sealed"),
+        "{}",
+        by_variable.said()
+    );
     world.settings(&format!(
         "[journal]\nage_identities = [\"{}\", \"{}\"]\n",
         other.display(),
@@ -186,6 +193,23 @@ fn contents_are_for_recipients_alone() {
     assert!(world.ddgate(body).succeeds().stdout == sent.as_bytes());
     let list = world.ddgate(["sessions", "--json"]).succeeds().json();
     assert!(list[0]["who"]["label"].is_string(), "{list}");
+
+    // The check counts what it cannot open, and checks what it can.
+    let seeing = world
+        .ddgate(["verify", "latest", "--json"])
+        .succeeds()
+        .json();
+    assert_eq!(
+        (&seeing["contents"]["sealed"], &seeing["verdict"]),
+        (&0.into(), &"VERIFIED".into()),
+        "{seeing}"
+    );
+    world.settings("");
+    let blind = world.ddgate(["verify", "latest"]).succeeds();
+    let blind = blind.shown();
+    assert!(blind.contains(", 0 contents, 17 sealed\n"), "{blind}");
+    assert!(blind.contains("verdict  VERIFIED to leaf 9\n"), "{blind}");
+    assert!(blind.contains("17 contents that only the session's recipients can read"));
 
     // One that does not fit: an error where it was named for this command, and no obstacle where
     // it is there for other sessions.
