@@ -7,8 +7,10 @@ mod completions;
 mod context;
 mod demo;
 mod erase;
+mod export;
 mod login;
 mod look;
+mod prove;
 mod pseudonym;
 mod replay;
 mod run;
@@ -19,6 +21,7 @@ mod status;
 mod stream;
 mod usage;
 mod verify;
+mod verify_proof;
 
 use clap::Parser as _;
 
@@ -59,6 +62,8 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Replay(args) => replay::run(&args, &context(reading(&args.identity))?),
         Command::Show(args) => show::run(&args, &context(reading(&args.identity))?),
         Command::Verify(args) => verify::run(&args, &context(reading(&args.identity))?),
+        Command::Export(args) => export::run(&args, &plain()?),
+        Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity))?),
         Command::Erase(args) => erase::run(&args, &plain()?),
         Command::Login(args) => login::login(&context(Overrides {

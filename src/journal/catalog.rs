@@ -30,6 +30,20 @@ impl SessionDir {
         &self.0
     }
 
+    /// Bytes of the record, about: what reading all of it will cost.
+    #[must_use]
+    pub fn record_bytes(&self) -> u64 {
+        let Ok(entries) = fs::read_dir(&self.0) else {
+            return 0;
+        };
+        let records = entries
+            .flatten()
+            .filter(|entry| entry.path().extension().is_some_and(|it| it == "ddw"));
+        records
+            .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+            .sum()
+    }
+
     pub(super) fn lock_path(&self) -> PathBuf {
         self.0.join("lock")
     }

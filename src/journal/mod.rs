@@ -28,14 +28,16 @@ mod tests;
 mod vault;
 mod verdict;
 mod wal;
+pub mod walk;
 mod writer;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use audit::{Audit, Depth, Expected, SIGNATURE_EVERY, audit};
-pub use content::{Attachment, ContentStream, Withheld, commit};
+pub use content::{Attachment, ContentStream, Recommit, Withheld, commit};
 pub use crypt::{Identities, Recipients};
+pub use disk::{create_private_dir, create_private_file, sync_dir};
 pub use erase::{erase, state as erasure_state};
 pub use handle::{Journal, Refused, Ticket};
 pub use pass::{Beside, Pass};

@@ -379,7 +379,16 @@ impl Scanner {
             self.window.resize(want, 0);
             self.window_at = offset;
             self.file.seek(SeekFrom::Start(offset))?;
-            self.file.read_exact(&mut self.window)?;
+            if let Err(e) = self.file.read_exact(&mut self.window) {
+                self.window.clear();
+                let now = self.file.metadata()?.len();
+                if e.kind() != io::ErrorKind::UnexpectedEof || now >= self.file_bytes {
+                    return Err(e);
+                }
+                // The session was closed meanwhile: space taken ahead is given back then.
+                self.file_bytes = now;
+                return self.bytes(offset, n);
+            }
         }
         let start = (offset - self.window_at) as usize;
         Ok(self.window.get(start..start + n))

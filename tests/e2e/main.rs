@@ -13,6 +13,7 @@
 #[path = "../support/absent.rs"]
 mod absent;
 mod agent;
+mod attacks;
 mod bad_input;
 mod cli;
 mod config;
@@ -23,10 +24,13 @@ mod demo;
 mod dice;
 mod environment;
 mod erase;
+mod export;
+mod follow;
 mod hunt;
 mod keys;
 mod kill_points;
 mod normal;
+mod outside;
 mod pseudonym;
 mod replay;
 mod run;

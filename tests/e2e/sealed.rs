@@ -386,6 +386,37 @@ fn age_itself_opens_every_frame() {
     }
     assert!(longest > 5 << 20, "{longest}");
     assert!(checked > 12, "{checked} openings");
+
+    // What is exported is sealed too, and opens the same way.
+    world.ddgate(["export", "latest", "-o", "out"]).succeeds();
+    let out = world.work().join("out");
+    nothing_in_the_open(&world, &out);
+    let verified = world
+        .ddgate(["verify", "--dir", "out", "--json"])
+        .succeeds();
+    let verified = verified.json();
+    assert_eq!(verified["verdict"], "VERIFIED", "{verified}");
+    assert_eq!(verified["contents"]["sealed"], 17, "{verified}");
+    let lines = std::fs::read_to_string(out.join("openings.jsonl")).unwrap();
+    let mut bodies = 0;
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let names = [&line["sealed"]].into_iter();
+        let names = names.chain(line["blobs"].as_array().into_iter().flatten());
+        let codings = line["codings"].as_array().unwrap();
+        let mut content = Vec::new();
+        for (number, (name, coding)) in names.zip(codings).enumerate() {
+            let blob = out.join("blob").join(name.as_str().unwrap());
+            let plain = age(&key, &file, &[&std::fs::read(blob).unwrap()]);
+            let plain = &plain[if number == 0 { 32 } else { 0 }..];
+            match coding.as_str().unwrap() {
+                "zstd" => content.extend(zstd::bulk::decompress(plain, 4 << 20).unwrap()),
+                _ => content.extend(plain),
+            }
+        }
+        bodies += usize::from(content.len() > 5 << 20);
+    }
+    assert_eq!(bodies, 1);
 }
 
 fn base64(bytes: &[u8]) -> String {
