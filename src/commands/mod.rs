@@ -59,11 +59,11 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
     let plain = || context(Overrides::default());
     match cli.command {
         Command::Run(args) => run::run(args, global, printer),
-        Command::Export(args) => export::run(&args, &plain()?),
-        Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Replay(args) => replay::run(&args, &context(reading(&args.identity))?),
         Command::Show(args) => show::run(&args, &context(reading(&args.identity))?),
         Command::Verify(args) => verify::run(&args, &context(reading(&args.identity))?),
+        Command::Export(args) => export::run(&args, &plain()?),
+        Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity))?),
         Command::Erase(args) => erase::run(&args, &plain()?),
         Command::Login(args) => login::login(&context(Overrides {

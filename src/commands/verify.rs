@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::checked::{self, mark};
 use super::context::Context;
-use super::look;
-use super::verify_proof;
+use super::{look, verify_proof};
 use crate::cli::VerifyArgs;
 use crate::error::CliError;
 use crate::exit::Exit;

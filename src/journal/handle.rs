@@ -190,16 +190,9 @@ impl Journal {
         }
         let started = Utc::now();
         let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
-        let mut thread = WriterThread::new(
-            wal,
-            path,
-            session,
-            started,
-            sealer,
-            cipher,
-            open.durability,
-            lock,
-        );
+        let mut thread =
+            WriterThread::new(wal, path, session, started, sealer, open.durability, lock)
+                .sealing(cipher);
         let first = Append {
             // Behind the segment's head and before everything that needs it.
             frames: keys,

@@ -367,36 +367,27 @@ impl Scanner {
         Ok(prefix.frame(bytes).map(|frame| (prefix.seq, n, frame)))
     }
 
-    /// Reads a window of at least `n` bytes from `offset` on; false past the end of the file.
-    fn fill(&mut self, offset: u64, n: usize) -> io::Result<bool> {
-        loop {
-            let want = (self.file_bytes - offset).min(n.max(self.window_bytes) as u64) as usize;
-            self.window.resize(want, 0);
-            self.window_at = offset;
-            self.file.seek(SeekFrom::Start(offset))?;
-            match self.file.read_exact(&mut self.window) {
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    // Its writer sealed it just now, and gave back the space taken ahead.
-                    self.window.clear();
-                    let length = self.file.metadata()?.len();
-                    if length >= self.file_bytes || length < offset + n as u64 {
-                        self.file_bytes = length.min(self.file_bytes);
-                        return Ok(false);
-                    }
-                    self.file_bytes = length;
-                }
-                other => return other.map(|()| true),
-            }
-        }
-    }
-
     /// `n` bytes at `offset`, or `None` past the end of the file.
     fn bytes(&mut self, offset: u64, n: usize) -> io::Result<Option<&[u8]>> {
         let end = offset + n as u64;
         let held = self.window_at + self.window.len() as u64;
         if offset < self.window_at || end > held {
-            if end > self.file_bytes || !self.fill(offset, n)? {
+            if end > self.file_bytes {
                 return Ok(None);
+            }
+            let want = (self.file_bytes - offset).min(n.max(self.window_bytes) as u64) as usize;
+            self.window.resize(want, 0);
+            self.window_at = offset;
+            self.file.seek(SeekFrom::Start(offset))?;
+            if let Err(e) = self.file.read_exact(&mut self.window) {
+                self.window.clear();
+                let now = self.file.metadata()?.len();
+                if e.kind() != io::ErrorKind::UnexpectedEof || now >= self.file_bytes {
+                    return Err(e);
+                }
+                // The session was closed meanwhile: space taken ahead is given back then.
+                self.file_bytes = now;
+                return self.bytes(offset, n);
             }
         }
         let start = (offset - self.window_at) as usize;

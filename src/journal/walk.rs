@@ -39,6 +39,8 @@ pub struct FieldOpening {
     pub salt: [u8; 32],
     dir: Arc<Path>,
     place: Place,
+    /// The age header of the session, if it has one.
+    keys: Arc<[u8]>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,85 +49,63 @@ enum Place {
     Inline(Frame),
     /// In frames of its own.
     Pieces(Vec<Position>),
-    /// For the session's recipients: the age header, the opening's own frame, and the pieces.
-    Sealed(Arc<[u8]>, Frame, Vec<Position>),
-    /// Taken away on purpose.
+    /// In this frame, sealed, and in others.
+    Sealed(Frame, Vec<Position>),
+    /// Nowhere any more.
     Erased,
 }
 
-/// What can be had of an opening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// Salt and content.
-    Open,
-    /// Age files that only the session's recipients can read.
-    Sealed,
-    /// Nothing any more.
+/// Why the content of an opening cannot be read here.
+pub enum Shut<I> {
+    /// It was erased on purpose.
     Erased,
+    /// It is sealed: in age files, the first of which holds the salt before the content.
+    Sealed(I),
 }
 
-/// One sealed piece, as a complete age file.
-#[derive(Clone, Debug)]
+/// An age file that holds a piece of content.
 pub struct AgeFile {
-    /// Header and payload.
+    /// The whole file.
     pub bytes: Vec<u8>,
-    /// Whether what is inside (behind the salt, in the first of an opening) is compressed with zstd.
+    /// Whether the content in it is compressed with zstd.
     pub is_zstd: bool,
 }
 
 impl FieldOpening {
-    /// What can be had of it.
+    /// Why there is no content to read, where there is none.
     #[must_use]
-    pub const fn held(&self) -> Held {
-        match self.place {
-            Place::Inline(_) | Place::Pieces(_) => Held::Open,
-            Place::Sealed(..) => Held::Sealed,
-            Place::Erased => Held::Erased,
+    pub fn shut(&self) -> Option<Shut<impl Iterator<Item = Result<AgeFile, JournalError>>>> {
+        let (first, pieces) = match &self.place {
+            Place::Inline(_) | Place::Pieces(_) => return None,
+            Place::Erased => return Some(Shut::Erased),
+            Place::Sealed(first, pieces) => (first, pieces),
+        };
+        let first = std::iter::once(Ok(self.age_file(first)));
+        let rest = pieces
+            .iter()
+            .map(|at| Ok(self.age_file(&index::frame(&self.dir, *at, None)?)));
+        Some(Shut::Sealed(first.chain(rest)))
+    }
+
+    fn age_file(&self, frame: &Frame) -> AgeFile {
+        AgeFile {
+            bytes: [&self.keys[..], &frame.payload].concat(),
+            is_zstd: frame.flags & FLAG_ZSTD != 0,
         }
     }
 
-    /// The age files of a sealed opening: the first begins with the salt, 32 bytes, behind which the
-    /// content begins; the others go on with it.
-    ///
-    /// # Errors
-    /// A piece is damaged or gone.
-    pub fn age_files(&self) -> impl Iterator<Item = Result<AgeFile, JournalError>> {
-        let (first, rest): (_, &[Position]) = match &self.place {
-            Place::Sealed(header, frame, pieces) => (Some((header, frame)), pieces),
-            _ => (None, &[]),
-        };
-        let file = |header: &[u8], frame: &Frame| AgeFile {
-            bytes: [header, &frame.payload].concat(),
-            is_zstd: frame.flags & FLAG_ZSTD != 0,
-        };
-        let own = first.map(|(header, frame)| Ok(file(header, frame)));
-        let pieces = rest.iter().filter_map(move |at| {
-            let (header, _) = first?;
-            Some(self.frame(*at).map(|frame| file(header, &frame)))
-        });
-        own.into_iter().chain(pieces)
-    }
-
-    fn frame(&self, at: Position) -> Result<Frame, JournalError> {
-        let gone = || io::Error::new(io::ErrorKind::InvalidData, "a frame is damaged");
-        Scanner::read(&self.dir, at)
-            .and_then(|frame| frame.ok_or_else(gone))
-            .map_err(JournalError::io("read", &*self.dir))
-    }
-
-    /// The content, piece by piece; nothing where it is sealed or erased.
+    /// The content, piece by piece.
     ///
     /// # Errors
     /// A piece is damaged or gone: nothing after it is to be used.
     pub fn pieces(&self) -> impl Iterator<Item = Result<Vec<u8>, JournalError>> {
         let (inline, stored): (_, &[Position]) = match &self.place {
-            Place::Sealed(..) | Place::Erased => (None, &[]),
             Place::Inline(frame) => (Some(self.unpacked(frame)), &[]),
-            Place::Pieces(pieces) if pieces.is_empty() => {
+            Place::Pieces(pieces) if !pieces.is_empty() => (None, pieces),
+            Place::Pieces(_) | Place::Sealed(..) | Place::Erased => {
                 let gone = io::Error::new(io::ErrorKind::InvalidData, "its content is gone");
                 (Some(Err(JournalError::io("read", &*self.dir)(gone))), &[])
             }
-            Place::Pieces(pieces) => (None, pieces),
         };
         let stored = stored.iter().map(|at| index::plain(&self.dir, *at, None));
         inline.into_iter().chain(stored)
@@ -148,8 +128,7 @@ pub fn walk(dir: &SessionDir) -> Result<Walk, JournalError> {
         dir: path.into(),
         scanner,
         pieces: HashMap::new(),
-        header: Arc::new([]),
-        is_erasing: erase::is_under_way(path),
+        keys: Arc::default(),
         ended: false,
     })
 }
@@ -160,10 +139,8 @@ pub struct Walk {
     scanner: Scanner,
     /// Pieces of contents whose opening has not come yet.
     pieces: HashMap<u64, Vec<Position>>,
-    /// The age header of a sealed session.
-    header: Arc<[u8]>,
-    /// An erasure was begun and has to be finished: what is still there is not handed on.
-    is_erasing: bool,
+    /// The age header of the session.
+    keys: Arc<[u8]>,
     ended: bool,
 }
 
@@ -179,7 +156,7 @@ impl Walk {
                 None
             }
             Kind::Keys => {
-                self.header = frame.payload.into();
+                self.keys = frame.payload.into();
                 None
             }
             Kind::Erased => {
@@ -190,6 +167,7 @@ impl Walk {
                     salt: [0; 32],
                     dir: Arc::clone(&self.dir),
                     place: Place::Erased,
+                    keys: Arc::clone(&self.keys),
                 }))
             }
             Kind::Segment | Kind::Seal => None,
@@ -198,15 +176,12 @@ impl Walk {
 
     fn opening(&mut self, frame: Frame) -> Option<FieldOpening> {
         let opening = Opening::parse(&frame.header)?;
+        // Of a sealed one the pieces are known too: their number is not sealed.
+        let pieces = self.pieces.remove(&opening.content).unwrap_or_default();
         let place = match opening.content {
-            _ if self.is_erasing => Place::Erased,
-            number if frame.is_sealed() => Place::Sealed(
-                Arc::clone(&self.header),
-                frame,
-                self.pieces.remove(&number).unwrap_or_default(),
-            ),
+            _ if frame.is_sealed() => Place::Sealed(frame, pieces),
             0 => Place::Inline(frame),
-            number => Place::Pieces(self.pieces.remove(&number).unwrap_or_default()),
+            _ => Place::Pieces(pieces),
         };
         Some(FieldOpening {
             leaf: opening.leaf,
@@ -214,6 +189,7 @@ impl Walk {
             salt: opening.salt,
             dir: Arc::clone(&self.dir),
             place,
+            keys: Arc::clone(&self.keys),
         })
     }
 }

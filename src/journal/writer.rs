@@ -49,7 +49,6 @@ impl WriterThread {
         session: SessionId,
         started: DateTime<Utc>,
         sealer: Sealer,
-        cipher: Option<Cipher>,
         durability: Durability,
         lock: std::fs::File,
     ) -> Self {
@@ -59,12 +58,17 @@ impl WriterThread {
             feeder: Feeder::start(dir),
             manifest: Manifest::begin(session, started),
             sealer,
-            cipher,
+            cipher: None,
             durability,
             poisoned: None,
             dirty: false,
             _lock: lock,
         }
+    }
+
+    /// Seals contents from here on.
+    pub(super) fn sealing(self, cipher: Option<Cipher>) -> Self {
+        Self { cipher, ..self }
     }
 
     pub(super) fn first(&mut self, open: Append) -> Result<(), Refused> {

@@ -365,7 +365,6 @@ impl Victim {
     /// from the end.
     fn checked(&self, what: &str, log: &Log, of: &Log) -> Vec<(String, [Audit; 3])> {
         let kept = |size| Expected {
-            key: None,
             checkpoints: vec![of.note(size)],
             ..Expected::default()
         };

@@ -77,6 +77,17 @@ fn contents_go_and_proofs_stay() {
 
         the command ended well (exit 0)
         "));
+        let verify = world.ddgate(["verify", "latest"]).succeeds();
+        let verify = verify.shown();
+        assert!(verify.contains(", 0 contents, 17 erased\n"), "{verify}");
+        assert!(verify.contains("verdict  VERIFIED to leaf 9\n"), "{verify}");
+        world.ddgate(["export", "latest", "-o", "out"]).succeeds();
+        let exported = world
+            .ddgate(["verify", "--dir", "out", "--json"])
+            .succeeds();
+        let exported = exported.json();
+        assert_eq!(exported["verdict"], "VERIFIED", "{exported}");
+        assert_eq!(exported["contents"]["erased"], 17, "{exported}");
         let show = world.ddgate(["show", "latest", "2"]).succeeds();
         insta::allow_duplicates!(insta::assert_snapshot!(show.shown(), @"
         call  2 of session [ID]

@@ -103,7 +103,10 @@ fn contents_are_for_recipients_alone() {
     sealed("closed");
 
     let replay = world.ddgate(["replay", "latest"]).succeeds();
-    insta::assert_snapshot!(replay.said(), @"ddgate: the contents of session [ID] are sealed: --age-identity FILE of one of its recipients opens them");
+    insta::assert_snapshot!(replay.said(), @"
+    ddgate: the contents of session [ID] are sealed: --age-identity FILE of one of its recipients opens them
+    ddgate: verified: 9 leaves as they were signed; see what that leaves open with: ddgate verify [ID]
+    ");
     insta::assert_snapshot!(replay.shown(), @"
     session  [ID]  [SESSION]
     who  (sealed)
@@ -177,7 +180,11 @@ fn contents_are_for_recipients_alone() {
         by_variable.stdout == sent.as_bytes(),
         "the 5 MiB come back as they were"
     );
-    assert_eq!(by_variable.said(), "");
+    assert!(
+        !by_variable.said().contains("sealed"),
+        "{}",
+        by_variable.said()
+    );
     world.settings(&format!(
         "[journal]\nage_identities = [\"{}\", \"{}\"]\n",
         other.display(),
@@ -186,6 +193,23 @@ fn contents_are_for_recipients_alone() {
     assert!(world.ddgate(body).succeeds().stdout == sent.as_bytes());
     let list = world.ddgate(["sessions", "--json"]).succeeds().json();
     assert!(list[0]["who"]["label"].is_string(), "{list}");
+
+    // The check counts what it cannot open, and checks what it can.
+    let seeing = world
+        .ddgate(["verify", "latest", "--json"])
+        .succeeds()
+        .json();
+    assert_eq!(
+        (&seeing["contents"]["sealed"], &seeing["verdict"]),
+        (&0.into(), &"VERIFIED".into()),
+        "{seeing}"
+    );
+    world.settings("");
+    let blind = world.ddgate(["verify", "latest"]).succeeds();
+    let blind = blind.shown();
+    assert!(blind.contains(", 0 contents, 17 sealed\n"), "{blind}");
+    assert!(blind.contains("verdict  VERIFIED to leaf 9\n"), "{blind}");
+    assert!(blind.contains("17 contents that only the session's recipients can read"));
 
     // One that does not fit: an error where it was named for this command, and no obstacle where
     // it is there for other sessions.
@@ -362,6 +386,37 @@ fn age_itself_opens_every_frame() {
     }
     assert!(longest > 5 << 20, "{longest}");
     assert!(checked > 12, "{checked} openings");
+
+    // What is exported is sealed too, and opens the same way.
+    world.ddgate(["export", "latest", "-o", "out"]).succeeds();
+    let out = world.work().join("out");
+    nothing_in_the_open(&world, &out);
+    let verified = world
+        .ddgate(["verify", "--dir", "out", "--json"])
+        .succeeds();
+    let verified = verified.json();
+    assert_eq!(verified["verdict"], "VERIFIED", "{verified}");
+    assert_eq!(verified["contents"]["sealed"], 17, "{verified}");
+    let lines = std::fs::read_to_string(out.join("openings.jsonl")).unwrap();
+    let mut bodies = 0;
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let names = [&line["sealed"]].into_iter();
+        let names = names.chain(line["blobs"].as_array().into_iter().flatten());
+        let codings = line["codings"].as_array().unwrap();
+        let mut content = Vec::new();
+        for (number, (name, coding)) in names.zip(codings).enumerate() {
+            let blob = out.join("blob").join(name.as_str().unwrap());
+            let plain = age(&key, &file, &[&std::fs::read(blob).unwrap()]);
+            let plain = &plain[if number == 0 { 32 } else { 0 }..];
+            match coding.as_str().unwrap() {
+                "zstd" => content.extend(zstd::bulk::decompress(plain, 4 << 20).unwrap()),
+                _ => content.extend(plain),
+            }
+        }
+        bodies += usize::from(content.len() > 5 << 20);
+    }
+    assert_eq!(bodies, 1);
 }
 
 #[test]
@@ -402,7 +457,7 @@ fn an_export_hands_the_seals_on() {
         );
         let file = out.join("blob").join(line["sealed"].as_str().unwrap());
         let plain = age(&identity, &file, &[&std::fs::read(&file).unwrap()]);
-        if line["coding"][0] == "identity" {
+        if line["codings"][0] == "identity" {
             // Behind the salt.
             opened += &String::from_utf8_lossy(&plain[32..]);
         }
