@@ -36,6 +36,8 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "run" -d 'Run a comman
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "replay" -d 'Show a session as a timeline'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "show" -d 'Show one call of a session in full'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "verify" -d 'Check that a session\'s record is what was signed'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "export" -d 'Write a session out in published formats'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "prove" -d 'Write out one call with a proof that it is in the session\'s log'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "sessions" -d 'List the sessions on this machine, the latest first'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "login" -d 'Sign in'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "logout" -d 'Sign out, here and at the identity provider'
@@ -70,7 +72,8 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l data-dir -d 'Ke
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l json -d 'Print one JSON object'
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l json -d 'Print one JSON object; with --follow, one a line for every call that has ended'
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s f -l follow -d 'Go on with what a running session records, until it ends or you stop it'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l step -d 'Wait for Enter before each call'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -84,6 +87,8 @@ never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l json -d 'Print one JSON object'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l dir -d 'Check this directory, which `export` wrote' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l proof -d 'Check this directory, which `prove` wrote' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l vkey -d 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l trusted-checkpoint -d 'A signed checkpoint kept elsewhere, which the record must agree with' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l config -d 'Read this configuration file instead of the user\'s' -r -F
@@ -95,6 +100,25 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l all -d 'Check e
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l json -d 'Print one JSON object'
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l format -d 'The format' -r -f -a "tlog\t'A directory of C2SP tiles and checkpoints, with openings and contents'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s o -l output -d 'Write this directory; it must not exist, or be empty' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l json -d 'Print one JSON object about what was written'
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -s o -l output -d 'Write this directory; it must not exist, or be empty' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l json -d 'Print one JSON object about what was written'
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l limit -d 'Show at most this many' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"

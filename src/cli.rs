@@ -9,8 +9,10 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::ui::ColorWish;
 
+mod hand_on;
 mod look;
 
+pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
 pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
 
 /// A gate between an AI coding agent and Datadog.
@@ -154,6 +156,18 @@ pub enum Command {
     /// the session against its neighbours; then says what that leaves open. Exit status: 0 VERIFIED,
     /// 1 TAMPERED (or damaged), 2 INCOMPLETE (something is not there).
     Verify(VerifyArgs),
+    /// Write a session out in published formats
+    ///
+    /// Writes a directory that anyone can check without ddgate: C2SP tiles and signed checkpoints,
+    /// what opens the commitments, and the contents. ddgate-log(5) describes it. The record is
+    /// checked meanwhile; of a broken one, what is still proven is written, and the exit status
+    /// is 1.
+    Export(ExportArgs),
+    /// Write out one call with a proof that it is in the session's log
+    ///
+    /// Writes the call's leaves with a C2SP proof each, what opens their commitments, and the
+    /// session's public key: nothing else of the session. ddgate-log(5) describes it.
+    Prove(ProveArgs),
     /// List the sessions on this machine, the latest first
     Sessions(SessionsArgs),
     /// Sign in

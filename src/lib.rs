@@ -12,6 +12,7 @@ pub mod datadog;
 pub mod demo;
 pub mod error;
 pub mod exit;
+pub mod export;
 pub mod gate;
 pub mod journal;
 pub mod launch;

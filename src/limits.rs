@@ -171,6 +171,23 @@ pub const TRUST_FILE_BYTES_MAX: u64 = 16 << 20;
 pub const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Contradictions in a record that a view keeps word for word; the rest is counted.
 pub const ODDITIES_MAX: usize = 64;
+/// Pieces of content that a reader keeps in mind until their leaf comes; a longer one is found by
+/// the index.
+pub const PIECES_BESIDE_MAX: usize = 4096;
+/// How often a reader that follows a running session looks for more.
+pub const FOLLOW_POLL: Duration = Duration::from_millis(40);
+/// A session with more leaves than this is replayed while it is read.
+pub const LONG_SESSION_LEAVES: u64 = 20_000;
+/// Calls that wait for the end of an earlier one before they are shown.
+pub const REPLAY_WINDOW_CALLS: usize = 4096;
+/// Content up to here stands in its line of an export; a longer one in a file of its own.
+pub const EXPORT_INLINE_BYTES_MAX: usize = 4 << 10;
+/// A line of openings that is read may be this large, whoever wrote it.
+pub const EXPORT_LINE_BYTES_MAX: u64 = 4 << 20;
+/// The largest entry bundle: 256 leaves, each after its length.
+pub const EXPORT_BUNDLE_BYTES_MAX: u64 = 256 * (2 + LEAF_BYTES_MAX as u64);
+/// A record of this size takes so long to export that a person at a terminal is shown how far it is.
+pub const EXPORT_LONG_BYTES: u64 = 32 << 20;
 /// Findings of a check that are kept word for word, of each kind; the rest is counted.
 pub const FINDINGS_MAX: usize = 64;
 /// Connections the demo's loopback servers serve at once, each; more wait in the backlog.

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("content_coding", &[]),
     ("datadog", &[]),
     ("demo", &["datadog", "net"]),
+    ("export", &["journal", "tlog"]),
     (
         "gate",
         &[

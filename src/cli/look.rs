@@ -13,14 +13,18 @@ Examples:
   ddgate replay latest
   ddgate replay 3f2a9c1e --speed 4x      In the session's own rhythm, four times as fast
   ddgate replay 3f2a --step              One call at a time; Enter shows the next, q ends
+  ddgate replay latest --follow          Watch a session that is still running
   ddgate replay latest --json | jq '.calls[] | select(.effect != \"read\")'")]
 pub struct ReplayArgs {
     /// The session: an id, the beginning of one, or `latest`
     #[arg(value_name = "SESSION")]
     pub session: String,
-    /// Print one JSON object
+    /// Print one JSON object; with --follow, one a line for every call that has ended
     #[arg(long, conflicts_with_all = ["speed", "step"])]
     pub json: bool,
+    /// Go on with what a running session records, until it ends or you stop it
+    #[arg(short, long, conflicts_with_all = ["speed", "step"])]
+    pub follow: bool,
     /// Keep the session's rhythm, this much faster (pauses last at most 5 s)
     #[arg(long, value_name = "FACTOR", conflicts_with = "step")]
     pub speed: Option<Speed>,
@@ -51,7 +55,7 @@ pub struct ShowArgs {
     pub body: Option<BodySide>,
 }
 
-fn call_number(text: &str) -> Result<u64, &'static str> {
+pub(super) fn call_number(text: &str) -> Result<u64, &'static str> {
     match text.parse() {
         Ok(0) | Err(_) => Err("calls are numbered 1, 2, 3, …"),
         Ok(number) => Ok(number),
@@ -73,14 +77,22 @@ pub enum BodySide {
 Examples:
   ddgate verify latest
   ddgate verify --all                    Every session, and whether one was deleted
-  ddgate verify 3f2a9c1e --vkey vkey.txt --trusted-checkpoint checkpoint.txt")]
+  ddgate verify 3f2a9c1e --vkey vkey.txt --trusted-checkpoint checkpoint.txt
+  ddgate verify --dir session --vkey vkey.txt    What `export` wrote, here or elsewhere
+  ddgate verify --proof call-7                   What `prove` wrote")]
 pub struct VerifyArgs {
     /// The sessions: ids, beginnings of them, or `latest`
-    #[arg(value_name = "SESSION", required_unless_present = "all")]
+    #[arg(value_name = "SESSION", required_unless_present_any = ["all", "dir", "proof"])]
     pub sessions: Vec<String>,
     /// Check every session, and look for ones that were deleted whole
     #[arg(long, conflicts_with_all = ["sessions", "vkey", "trusted_checkpoint"])]
     pub all: bool,
+    /// Check this directory, which `export` wrote
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["sessions", "all"])]
+    pub dir: Option<PathBuf>,
+    /// Check this directory, which `prove` wrote
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["sessions", "all", "dir", "trusted_checkpoint"])]
+    pub proof: Option<PathBuf>,
     /// The key the record must be signed with, or a file that holds it: from elsewhere, not from
     /// the record
     #[arg(long, value_name = "KEY")]

@@ -23,7 +23,7 @@ pub(super) fn words(audit: &Audit, expected: &Expected) -> Check {
         ("session", format!("{}  {origin}", id.short())),
         ("record", record(audit)),
         ("bytes", bytes(audit)),
-        ("key", key(audit, expected)),
+        ("key", key(audit, expected.key.is_some())),
     ];
     if let (Some(first), Some(last)) = (audit.first, audit.last) {
         let back = match audit.clock_back {
@@ -115,12 +115,13 @@ fn bytes(audit: &Audit) -> String {
     format!("{state}, {}", parts.join(", "))
 }
 
-fn key(audit: &Audit, expected: &Expected) -> String {
+/// Which key, and where it is known from.
+pub(super) fn key(audit: &Audit, is_expected: bool) -> String {
     let Some(key) = &audit.key else {
         return "NONE".into();
     };
     let id: String = key.id().iter().map(|byte| format!("{byte:02x}")).collect();
-    let known = match expected.key.is_some() {
+    let known = match is_expected {
         true => "the one that was expected",
         false => "read from the record itself",
     };

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::context::{Context, Lookup, runtime, working_directory};
-use super::look;
+use super::look::{self, Targets};
 use super::run as real;
 use crate::cli::{DemoArgs, GlobalArgs};
 use crate::config::{Overrides, Paths, create_private};
@@ -39,10 +39,10 @@ pub(super) fn run(
     let ran = runtime.block_on(Box::pin(real::session(&context, command)));
     let (report, _) = ran.map_err(real::as_gate_failure)?;
     if scripted {
-        let reader = look::open(&context, &report.session.to_string())?;
-        let (view, audit) = look::view(&reader)?;
+        let pass = look::pass(&context, &report.session.to_string())?;
+        let (view, audit) = look::view(&pass, Targets::Unnamed)?;
         playback::play(&view, Pace::AtOnce, printer)?;
-        look::report(&reader, audit, printer);
+        look::report(&audit, printer);
         printer.say(&format!(
             "to look closer, for example: ddgate show {} 4{}",
             report.session.short(),

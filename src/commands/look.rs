@@ -1,5 +1,7 @@
 //! From the journal to what people look at: shared by `replay`, `show`, `sessions` and `demo`.
 
+use std::ops::ControlFlow;
+
 use serde::de::DeserializeOwned;
 
 use super::checked;
@@ -8,55 +10,113 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::{self, Catalog};
 use crate::journal::reader;
-use crate::journal::{Audit, Depth, SessionReader, Verdict};
-use crate::record::Event;
-use crate::record::event::Commitment;
+use crate::journal::{Audit, Beside, Depth, Pass, SessionReader, Verdict};
+use crate::record::event::{Commitment, SessionOpen};
+use crate::record::{CallNumber, Event, Leaf};
 use crate::replay::{Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView};
 use crate::ui::Printer;
+
+/// The session that is meant, to be read from beginning to end.
+pub(super) fn pass(context: &Context, selector: &str) -> Result<Pass, CliError> {
+    let catalog = Catalog::new(context.config.sessions());
+    Ok(Pass::open(catalog.find(selector)?)?)
+}
 
 /// Opens the session that is meant, and says what is wrong with its record, if anything is.
 pub(super) fn open(context: &Context, selector: &str) -> Result<SessionReader, CliError> {
     let catalog = Catalog::new(context.config.sessions());
     let reader = SessionReader::open(catalog.find(selector)?)?;
-    report_trouble(&reader, &context.printer);
+    for trouble in reader.trouble() {
+        let short = reader.id().short();
+        context
+            .printer
+            .warn(&format!("the record of session {short}: {trouble}"));
+    }
     Ok(reader)
 }
 
-/// Says what is wrong with a record.
-pub(super) fn report_trouble(reader: &SessionReader, printer: &Printer) {
-    for trouble in reader.trouble() {
-        let short = reader.id().short();
-        printer.warn(&format!("the record of session {short}: {trouble}"));
+/// Which calls are wanted with their path and query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Targets {
+    /// Those whose name would say nothing without it.
+    Unnamed,
+    /// All, as `--json` promises.
+    All,
+}
+
+/// What stands beside the first leaf.
+pub(super) fn head_content(open: &SessionOpen, beside: &Beside<'_>) -> HeadContent {
+    HeadContent {
+        who: json_beside(beside, "who", &open.who),
+        command: json_beside(beside, "cmd", &open.cmd),
+        host: json_beside(beside, "host", &open.host),
     }
 }
 
-/// Folds a whole session, and checks it on the way.
-pub(super) fn view(reader: &SessionReader) -> Result<(SessionView, Audit), CliError> {
-    let mut fold = Fold::new();
-    let audit = reader.walk(Depth::Leaves, |leaf| fold.push(leaf))?;
-    let content = HeadContent {
-        who: json(reader, 0, "who")?,
-        command: json(reader, 0, "cmd")?,
-        host: json(reader, 0, "host")?,
+fn json_beside<T: DeserializeOwned>(
+    beside: &Beside<'_>,
+    field: &str,
+    committed: &Commitment,
+) -> Option<T> {
+    serde_json::from_slice(&beside.content(field, committed)?).ok()
+}
+
+/// Path and query of the call that a leaf begins, where it is wanted.
+pub(super) fn target_beside(
+    leaf: &Leaf,
+    beside: &Beside<'_>,
+    wanted: Targets,
+) -> Option<(CallNumber, String)> {
+    let (Event::CallRequest(request) | Event::CallDenied(request)) = &leaf.event else {
+        return None;
     };
-    let live = reader.state() == reader::State::Running;
-    let mut view = fold.finish(content, live)?;
-    let unnamed: Vec<_> = view.without_route().collect();
-    for (number, leaf) in unnamed {
-        if let Some(target) = text(reader, leaf, "target")? {
-            view.set_target(number, target);
+    let is_unnamed = request.op.is_none() && request.route.is_empty();
+    if wanted == Targets::Unnamed && !is_unnamed {
+        return None;
+    }
+    let target = beside.content("target", &request.target)?;
+    Some((request.call, String::from_utf8_lossy(&target).into_owned()))
+}
+
+/// Folds a whole session, and checks it on the way.
+pub(super) fn view(pass: &Pass, wanted: Targets) -> Result<(SessionView, Audit), CliError> {
+    let mut fold = Fold::new();
+    let mut content = HeadContent::default();
+    let mut targets = Vec::new();
+    let audit = pass.read(Depth::Leaves, |leaf, beside| {
+        if let Event::SessionOpen(open) = &leaf.event {
+            content = head_content(open, beside);
         }
+        targets.extend(target_beside(&leaf, beside, wanted));
+        fold.push(leaf);
+        ControlFlow::Continue(())
+    })?;
+    let live = audit.state == reader::State::Running;
+    let mut view = fold.finish(content, live)?;
+    for (number, target) in targets {
+        view.set_target(number, target);
     }
     Ok((view, audit))
 }
 
+/// The same for a reader that will be asked for contents too.
+pub(super) fn checked_view(reader: &SessionReader) -> Result<(SessionView, Audit), CliError> {
+    let mut fold = Fold::new();
+    let mut content = HeadContent::default();
+    let audit = reader.check(|leaf, beside| {
+        if let Event::SessionOpen(open) = &leaf.event {
+            content = head_content(open, beside);
+        }
+        fold.push(leaf);
+    })?;
+    let live = reader.state() == reader::State::Running;
+    Ok((fold.finish(content, live)?, audit))
+}
+
 /// Says in one line how far a record can be trusted. The exit status is that of the verb, unless
 /// the record is not what was signed.
-pub(super) fn report(reader: &SessionReader, mut audit: Audit, printer: &Printer) -> Exit {
-    for fault in reader.wrong() {
-        audit.findings.fault(fault);
-    }
-    let note = checked::note(&audit);
+pub(super) fn report(audit: &Audit, printer: &Printer) -> Exit {
+    let note = checked::note(audit);
     let note = crate::ui::escape::escape(&note);
     match audit.verdict() {
         Verdict::Tampered => {
@@ -68,22 +128,6 @@ pub(super) fn report(reader: &SessionReader, mut audit: Audit, printer: &Printer
             Exit::Success
         }
     }
-}
-
-/// Adds path and query of every call, which the timeline does not need and `--json` promises.
-pub(super) fn add_targets(reader: &SessionReader, view: &mut SessionView) -> Result<(), CliError> {
-    let missing: Vec<_> = view
-        .calls
-        .iter()
-        .filter(|seen| seen.target.is_none())
-        .map(|seen| (seen.call.number, seen.call.request_leaf))
-        .collect();
-    for (number, leaf) in missing {
-        if let Some(target) = text(reader, leaf, "target")? {
-            view.set_target(number, target);
-        }
-    }
-    Ok(())
 }
 
 /// One call with its content.

@@ -6,8 +6,10 @@ mod checked;
 mod completions;
 mod context;
 mod demo;
+mod export;
 mod login;
 mod look;
+mod prove;
 mod pseudonym;
 mod replay;
 mod run;
@@ -15,8 +17,10 @@ mod sessions;
 mod show;
 mod sign_in;
 mod status;
+mod stream;
 mod usage;
 mod verify;
+mod verify_proof;
 
 use clap::Parser as _;
 
@@ -57,6 +61,8 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Replay(args) => replay::run(&args, &plain()?),
         Command::Show(args) => show::run(&args, &plain()?),
         Command::Verify(args) => verify::run(&args, &plain()?),
+        Command::Export(args) => export::run(&args, &plain()?),
+        Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &plain()?),
         Command::Login(args) => login::login(&context(Overrides {
             issuer: args.provider.issuer,

@@ -1,7 +1,8 @@
 //! `ddgate replay`: a session as a timeline.
 
 use super::context::Context;
-use super::look;
+use super::look::{self, Targets};
+use super::stream;
 use crate::cli::ReplayArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -9,18 +10,25 @@ use crate::replay::Pace;
 use crate::ui::{json, playback};
 
 pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError> {
-    let reader = look::open(context, &args.session)?;
-    let (mut view, audit) = look::view(&reader)?;
-    if args.json {
-        look::add_targets(&reader, &mut view)?;
-        context.printer.data(&json::session(&view))?;
-        return Ok(look::report(&reader, audit, &context.printer));
-    }
+    let pass = look::pass(context, &args.session)?;
     let pace = match args.speed {
         _ if args.step => Pace::Step,
         Some(speed) => Pace::Timed(speed),
         None => Pace::AtOnce,
     };
-    playback::play(&view, pace, &context.printer)?;
-    Ok(look::report(&reader, audit, &context.printer))
+    match (args.follow, args.json, stream::is_long(&pass)) {
+        (true, as_json, _) => stream::follow(&pass, as_json, context),
+        (false, true, true) => stream::long_json(&pass, context),
+        (false, false, true) => stream::long(&pass, pace, context),
+        (false, true, false) => {
+            let (view, audit) = look::view(&pass, Targets::All)?;
+            context.printer.data(&json::session(&view))?;
+            Ok(look::report(&audit, &context.printer))
+        }
+        (false, false, false) => {
+            let (view, audit) = look::view(&pass, Targets::Unnamed)?;
+            playback::play(&view, pace, &context.printer)?;
+            Ok(look::report(&audit, &context.printer))
+        }
+    }
 }

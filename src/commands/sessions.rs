@@ -1,11 +1,18 @@
 //! `ddgate sessions`: the list.
 
+use std::ops::ControlFlow;
+
 use super::context::Context;
+use super::look::Targets;
 use super::{checked, look};
 use crate::cli::SessionsArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::journal::catalog::Catalog;
+use crate::journal::catalog::{Catalog, Entry, Manifest};
+use crate::journal::{Depth, Pass};
+use crate::limits;
+use crate::record::Event;
+use crate::replay::{State, Summary};
 use crate::ui::{json, sessions};
 
 pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliError> {
@@ -13,19 +20,13 @@ pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliErr
     let more = entries.len().saturating_sub(args.limit) as u64;
     let mut summaries = Vec::new();
     for entry in entries.iter().take(args.limit) {
-        let read = entry
-            .open()
-            .map_err(CliError::from)
-            .and_then(|reader| Ok((look::view(&reader)?, reader)));
-        match read {
-            Ok(((view, audit), reader)) => {
-                look::report_trouble(&reader, &context.printer);
-                if audit.findings.is_broken() {
-                    let note = checked::note(&audit);
-                    let line = format!("session {}: {note}", entry.id.short());
+        match summary(entry) {
+            Ok((summary, trouble)) => {
+                if let Some(trouble) = trouble {
+                    let line = format!("session {}: {trouble}", entry.id.short());
                     context.printer.warn(&crate::ui::escape::escape(&line));
                 }
-                summaries.push(view.summary());
+                summaries.push(summary);
             }
             // One that cannot be read must not hide the others.
             Err(error) => context.printer.warn(&format!(
@@ -42,4 +43,47 @@ pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliErr
     };
     context.printer.data(&text)?;
     Ok(Exit::Success)
+}
+
+/// One session in a line, and what is wrong with its record, if anything shows.
+fn summary(entry: &Entry) -> Result<(Summary, Option<String>), CliError> {
+    let pass = Pass::open(entry.dir.clone())?;
+    if let Some(manifest) = &entry.manifest
+        && manifest.leaves > limits::LONG_SESSION_LEAVES
+        && let Some(summary) = from_manifest(&pass, manifest)?
+    {
+        return Ok((summary, None));
+    }
+    let (view, audit) = look::view(&pass, Targets::Unnamed)?;
+    let trouble = audit.findings.is_broken().then(|| checked::note(&audit));
+    Ok((view.summary(), trouble))
+}
+
+/// A long session is not read for the sake of a list: its manifest counted its calls when it
+/// closed, and `replay` and `verify` hold it against the record.
+fn from_manifest(pass: &Pass, manifest: &Manifest) -> Result<Option<Summary>, CliError> {
+    let Some(ended) = manifest.ended else {
+        return Ok(None);
+    };
+    let mut head = None;
+    pass.read(Depth::Leaves, |leaf, beside| {
+        if let Event::SessionOpen(open) = &leaf.event {
+            head = Some((look::head_content(open, beside), open.dd.site.clone()));
+        }
+        ControlFlow::Break(())
+    })?;
+    let length = (ended - manifest.started).num_microseconds();
+    Ok(head.map(|(content, site)| Summary {
+        id: manifest.session,
+        started: manifest.started,
+        who: content.who,
+        command: content.command,
+        site,
+        counts: look::counts(&manifest.counts),
+        length_us: length.and_then(|us| us.try_into().ok()).unwrap_or(0),
+        state: State::Closed {
+            reason: manifest.reason.clone().unwrap_or_else(|| "exit".into()),
+            exit: manifest.exit,
+        },
+    }))
 }

@@ -14,17 +14,20 @@ use crate::ui::{call, json};
 
 pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let (view, audit) = look::view(&reader)?;
+    let (view, mut audit) = look::checked_view(&reader)?;
     let number = CallNumber(args.call);
     let seen = view.call(number).cloned().ok_or(JournalError::NoSuchCall {
         session: reader.id().short(),
         number: args.call,
     })?;
     let detail = look::detail(&reader, &view, seen)?;
+    for fault in reader.wrong() {
+        audit.findings.fault(fault);
+    }
     match args.body {
         Some(side) => {
             let exit = body(&detail, side, context)?;
-            return Ok(worse(exit, look::report(&reader, audit, &context.printer)));
+            return Ok(worse(exit, look::report(&audit, &context.printer)));
         }
         None if args.json => context.printer.data(&json::call(&detail))?,
         None => {
@@ -32,7 +35,7 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> 
             context.printer.data(&text)?;
         }
     }
-    Ok(look::report(&reader, audit, &context.printer))
+    Ok(look::report(&audit, &context.printer))
 }
 
 fn worse(one: Exit, other: Exit) -> Exit {

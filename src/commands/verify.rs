@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::checked::{self, mark};
 use super::context::Context;
+use super::verify_proof;
 use crate::cli::VerifyArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -22,6 +23,13 @@ const NOTE_BYTES_MAX: u64 = 1 << 20;
 pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
     if args.all {
         return all(args, context);
+    }
+    if let Some(dir) = &args.proof {
+        let expected = expected(args)?;
+        return verify_proof::run(dir, expected.key.as_ref(), args.json, &context.printer);
+    }
+    if let Some(dir) = &args.dir {
+        return verify_proof::directory(dir, &expected(args)?, args.json, &context.printer);
     }
     let catalog = Catalog::new(context.config.sessions());
     let lines = chain::lines(catalog.path())?;

@@ -9,6 +9,7 @@ use crate::auth::secret_store::StoreError;
 use crate::config::ConfigError;
 use crate::datadog::SiteError;
 use crate::exit::Exit;
+use crate::export::ExportError;
 use crate::gate::GateError;
 use crate::journal::JournalError;
 use crate::launch::LaunchError;
@@ -187,6 +188,29 @@ impl From<JournalError> for CliError {
             JournalError::NoSuchCall { session, .. } => told
                 .exiting(Exit::No)
                 .hint(format!("to see its calls: ddgate replay {session}")),
+        }
+    }
+}
+
+impl From<ExportError> for CliError {
+    fn from(error: ExportError) -> Self {
+        let told = Self::of(Exit::Unreadable, &error);
+        match error {
+            ExportError::Journal(error) => error.into(),
+            ExportError::Io { .. } => told.hint("is there space, and is the directory yours?"),
+            ExportError::Occupied(_) => told
+                .exiting(Exit::Usage)
+                .hint("name a directory that does not exist yet"),
+            ExportError::Unsigned { .. } => told
+                .exiting(Exit::No)
+                .hint("if the session is running, try again in a moment"),
+            ExportError::Changed(session) => told.exiting(Exit::No).hint(format!(
+                "who writes there? look with: ddgate replay {session}"
+            )),
+            ExportError::Format(_) => told.hint("this should not happen; please report it"),
+            ExportError::NotAnExport { .. } => {
+                told.hint("name the directory that `ddgate export` or `ddgate prove` wrote")
+            }
         }
     }
 }

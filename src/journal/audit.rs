@@ -113,7 +113,9 @@ pub fn audit(dir: &SessionDir, expected: &Expected) -> Result<Audit, JournalErro
 }
 
 impl Audit {
-    pub(super) fn begin(session: SessionId) -> Self {
+    /// Nothing was found yet.
+    #[must_use]
+    pub fn begin(session: SessionId) -> Self {
         Self {
             session,
             origin: None,

@@ -114,7 +114,9 @@ impl<'a> Auditor<'a> {
                     });
                 }
             }
-            Kind::Content | Kind::Opening if self.depth == Depth::Leaves => {}
+            // The first leaf's contents say who acted: always checked.
+            Kind::Content | Kind::Opening
+                if self.depth == Depth::Leaves && self.tree.size() > 0 => {}
             Kind::Content => {
                 if let Some((number, _)) = content::parse_content_header(&frame.header) {
                     self.pieces.entry(number).or_default().push(at);
@@ -126,6 +128,11 @@ impl<'a> Auditor<'a> {
             Kind::Seal => {}
         }
         Ok(())
+    }
+
+    /// Says whether the session's gate still writes.
+    pub(super) const fn running(&mut self, live: bool) {
+        self.live = live;
     }
 
     /// Takes bytes that are no frame.
@@ -204,7 +211,7 @@ impl<'a> Auditor<'a> {
         }
         self.time(&says);
         self.statement(leaf, &says, bytes);
-        if self.depth == Depth::Contents {
+        if self.depth == Depth::Contents || leaf == 0 {
             self.contents(leaf, &says);
         }
     }
@@ -371,7 +378,8 @@ impl<'a> Auditor<'a> {
             let here = self.audit.leaves;
             self.audit.findings.gap(Gap::Shorter { here, once });
         }
-        if self.audit.key.is_some() && covered < self.audit.leaves {
+        // What a running session has written last is signed next.
+        if self.audit.key.is_some() && covered < self.audit.leaves && !self.live {
             self.audit.findings.gap(Gap::Unsigned {
                 from: covered,
                 to: self.audit.leaves,

@@ -30,6 +30,20 @@ impl SessionDir {
         &self.0
     }
 
+    /// Bytes of the record, about: what reading all of it will cost.
+    #[must_use]
+    pub fn record_bytes(&self) -> u64 {
+        let Ok(entries) = fs::read_dir(&self.0) else {
+            return 0;
+        };
+        let records = entries
+            .flatten()
+            .filter(|entry| entry.path().extension().is_some_and(|it| it == "ddw"));
+        records
+            .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+            .sum()
+    }
+
     pub(super) fn lock_path(&self) -> PathBuf {
         self.0.join("lock")
     }
@@ -115,6 +129,9 @@ pub struct Manifest {
     pub ended: Option<DateTime<Utc>>,
     /// The child's exit code.
     pub exit: Option<u8>,
+    /// Why it closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Leaves in the log.
     pub leaves: u64,
     /// What became of its calls.
@@ -137,6 +154,7 @@ impl Manifest {
             started,
             ended: None,
             exit: None,
+            reason: None,
             leaves: 0,
             counts: Counts::default(),
             bytes: 0,
@@ -152,9 +170,10 @@ impl Manifest {
     pub(super) fn observe(&mut self, leaf: &Leaf) {
         self.leaves = leaf.i + 1;
         self.counts.observe(&leaf.event);
-        if let Event::SessionClose(SessionClose { exit, .. }) = &leaf.event {
+        if let Event::SessionClose(SessionClose { exit, reason, .. }) = &leaf.event {
             self.ended = Some(leaf.ts);
             self.exit = *exit;
+            self.reason = Some(reason.clone());
         }
     }
 

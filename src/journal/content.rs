@@ -167,25 +167,31 @@ fn finish(mac: Hmac<Sha256>, n: u64) -> Commitment {
 }
 
 /// A commitment recomputed from an opening, piece by piece.
-pub(super) struct Recommit {
+#[derive(Debug)]
+pub struct Recommit {
     mac: Hmac<Sha256>,
     total_bytes: u64,
 }
 
 impl Recommit {
-    pub(super) fn new(salt: &Salt, field: &str) -> Self {
+    /// Begins the content of a field.
+    #[must_use]
+    pub fn new(salt: &[u8; 32], field: &str) -> Self {
         Self {
             mac: keyed(salt, field),
             total_bytes: 0,
         }
     }
 
-    pub(super) fn update(&mut self, piece: &[u8]) {
+    /// Takes the next bytes.
+    pub fn update(&mut self, piece: &[u8]) {
         self.mac.update(piece);
         self.total_bytes += piece.len() as u64;
     }
 
-    pub(super) fn finish(self) -> Commitment {
+    /// Ends the content.
+    #[must_use]
+    pub fn finish(self) -> Commitment {
         finish(self.mac, self.total_bytes)
     }
 }

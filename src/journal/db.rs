@@ -7,13 +7,17 @@
 //! - it panics on damage: every call is caught, and a damaged index is rebuilt from the file.
 //! - a stale `snap.*.generating` makes open fail for ever: removed before opening.
 //! - dropping it frees its lock late: opening retries for a moment.
+//! - after a power cut it may come back with the last row of a batch and without earlier ones: a
+//!   mark beside it says that nothing was applied since it was last made durable, and an index
+//!   without that mark is built anew.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::JournalError;
+use super::{JournalError, disk};
 use crate::limits;
 
 const SEGMENT_BYTES: usize = 64 << 10;
@@ -27,6 +31,13 @@ pub(super) type Row = (Vec<u8>, Vec<u8>);
 pub(super) struct Db {
     db: sled::Db,
     path: PathBuf,
+    /// Whether the mark is there.
+    is_whole: AtomicBool,
+}
+
+/// The mark, below the database's directory.
+fn mark(path: &Path) -> PathBuf {
+    path.join("whole")
 }
 
 impl Db {
@@ -42,8 +53,11 @@ impl Db {
         for attempt in 1.. {
             match guarded(path, || config.open()) {
                 Ok(db) => {
-                    let path = path.to_owned();
-                    return Ok(Self { db, path });
+                    return Ok(Self {
+                        db,
+                        path: path.to_owned(),
+                        is_whole: mark(path).exists().into(),
+                    });
                 }
                 Err(e) if attempt >= OPEN_TRIES || !is_locked(&e) => return Err(e),
                 Err(_) => std::thread::sleep(OPEN_RETRY),
@@ -52,8 +66,24 @@ impl Db {
         unreachable!("the loop above only ends by returning")
     }
 
-    /// Applies rows in one atomic batch.
+    /// Whether all that was ever applied has been made durable.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole.load(Ordering::Relaxed)
+    }
+
+    /// Applies rows in one batch, atomic unless the power goes before the next [`Self::flush`].
     pub(super) fn apply(&self, rows: Vec<Row>) -> Result<(), JournalError> {
+        if self.is_whole.swap(false, Ordering::Relaxed) {
+            // Gone for good before the first row is on its way.
+            let gone = match fs::remove_file(mark(&self.path)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+                _ => disk::sync_dir(&self.path),
+            };
+            gone.map_err(|e| JournalError::Index {
+                path: self.path.clone(),
+                why: e.to_string(),
+            })?;
+        }
         guarded(&self.path, || {
             let mut batch = sled::Batch::default();
             for (key, value) in rows {
@@ -96,7 +126,13 @@ impl Db {
         let file = self.path.join("db");
         fs::File::open(&file)
             .and_then(|file| file.sync_data())
-            .map_err(JournalError::io("sync", file))
+            .map_err(JournalError::io("sync", file))?;
+        if !self.is_whole.swap(true, Ordering::Relaxed) {
+            // If the power takes the mark, the index is built anew for nothing.
+            let mark = mark(&self.path);
+            fs::File::create(&mark).map_err(JournalError::io("create", mark))?;
+        }
+        Ok(())
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn allocate(file: &File, from: u64, end: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// The directory cannot be opened or synced.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
+pub fn sync_dir(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         File::open(path)?.sync_all()
@@ -53,7 +53,7 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot be created or synced.
-pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -79,7 +79,7 @@ pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// It exists, or cannot be created.
-pub(super) fn create_private_file(path: &Path) -> io::Result<File> {
+pub fn create_private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]

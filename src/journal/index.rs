@@ -246,7 +246,12 @@ impl Rows {
             // Somebody else is reading: theirs must not be pulled from under them.
             Err(e) if db::is_locked(&e) => return Self::of_live(dir),
             Err(_) => db::discard(&path).and_then(|()| Db::open(&path)),
-            opened => opened,
+            // Its gate died: after a power cut it may lack rows, and nothing in it says so. It stays
+            // open meanwhile, so that no other reader comes to hold what is thrown away.
+            Ok(doubtful) if !doubtful.is_whole() => {
+                db::discard(&path).and_then(|()| Db::open(&path))
+            }
+            whole => whole,
         };
         let Ok(db) = opened else {
             return Self::of_live(dir);

@@ -17,6 +17,7 @@ mod feeder;
 mod frame;
 mod handle;
 mod index;
+mod pass;
 mod permit;
 pub mod reader;
 mod seal;
@@ -24,14 +25,17 @@ mod seal;
 mod tests;
 mod verdict;
 mod wal;
+pub mod walk;
 mod writer;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use audit::{Audit, Depth, Expected, SIGNATURE_EVERY, audit};
-pub use content::{Attachment, ContentStream, Withheld, commit};
+pub use content::{Attachment, ContentStream, Recommit, Withheld, commit};
+pub use disk::{create_private_dir, create_private_file, sync_dir};
 pub use handle::{Journal, Refused, Ticket};
+pub use pass::{Beside, Pass};
 pub use permit::Permit;
 pub use reader::SessionReader;
 pub use seal::Signed;

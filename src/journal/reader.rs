@@ -6,13 +6,14 @@
 use std::cell::{OnceCell, RefCell};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use super::JournalError;
-use super::audit::{Audit, Depth, Expected};
-use super::auditor::Auditor;
+use super::audit::Audit;
 use super::catalog::{Manifest, SessionDir};
 use super::content;
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
+use super::pass::{Beside, Pass};
 use super::seal::Signed;
 use super::verdict::{Fault, Gap};
 use super::wal::{self, Position, Scanner, Step};
@@ -130,42 +131,27 @@ impl SessionReader {
         trouble
     }
 
-    /// Reads the whole record in order and checks it on the way; `each` gets every leaf that reads.
-    /// From the file itself, never from the index: that one is nobody's evidence.
+    /// Checks the whole record; from then on what the index says of a leaf must agree with it.
     ///
     /// # Errors
     /// The record cannot be read at all.
-    pub fn walk(&self, depth: Depth, mut each: impl FnMut(Leaf)) -> Result<Audit, JournalError> {
-        let read = |e| JournalError::io("read", self.dir.path())(e);
-        let expected = Expected::default();
-        let mut auditor = Auditor::new(&self.dir, &expected, depth)?;
-        let mut scanner = Scanner::open(self.dir.path(), Position::START).map_err(read)?;
+    pub fn check(&self, mut each: impl FnMut(Leaf, &Beside<'_>)) -> Result<Audit, JournalError> {
         let mut hashes = Vec::new();
-        loop {
-            match scanner.step().map_err(read)? {
-                Step::Frame(seq, at, frame) => {
-                    auditor.frame(seq, at, &frame)?;
-                    if frame.kind == super::frame::Kind::Leaf {
-                        hashes.push(leaf_hash(&frame.payload));
-                        Leaf::from_bytes(&frame.payload).map(&mut each).ok();
-                    }
-                }
-                Step::Damage { from, to } => auditor.damage(from, to),
-                Step::End(end) => {
-                    let mut audit = auditor.finish(end);
-                    let here = hashes.len() as u64;
-                    if self.state != State::Running
-                        && let Some(later) = self.rows.leaf_from(here)?
-                    {
-                        let once = later + 1;
-                        audit.findings.gap(Gap::Shorter { here, once });
-                    }
-                    // A running session has grown at the second walk; the first one's leaves stand.
-                    let _ = self.walked.set(hashes);
-                    return Ok(audit);
-                }
-            }
+        let pass = Pass::open(self.dir.clone())?;
+        let mut audit = pass.hash(&mut hashes, |leaf, beside| {
+            each(leaf, beside);
+            ControlFlow::Continue(())
+        })?;
+        let here = audit.leaves;
+        if self.state != State::Running
+            && let Some(later) = self.rows.leaf_from(here)?
+        {
+            let once = later + 1;
+            audit.findings.gap(Gap::Shorter { here, once });
         }
+        // A running session has grown at the second check; the first one's leaves stand.
+        let _ = self.walked.set(hashes);
+        Ok(audit)
     }
 
     /// Contents that were asked for since and are not what was recorded: they were given as absent.

@@ -163,6 +163,42 @@ async fn what_goes_in_comes_out_live_closed_and_rebuilt() {
 }
 
 #[tokio::test]
+async fn an_index_nobody_made_durable_is_not_trusted() {
+    use super::db::Db;
+    use super::index::{applied_row, index_path};
+    use super::wal::Position;
+    let sessions = tempfile::tempdir().unwrap();
+    let (dir, journal) = session(sessions.path(), 6);
+    let _permit = one_call(&journal, Bytes::from_static(b"{}")).await;
+    journal.close(closing()).unwrap();
+    let index = index_path(dir.path());
+    // As sled was seen to come back after a power cut: all of it applied, most of it missing.
+    std::fs::remove_dir_all(&index).unwrap();
+    let end = Position {
+        segment: 1,
+        offset: 1 << 20,
+    };
+    Db::open(&index)
+        .unwrap()
+        .apply(vec![applied_row(end, 100)])
+        .unwrap();
+    for is_whole in [false, true] {
+        if is_whole {
+            assert!(Db::open(&index).unwrap().is_whole());
+        }
+        let reader = SessionReader::open(dir.clone()).unwrap();
+        assert_eq!(reader.leaves(0).map(Result::unwrap).count(), 3);
+        assert_eq!(reader.field(0, "who").unwrap().unwrap().content, b"alice");
+    }
+    // More is applied: until that is durable, it is not whole again.
+    let db = Db::open(&index).unwrap();
+    db.apply(vec![applied_row(end, 100)]).unwrap();
+    assert!(!db.is_whole() && !index.join("whole").exists());
+    db.flush().unwrap();
+    assert!(db.is_whole() && index.join("whole").exists());
+}
+
+#[tokio::test]
 async fn damage_is_told_at_every_open_and_hides_only_what_it_hit() {
     let sessions = tempfile::tempdir().unwrap();
     let (dir, journal) = session(sessions.path(), 5);

@@ -113,6 +113,22 @@ pub enum Fault {
         /// Leaves it speaks of.
         size: u64,
     },
+    /// A file of an exported record is not what belongs there.
+    #[error("{path}: {why}")]
+    File {
+        /// The file, below the exported directory.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A proof that does not prove its leaf.
+    #[error("leaf {leaf} is not proven: {why}")]
+    Proof {
+        /// Index of the leaf.
+        leaf: u64,
+        /// What is wrong.
+        why: String,
+    },
     /// The session after it found another record here.
     #[error("FORK: the session after it found another root over the first {size} leaves")]
     NextDiffers {
@@ -179,6 +195,18 @@ pub enum Gap {
         /// Where that record begins.
         from: u64,
     },
+    /// An exported record that stops before the session does.
+    #[error("it ends before the close of the session")]
+    CutShort,
+    /// An exported record that was exported as broken.
+    #[error("the record was broken when it was exported: see the file BROKEN")]
+    ExportedBroken,
+    /// A leaf that another one of the same call names.
+    #[error("leaf {leaf} of the call is missing")]
+    Leaf {
+        /// Index of the leaf.
+        leaf: u64,
+    },
     /// A content that was committed to is gone, and nobody says why.
     #[error("leaf {leaf}: its {field} is missing")]
     Content {
@@ -213,12 +241,11 @@ impl Findings {
         }
     }
 
-    /// Whether something was done to the record, as far as it shows: a gate that died leaves a
-    /// record that is merely not closed.
+    /// Whether more is wrong or missing than the close of a session that has none yet.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        let shorter = |gap: &Gap| matches!(gap, Gap::Shorter { .. } | Gap::Empty);
-        !self.faults.is_empty() || self.gaps.iter().any(shorter)
+        let lesser = |gap: &Gap| matches!(gap, Gap::NotClosed { .. } | Gap::NeverSigned);
+        !self.faults.is_empty() || !self.gaps.iter().all(lesser)
     }
 
     /// Adds something that is wrong.

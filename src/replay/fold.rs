@@ -1,18 +1,18 @@
 //! Folds leaves into calls. Reads what is there: only a missing opening ends it, every other
 //! contradiction is noted and the fold goes on. Verifying proofs is not its business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::limits::ODDITIES_MAX;
-use crate::record::event::Tunnel;
+use crate::limits::{ODDITIES_MAX, REPLAY_WINDOW_CALLS};
 use crate::record::event::{
     CallRequest, CallResponse, CallStream, SessionClose, SessionOpen, Side,
 };
-use crate::record::{Call, CallNumber, Event, Leaf};
+use crate::record::event::{Decision, Tunnel};
+use crate::record::{Call, CallNumber, Event, Leaf, Level};
 
-use super::view::{HeadContent, Oddity, Seen, SessionHead, SessionView, State};
+use super::view::{Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State};
 
 /// The record cannot be read as a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,20 @@ pub struct Fold {
     length_ns: u64,
     oddities: Vec<Oddity>,
     more_oddities: u64,
+    taken: Taken,
+}
+
+/// The calls that were shown already and are held no more.
+#[derive(Debug, Default)]
+struct Taken {
+    counts: Counts,
+    redactions: BTreeMap<String, u64>,
+    levels: BTreeMap<Level, u64>,
+    calls: u64,
+    /// The highest number among them.
+    last: Option<CallNumber>,
+    /// Those whose end was looked up before it came.
+    ended_ahead: BTreeSet<CallNumber>,
 }
 
 impl Fold {
@@ -85,6 +99,90 @@ impl Fold {
         }
     }
 
+    /// The head of the session, once its first leaf was taken; `state` as far as it is known.
+    #[must_use]
+    pub fn head(&self, content: HeadContent, state: State) -> Option<SessionHead> {
+        let (open, started) = self.open.as_ref()?;
+        Some(head_of(open.clone(), *started, content, state))
+    }
+
+    /// Gives away the first calls, in the order of their numbers, as far as they have ended. With
+    /// it a session of any length is folded in bounded memory.
+    pub fn take_ended(&mut self) -> Vec<Seen> {
+        let mut ended = Vec::new();
+        while let Some(first) = self.calls.first_entry() {
+            let follows = self
+                .taken
+                .last
+                .map_or(first.key().0 <= 1, |last| first.key().0 <= last.0 + 1);
+            let is_over =
+                first.get().response_leaf.is_some() || first.get().decision == Decision::Deny;
+            // A number that is not there by now was never recorded.
+            if !is_over || !(follows || self.calls.len() > REPLAY_WINDOW_CALLS / 2) {
+                break;
+            }
+            ended.extend(self.take_first());
+        }
+        ended
+    }
+
+    /// Gives away whatever has ended, in the order of the ends.
+    pub fn take_any_ended(&mut self) -> Vec<Seen> {
+        let over = |call: &Call| call.response_leaf.is_some() || call.decision == Decision::Deny;
+        let numbers: Vec<CallNumber> = self
+            .calls
+            .values()
+            .filter(|call| over(call))
+            .map(|call| call.number)
+            .collect();
+        let mut ended: Vec<Call> = numbers
+            .iter()
+            .filter_map(|number| self.calls.remove(number))
+            .collect();
+        ended.sort_by_key(|call| call.response_leaf.unwrap_or(call.request_leaf));
+        ended.into_iter().map(|call| self.given(call)).collect()
+    }
+
+    /// Gives away the first call, ended or not.
+    pub fn take_first(&mut self) -> Option<Seen> {
+        let (_, call) = self.calls.pop_first()?;
+        Some(self.given(call))
+    }
+
+    /// The first call, when so many wait behind it that its end has to be looked up.
+    #[must_use]
+    pub fn blocked(&self) -> Option<CallNumber> {
+        let (number, call) = self.calls.first_key_value()?;
+        (self.calls.len() > REPLAY_WINDOW_CALLS && call.response_leaf.is_none()).then_some(*number)
+    }
+
+    /// Ends a call ahead of time, with what was looked up; none when it has no end.
+    pub fn end_ahead(&mut self, number: CallNumber, end: Option<(CallResponse, u64)>) {
+        if let Some(call) = self.calls.get_mut(&number)
+            && let Some((response, leaf)) = end
+        {
+            call.end(response, leaf);
+            self.taken.ended_ahead.insert(number);
+        }
+    }
+
+    fn given(&mut self, call: Call) -> Seen {
+        self.taken.counts.add(&call, false);
+        self.taken.calls += 1;
+        self.taken.last = self.taken.last.max(Some(call.number));
+        if let Some(level) = call.level {
+            *self.taken.levels.entry(level).or_default() += 1;
+        }
+        for redaction in &call.redactions {
+            *self
+                .taken
+                .redactions
+                .entry(redaction.rule.clone())
+                .or_default() += redaction.count;
+        }
+        Seen { call, target: None }
+    }
+
     /// Makes the view. `live` says whether a gate still holds the session.
     ///
     /// # Errors
@@ -94,7 +192,7 @@ impl Fold {
             return Err(FoldError::NoOpening { first });
         }
         let (open, started) = self.open.take().ok_or(FoldError::Empty)?;
-        let held = u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
+        let held = self.taken.calls + u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
         let state = match self.close.take() {
             Some(close) => {
                 if close.calls != held {
@@ -112,23 +210,17 @@ impl Fold {
             None => State::EndedWithoutClosing,
         };
         Ok(SessionView {
-            head: SessionHead {
-                id: open.session,
-                started,
-                who: content.who,
-                command: content.command,
-                host: content.host,
-                site: open.dd.site,
-                credential: open.dd.credential,
-                tool_version: open.tool.version,
-                durability: open.durability,
-                state,
-            },
+            head: head_of(open, started, content, state),
             calls: self
                 .calls
                 .into_values()
                 .map(|call| Seen { call, target: None })
                 .collect(),
+            given: Given {
+                counts: self.taken.counts,
+                redactions: self.taken.redactions,
+                levels: self.taken.levels,
+            },
             tunnels: self.tunnels,
             last: self.last,
             length_ns: self.length_ns,
@@ -169,6 +261,8 @@ impl Fold {
     fn ended(&mut self, response: CallResponse, leaf: u64) {
         let call = response.call;
         match self.calls.get_mut(&call) {
+            _ if self.taken.ended_ahead.remove(&call) => {}
+            None if self.taken.last >= Some(call) => self.odd(Oddity::EndedAgain { leaf, call }),
             None => self.odd(Oddity::NoSuchCall { leaf, call }),
             Some(begun) if begun.response_leaf.is_some() => {
                 self.odd(Oddity::EndedAgain { leaf, call });
@@ -183,6 +277,26 @@ impl Fold {
         } else {
             self.more_oddities += 1;
         }
+    }
+}
+
+fn head_of(
+    open: SessionOpen,
+    started: DateTime<Utc>,
+    content: HeadContent,
+    state: State,
+) -> SessionHead {
+    SessionHead {
+        id: open.session,
+        started,
+        who: content.who,
+        command: content.command,
+        host: content.host,
+        site: open.dd.site,
+        credential: open.dd.credential,
+        tool_version: open.tool.version,
+        durability: open.durability,
+        state,
     }
 }
 

@@ -18,4 +18,6 @@ pub mod view;
 pub use detail::{Body, CallDetail, Message};
 pub use fold::{Fold, FoldError};
 pub use pace::{Pace, Speed};
-pub use view::{Counts, HeadContent, Oddity, Seen, SessionHead, SessionView, State, Summary};
+pub use view::{
+    Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State, Summary,
+};

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::record::event::{Decision, Durability, Tunnel};
-use crate::record::{Call, CallNumber, Effect, HostFacts, Identity, Outcome, Resource, SessionId};
+use crate::record::{
+    Call, CallNumber, Effect, HostFacts, Identity, Level, Outcome, Resource, SessionId,
+};
 
 /// What the journal found beside leaf 0. Erased content is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,7 +154,7 @@ impl Counts {
         counts
     }
 
-    fn add(&mut self, call: &Call, live: bool) {
+    pub(super) fn add(&mut self, call: &Call, live: bool) {
         self.calls += 1;
         match (call.decision, call.effect) {
             (Decision::Deny, _) => self.denied += 1,
@@ -230,6 +232,17 @@ pub enum Oddity {
     },
 }
 
+/// Calls that are held no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Their counts.
+    pub counts: Counts,
+    /// How often each redaction rule fired in them.
+    pub redactions: BTreeMap<String, u64>,
+    /// How many of them are recorded at each level below the full one.
+    pub levels: BTreeMap<Level, u64>,
+}
+
 /// A session, folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
@@ -237,6 +250,8 @@ pub struct SessionView {
     pub head: SessionHead,
     /// Its calls, by number.
     pub calls: Vec<Seen>,
+    /// Calls that were given away while the session was read, summed up.
+    pub given: Given,
     /// Its tunnels, by time of their end.
     pub tunnels: Vec<(DateTime<Utc>, Tunnel)>,
     /// When the last leaf was written.
@@ -256,7 +271,19 @@ impl SessionView {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let live = self.head.state == State::Running;
-        Counts::of(self.calls.iter().map(|seen| &seen.call), live)
+        let mut counts = self.given.counts;
+        for seen in &self.calls {
+            counts.add(&seen.call, live);
+        }
+        counts
+    }
+
+    /// How many calls are recorded at this level.
+    #[must_use]
+    pub fn at_level(&self, level: Level) -> u64 {
+        let held = self.calls.iter();
+        let held = held.filter(|seen| seen.call.level == Some(level)).count();
+        self.given.levels.get(&level).copied().unwrap_or(0) + held as u64
     }
 
     /// Finds a call.
@@ -315,7 +342,9 @@ impl SessionView {
     /// How often each redaction rule fired, over all calls.
     #[must_use]
     pub fn redactions(&self) -> BTreeMap<&str, u64> {
-        let mut sums = BTreeMap::new();
+        let given = self.given.redactions.iter();
+        let mut sums: BTreeMap<&str, u64> =
+            given.map(|(rule, count)| (rule.as_str(), *count)).collect();
         for redaction in self.calls.iter().flat_map(|seen| &seen.call.redactions) {
             *sums.entry(redaction.rule.as_str()).or_insert(0) += redaction.count;
         }

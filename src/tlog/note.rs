@@ -61,7 +61,8 @@ impl NoteSignature {
     }
 
     /// Whether this line claims to be by the key. Name and id both: one of them says nothing.
-    fn is_of(&self, key: &VerifierKey) -> bool {
+    #[must_use]
+    pub fn is_of(&self, key: &VerifierKey) -> bool {
         self.name == key.name() && self.id == key.id()
     }
 

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::replay::{Pace, SessionView};
+use crate::replay::{Pace, Seen, SessionView};
 
 use super::printer::{PREFIX, PrintError, Printer};
 use super::prompt::{self, PromptError};
@@ -34,14 +34,31 @@ pub fn play(view: &SessionView, pace: Pace, printer: &Printer) -> Result<bool, P
     printer.data(&timeline.head)?;
     let mut before_ns = 0;
     for (seen, text) in view.calls.iter().zip(&timeline.calls) {
-        if pace == Pace::Step && !step(printer)? {
+        if !pause(pace, &mut before_ns, seen, printer)? {
             return Ok(false);
         }
-        std::thread::sleep(pace.wait(before_ns, seen.call.mono_ns));
-        before_ns = seen.call.mono_ns;
         printer.data(text)?;
     }
     printer.data(&timeline.foot)?;
+    Ok(true)
+}
+
+/// Waits until a call is due; `before_ns` is when the one before it was. False when the person
+/// has seen enough.
+///
+/// # Errors
+/// Standard input failed.
+pub fn pause(
+    pace: Pace,
+    before_ns: &mut u64,
+    seen: &Seen,
+    printer: &Printer,
+) -> Result<bool, PlayError> {
+    if pace == Pace::Step && !step(printer)? {
+        return Ok(false);
+    }
+    std::thread::sleep(pace.wait(*before_ns, seen.call.mono_ns));
+    *before_ns = seen.call.mono_ns;
     Ok(true)
 }
 

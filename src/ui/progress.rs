@@ -1,4 +1,4 @@
-//! The spinner. Only on a terminal, only on stderr, and gone when dropped: the child must get a
+//! The spinner and the bar. Only on a terminal, only on stderr, and gone when dropped: the child must get a
 //! clean terminal. The one file that knows indicatif.
 
 use std::time::Duration;
@@ -48,6 +48,17 @@ impl Progress {
         self.bar.set_message(escape(message).into_owned());
     }
 
+    /// Tells how far it is: so much of so much.
+    pub fn at(&self, done: u64, total: u64) {
+        if self.bar.length() != Some(total) {
+            if let Ok(style) = bar_template() {
+                self.bar.set_style(style);
+            }
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(done);
+    }
+
     /// Says something above the spinner. Foreign parts must have been escaped.
     pub fn say(&self, text: &str) {
         self.bar.suspend(|| self.printer.say(text));
@@ -66,12 +77,18 @@ fn template() -> Result<ProgressStyle, indicatif::style::TemplateError> {
     Ok(style.tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", " "]))
 }
 
+fn bar_template() -> Result<ProgressStyle, indicatif::style::TemplateError> {
+    ProgressStyle::with_template(&format!(
+        "{PREFIX}{{msg}} {{bar:24}} {{percent:>3}}% {{eta}}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_template_parses() {
-        assert!(template().is_ok());
+        assert!(template().is_ok() && bar_template().is_ok());
     }
 }

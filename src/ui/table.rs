@@ -135,17 +135,28 @@ impl Table {
     /// Renders the heading, and one string a row: for printing with pauses between.
     #[must_use]
     pub fn lines(&self, look: &Look) -> (String, Vec<String>) {
-        let widths = self.widths(look.width);
+        self.lines_below(look, &mut Vec::new())
+    }
+
+    /// The same for one part of a table that comes in parts: no column is narrower than in the
+    /// part before, which left its widths in `widths`.
+    #[must_use]
+    pub fn lines_below(&self, look: &Look, widths: &mut Vec<usize>) -> (String, Vec<String>) {
+        let above = std::mem::take(widths);
+        *widths = self.widths(look.width);
+        for (width, above) in widths.iter_mut().zip(above) {
+            *width = above.max(*width);
+        }
         let heading: Vec<Cell> = self
             .columns
             .iter()
             .map(|column| Cell::new(Tone::Dim, &column.title))
             .collect();
         (
-            self.line(&heading, &widths, look),
+            self.line(&heading, widths, look),
             self.rows
                 .iter()
-                .map(|row| self.line(row, &widths, look))
+                .map(|row| self.line(row, widths, look))
                 .collect(),
         )
     }

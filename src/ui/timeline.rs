@@ -5,7 +5,7 @@
 
 use crate::record::event::{Decision, Tunnel};
 use crate::record::{Call, Effect, Identity, Level, Outcome, SessionId};
-use crate::replay::{Counts, Seen, SessionView, State};
+use crate::replay::{Counts, Seen, SessionHead, SessionView, State};
 
 use super::escape::escape;
 use super::style::{Look, Tone};
@@ -35,12 +35,7 @@ impl Timeline {
     #[must_use]
     pub fn of(view: &SessionView, look: &Look) -> Self {
         let live = view.head.state == State::Running;
-        let (heading, rows) = table(view, live).lines(look);
-        let calls = rows
-            .into_iter()
-            .zip(&view.calls)
-            .map(|(row, seen)| row + &reason(seen, live, look))
-            .collect();
+        let (heading, calls) = part(&view.calls, live, look, &mut Vec::new());
         let mut head = header(view, look);
         if !view.calls.is_empty() {
             head.push('\n');
@@ -63,6 +58,72 @@ impl Timeline {
     }
 }
 
+/// The heading and the lines of some calls, where those before them left `widths`.
+fn part(calls: &[Seen], live: bool, look: &Look, widths: &mut Vec<usize>) -> (String, Vec<String>) {
+    let (heading, rows) = table(calls, live).lines_below(look, widths);
+    let lines = rows
+        .into_iter()
+        .zip(calls)
+        .map(|(row, seen)| row + &reason(seen, live, look))
+        .collect();
+    (heading, lines)
+}
+
+/// A session that is shown while it is read: head, calls as they come, foot.
+#[derive(Debug)]
+pub struct Running {
+    look: Look,
+    widths: Vec<usize>,
+    is_headed: bool,
+}
+
+impl Running {
+    /// Begins with a head; its counts only where they are known beforehand.
+    #[must_use]
+    pub fn begin(head: &SessionHead, counts: Option<&Counts>, look: &Look) -> (Self, String) {
+        let mut rows = head_rows(head, look);
+        if let Some(counts) = counts {
+            rows.push(("calls", calls_line(counts, look)));
+        }
+        let this = Self {
+            look: *look,
+            // Wide enough for most of what may come, where there is room for that.
+            widths: match look.width {
+                Some(width) if width < 100 => Vec::new(),
+                _ => vec![5, 9, 6, 6, 20, 14, 6, 8],
+            },
+            is_headed: false,
+        };
+        (this, fields(&rows, look))
+    }
+
+    /// More calls.
+    #[must_use]
+    pub fn calls(&mut self, calls: &[Seen], live: bool) -> String {
+        let (heading, lines) = part(calls, live, &self.look, &mut self.widths);
+        let mut text = String::new();
+        if !self.is_headed && !lines.is_empty() {
+            text = format!("\n{heading}");
+            self.is_headed = true;
+        }
+        text.extend(lines);
+        text
+    }
+
+    /// What comes after the calls, with the counts as they turned out.
+    #[must_use]
+    pub fn end(self, view: &SessionView) -> String {
+        let mut rows = vec![("calls", calls_line(&view.counts(), &self.look))];
+        rows.extend(lessened_row(view, &self.look));
+        rows.extend(redacted_row(view));
+        format!(
+            "\n{}{}",
+            fields(&rows, &self.look),
+            footer(view, &self.look)
+        )
+    }
+}
+
 /// Sums a run up in one line, without prefix or newline: `session 3f2a9c1e: 12 calls (4 writes,
 /// 1 denied) as alice@example.com, replay with: ddgate replay 3f2a9c1e`.
 #[must_use]
@@ -82,7 +143,30 @@ pub fn run_summary(id: SessionId, counts: &Counts, who: Option<&Identity>, look:
 }
 
 fn header(view: &SessionView, look: &Look) -> String {
-    let head = &view.head;
+    let mut rows = head_rows(&view.head, look);
+    if let Some(row) = rows.get_mut(2) {
+        *row = ("when", when(view, look));
+    }
+    rows.push(("calls", calls_line(&view.counts(), look)));
+    rows.extend(lessened_row(view, look));
+    rows.extend(redacted_row(view));
+    fields(&rows, look)
+}
+
+/// How many calls are recorded at less than the full level.
+fn lessened_row(view: &SessionView, look: &Look) -> Option<(&'static str, String)> {
+    let lessened: Vec<String> = [Level::Headers, Level::Metadata]
+        .into_iter()
+        .filter_map(|level| {
+            let count = view.at_level(level);
+            (count > 0).then(|| format!("{count} at level {}", level.word()))
+        })
+        .collect();
+    let text = lessened.join(", ");
+    (!text.is_empty()).then(|| ("recorded", look.paint(Tone::Warn, &text)))
+}
+
+fn head_rows(head: &SessionHead, look: &Look) -> Vec<(&'static str, String)> {
     let id = head.id.to_string();
     let short = look.paint(Tone::Strong, &head.id.short());
     let mut rows = vec![
@@ -91,7 +175,7 @@ fn header(view: &SessionView, look: &Look) -> String {
             format!("{short}  {}", look.paint(Tone::Dim, &id)),
         ),
         ("who", people::long(head.who.as_ref(), look)),
-        ("when", when(view, look)),
+        ("when", look.moment(head.started, MOMENT)),
         ("command", command(head.command.as_deref(), look)),
     ];
     if let Some(host) = &head.host {
@@ -101,33 +185,25 @@ fn header(view: &SessionView, look: &Look) -> String {
         ));
     }
     rows.push(("site", escape(&head.site).into_owned()));
-    let counts = view.counts();
+    rows
+}
+
+fn calls_line(counts: &Counts, look: &Look) -> String {
     let mut calls = counts.calls.to_string();
     if counts.calls > 0 {
         calls.push_str(": ");
-        calls.push_str(&kinds(&counts, look).join(", "));
+        calls.push_str(&kinds(counts, look).join(", "));
     }
-    rows.push(("calls", calls));
-    let lessened: Vec<String> = [Level::Headers, Level::Metadata]
-        .into_iter()
-        .filter_map(|level| {
-            let calls = view.calls.iter();
-            let count = calls.filter(|seen| seen.call.level == Some(level)).count();
-            (count > 0).then(|| format!("{count} at level {}", level.word()))
-        })
-        .collect();
-    if !lessened.is_empty() {
-        rows.push(("recorded", look.paint(Tone::Warn, &lessened.join(", "))));
-    }
+    calls
+}
+
+fn redacted_row(view: &SessionView) -> Option<(&'static str, String)> {
     let redactions = view.redactions();
-    if !redactions.is_empty() {
-        let each: Vec<String> = redactions
-            .iter()
-            .map(|(rule, count)| format!("{} ×{count}", escape(rule)))
-            .collect();
-        rows.push(("redacted", each.join(", ")));
-    }
-    fields(&rows, look)
+    let each: Vec<String> = redactions
+        .iter()
+        .map(|(rule, count)| format!("{} ×{count}", escape(rule)))
+        .collect();
+    (!each.is_empty()).then(|| ("redacted", each.join(", ")))
 }
 
 fn when(view: &SessionView, look: &Look) -> String {
@@ -208,7 +284,7 @@ pub(super) fn kinds(counts: &Counts, look: &Look) -> Vec<String> {
     .collect()
 }
 
-fn table(view: &SessionView, live: bool) -> Table {
+fn table(calls: &[Seen], live: bool) -> Table {
     let mut table = Table::new(&[
         Column::number("#"),
         Column::number("TIME"),
@@ -219,7 +295,7 @@ fn table(view: &SessionView, live: bool) -> Table {
         Column::text("STATUS"),
         Column::number("TOOK").optional(),
     ]);
-    for seen in &view.calls {
+    for seen in calls {
         let call = &seen.call;
         let tone = tone(call);
         let (status, status_tone) = status(call, live);
@@ -307,7 +383,7 @@ fn reason(seen: &Seen, live: bool, look: &Look) -> String {
 
 fn footer(view: &SessionView, look: &Look) -> String {
     let mut text = String::from("\n");
-    if view.calls.is_empty() {
+    if view.counts().calls == 0 {
         text.push_str("no calls to Datadog\n");
     }
     text.push_str(&tunnels(&view.tunnels, look));

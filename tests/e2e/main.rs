@@ -13,6 +13,7 @@
 #[path = "../support/absent.rs"]
 mod absent;
 mod agent;
+mod attacks;
 mod bad_input;
 mod cli;
 mod config;
@@ -22,10 +23,13 @@ mod demo;
 #[path = "../support/dice.rs"]
 mod dice;
 mod environment;
+mod export;
+mod follow;
 mod hunt;
 mod keys;
 mod kill_points;
 mod normal;
+mod outside;
 mod pseudonym;
 mod replay;
 mod run;

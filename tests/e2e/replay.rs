@@ -269,7 +269,7 @@ fn a_record_that_was_damaged() {
     let world = recorded();
     let id = world.session_ids()[0].clone();
     let directory = world.sessions().join(&id);
-    std::fs::remove_dir_all(directory.join("index")).unwrap();
+    drop(std::fs::remove_dir_all(directory.join("index")));
     world.ddgate(["replay", &id]).succeeds();
     let wal = directory.join("wal-000001.ddw");
     let bytes = std::fs::read(&wal).unwrap();
@@ -278,7 +278,7 @@ fn a_record_that_was_damaged() {
     let middle = bytes.iter().rposition(|byte| *byte != 0).unwrap() / 2;
     damaged[middle..middle + 32].fill(0xa5);
     std::fs::write(&wal, &damaged).unwrap();
-    std::fs::remove_dir_all(directory.join("index")).unwrap();
+    drop(std::fs::remove_dir_all(directory.join("index")));
     let outcome = world.ddgate(["replay", &id]).go();
     assert!(matches!(outcome.code, Some(1 | 4)), "{outcome:?}");
     let text = outcome.said();
@@ -288,7 +288,7 @@ fn a_record_that_was_damaged() {
     );
     // Its beginning gone.
     std::fs::write(&wal, &bytes[..16]).unwrap();
-    std::fs::remove_dir_all(directory.join("index")).unwrap();
+    drop(std::fs::remove_dir_all(directory.join("index")));
     let outcome = world.ddgate(["replay", &id]).exits(4);
     insta::assert_snapshot!(outcome.said(), @r"
     ddgate: error: [ROOT]/data/sessions/[SESSION] is not a session: its beginning is missing

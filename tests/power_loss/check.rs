@@ -127,7 +127,17 @@ impl Verdict {
             let Ok(view) = serde_json::from_slice::<Value>(&replayed.stdout) else {
                 continue;
             };
-            closed += usize::from(view["state"] == "closed");
+            if view["state"] == "closed" {
+                closed += 1;
+            } else {
+                // Nobody had seen to its index when the power went: that must hide nothing.
+                let index = at.join("data/sessions").join(id).join("index");
+                std::fs::remove_dir_all(index).unwrap();
+                let anew = ddgate(at, &["replay", id, "--json"]);
+                if anew.stdout != replayed.stdout {
+                    self.lost.push("an index hid something".to_owned());
+                }
+            }
             if view["contradictions"]
                 .as_array()
                 .is_none_or(|c| !c.is_empty())

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::replay::{CallDetail, SessionView, State, Summary};
+use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, StatusView};
@@ -71,6 +71,34 @@ pub fn session(view: &SessionView) -> String {
             .collect(),
         contradictions,
     })
+}
+
+/// The same for a session whose calls are written while they are read: what stands before them,
+/// and what stands after. Between the two, [`call_item`] by [`call_item`].
+#[must_use]
+pub fn session_around(view: &SessionView) -> (String, String) {
+    let whole = session(view);
+    let calls = "\"calls\": [";
+    // The calls were given away: the list is empty, and the word stands in no other place, for
+    // inside strings its quotes are escaped. The counts have one more such key, with a number.
+    match whole.split_once(&format!("{calls}]")) {
+        Some((before, after)) => (format!("{before}{calls}"), format!("\n  ]{after}")),
+        None => (whole, String::new()),
+    }
+}
+
+/// One call of a session's list, with the comma that is due before it.
+#[must_use]
+pub fn call_item(seen: &Seen, live: bool, is_first: bool) -> String {
+    let comma = if is_first { "" } else { "," };
+    let text = line(&CallJson::of(seen, live));
+    format!("{comma}\n    {}", text.trim_end())
+}
+
+/// One call on one line, as `ddgate replay --follow --json` writes it when the call has ended.
+#[must_use]
+pub fn call_line(seen: &Seen, live: bool) -> String {
+    line(&CallJson::of(seen, live))
 }
 
 /// `ddgate show --json`: one object.

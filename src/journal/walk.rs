@@ -1,0 +1,152 @@
+//! Walks a session's record in the order it was written: what opens the commitments of a leaf, the
+//! leaf's exact bytes, the signatures. For whoever carries the record elsewhere.
+//!
+//! Needs neither lock nor index, so that closed, crashed and running sessions read alike, and holds
+//! no content: that is read when it is asked for, a piece at a time. It checks nothing beyond the
+//! frames' own checksums and passes over damage; that is the business of [`super::audit()`].
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::catalog::SessionDir;
+use super::content::{self, Opening};
+use super::frame::{Frame, Kind};
+use super::seal::Signed;
+use super::wal::{Position, Scanner, Step};
+use super::{JournalError, index};
+
+/// What a walk meets. A leaf's openings come before it, a checkpoint after the leaves it covers.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// Salt and content of one committed field of a leaf that follows.
+    Opening(FieldOpening),
+    /// The exact bytes of the next leaf.
+    Leaf(Vec<u8>),
+    /// A checkpoint, unchecked.
+    Checkpoint(Signed),
+}
+
+/// Salt and content of one committed field.
+#[derive(Clone, Debug)]
+pub struct FieldOpening {
+    /// Index of the leaf.
+    pub leaf: u64,
+    /// Name of the field.
+    pub field: String,
+    /// The salt of its commitment.
+    pub salt: [u8; 32],
+    dir: Arc<Path>,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// In the opening's own frame.
+    Inline(Frame),
+    /// In frames of its own.
+    Pieces(Vec<Position>),
+}
+
+impl FieldOpening {
+    /// The content, piece by piece.
+    ///
+    /// # Errors
+    /// A piece is damaged or gone: nothing after it is to be used.
+    pub fn pieces(&self) -> impl Iterator<Item = Result<Vec<u8>, JournalError>> {
+        let (inline, stored): (_, &[Position]) = match &self.place {
+            Place::Inline(frame) => (Some(self.unpacked(frame)), &[]),
+            Place::Pieces(pieces) if pieces.is_empty() => {
+                let gone = io::Error::new(io::ErrorKind::InvalidData, "its content is gone");
+                (Some(Err(JournalError::io("read", &*self.dir)(gone))), &[])
+            }
+            Place::Pieces(pieces) => (None, pieces),
+        };
+        let stored = stored.iter().map(|at| index::plain(&self.dir, *at));
+        inline.into_iter().chain(stored)
+    }
+
+    fn unpacked(&self, frame: &Frame) -> Result<Vec<u8>, JournalError> {
+        content::payload(frame).map_err(JournalError::io("read", &*self.dir))
+    }
+}
+
+/// Begins a walk.
+///
+/// # Errors
+/// The record cannot be opened.
+pub fn walk(dir: &SessionDir) -> Result<Walk, JournalError> {
+    let path = dir.path();
+    let scanner =
+        Scanner::open(path, Position::START).map_err(|e| JournalError::io("read", path)(e))?;
+    Ok(Walk {
+        dir: path.into(),
+        scanner,
+        pieces: HashMap::new(),
+        ended: false,
+    })
+}
+
+/// A walk under way.
+pub struct Walk {
+    dir: Arc<Path>,
+    scanner: Scanner,
+    /// Pieces of contents whose opening has not come yet.
+    pieces: HashMap<u64, Vec<Position>>,
+    ended: bool,
+}
+
+impl Walk {
+    fn found(&mut self, at: Position, frame: Frame) -> Option<Found> {
+        match frame.kind {
+            Kind::Leaf => Some(Found::Leaf(frame.payload)),
+            Kind::Checkpoint => Signed::of(&frame).map(Found::Checkpoint),
+            Kind::Opening => self.opening(frame).map(Found::Opening),
+            Kind::Content => {
+                let (number, _) = content::parse_content_header(&frame.header)?;
+                self.pieces.entry(number).or_default().push(at);
+                None
+            }
+            Kind::Segment | Kind::Seal => None,
+        }
+    }
+
+    fn opening(&mut self, frame: Frame) -> Option<FieldOpening> {
+        let opening = Opening::parse(&frame.header)?;
+        let place = match opening.content {
+            0 => Place::Inline(frame),
+            number => Place::Pieces(self.pieces.remove(&number).unwrap_or_default()),
+        };
+        Some(FieldOpening {
+            leaf: opening.leaf,
+            field: opening.field,
+            salt: opening.salt,
+            dir: Arc::clone(&self.dir),
+            place,
+        })
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Found, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            match self.scanner.step() {
+                Ok(Step::Frame(_, at, frame)) => {
+                    if let Some(found) = self.found(at, frame) {
+                        return Some(Ok(found));
+                    }
+                }
+                Ok(Step::Damage { .. }) => {}
+                Ok(Step::End(_)) => self.ended = true,
+                Err(e) => {
+                    self.ended = true;
+                    return Some(Err(JournalError::io("read", &*self.dir)(e)));
+                }
+            }
+        }
+        None
+    }
+}
