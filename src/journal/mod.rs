@@ -20,6 +20,7 @@ mod index;
 mod pass;
 mod permit;
 pub mod reader;
+mod says;
 mod seal;
 #[cfg(test)]
 mod tests;
