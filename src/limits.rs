@@ -163,10 +163,6 @@ pub const INDEX_CACHE_BYTES: u64 = 4 << 20;
 pub const INDEX_LAG: Duration = Duration::from_millis(50);
 /// Frames waiting for sled, in bytes, before it is left behind; the rest is caught up at the next open.
 pub const INDEX_QUEUE_BYTES_MAX: usize = 8 << 20;
-/// Rows of the index are cut to this size: larger ones would leave sled's synced log.
-pub const INDEX_ROW_BYTES_MAX: usize = 700;
-/// Contents up to this size stand in the index itself; larger ones are pointers into the journal.
-pub const INDEX_INLINE_BYTES_MAX: usize = 2048;
 /// A shorter secret is not looked for in the child's environment: it would match ordinary text.
 pub const SECRET_SCAN_BYTES_MIN: usize = 8;
 /// A file of root certificates, or a wgetrc, may be this large: platform stores are about 256 KiB.

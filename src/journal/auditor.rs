@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
-
 use super::audit::{Audit, Depth, Expected, SIGNATURE_EVERY};
 use super::catalog::{Manifest, SessionDir};
 use super::content::{self, Opening};
 use super::frame::{Frame, Kind};
 use super::reader::{self, State};
+use super::says::Says;
 use super::seal::Signed;
 use super::vault::Vault;
 use super::verdict::{Fault, Gap};
@@ -19,6 +17,7 @@ use super::{JournalError, erase, index};
 use crate::record::event::Commitment;
 use crate::record::{Event, Leaf};
 use crate::tlog::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash};
+use chrono::{DateTime, Utc};
 
 /// A check under way: whoever reads the record for another reason can check it meanwhile.
 pub(super) struct Auditor<'a> {
@@ -113,9 +112,12 @@ impl<'a> Auditor<'a> {
         at: Position,
         frame: &Frame,
     ) -> Result<(), JournalError> {
-        if seq != self.next_frame {
+        // The seal of the segment before has a number too, and a scanner keeps it to itself.
+        let is_behind_seal = frame.kind == Kind::Segment && at.segment > 1;
+        let expected = self.next_frame + u64::from(is_behind_seal);
+        if seq != expected {
             self.fault(Fault::Frames {
-                expected: self.next_frame,
+                expected,
                 found: seq,
             });
         }
@@ -234,14 +236,13 @@ impl<'a> Auditor<'a> {
             *wanted = Some(self.tree.root());
         }
         self.audit.leaves = self.tree.size();
-        let Ok(Value::Object(says)) = serde_json::from_slice(bytes) else {
+        let Some(says) = Says::of(bytes) else {
             return self.fault(Fault::Leaf {
                 leaf,
                 why: "it is no JSON object".into(),
             });
         };
-        let index = says.get("i").and_then(Value::as_u64);
-        if index != Some(leaf) {
+        if says.number("i") != Some(leaf) {
             self.fault(Fault::Leaf {
                 leaf,
                 why: "it says it is another one".into(),
@@ -257,10 +258,9 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    fn time(&mut self, says: &Map<String, Value>) {
+    fn time(&mut self, says: &Says<'_>) {
         let at = says
-            .get("ts")
-            .and_then(Value::as_str)
+            .text("ts")
             .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
             .map(|at| at.with_timezone(&Utc));
         if let (Some(before), Some(now)) = (self.audit.last, at) {
@@ -271,9 +271,9 @@ impl<'a> Auditor<'a> {
     }
 
     /// What the leaf states about the session and its calls.
-    fn statement(&mut self, leaf: u64, says: &Map<String, Value>, bytes: &[u8]) {
-        let call = says.get("call").and_then(Value::as_u64);
-        match says.get("t").and_then(Value::as_str) {
+    fn statement(&mut self, leaf: u64, says: &Says<'_>, bytes: &[u8]) {
+        let call = says.number("call");
+        match says.text("t") {
             Some("session.open") if leaf == 0 => self.opens(bytes),
             Some("session.open") => self.fault(Fault::Leaf {
                 leaf,
@@ -337,23 +337,23 @@ impl<'a> Auditor<'a> {
     }
 
     /// Compares what the leaf commits to with what stands beside it.
-    fn contents(&mut self, leaf: u64, says: &Map<String, Value>) {
+    fn contents(&mut self, leaf: u64, says: &Says<'_>) {
         let mut opened = self.opened.remove(&leaf).unwrap_or_default();
-        let is_unkept = says.contains_key("unkept") || says.contains_key("level");
-        for (field, committed) in says.iter().filter_map(commitment_of) {
+        let is_unkept = says.has("unkept") || says.has("level");
+        for (field, committed) in says.commitments() {
             let at = opened.iter().position(|(name, _)| name == field);
             match at.map(|at| opened.swap_remove(at).1) {
-                Some(Opened::Is(found)) if found == committed => self.audit.contents += 1,
+                Some(Opened::Is(found)) if committed.is(&found) => self.audit.contents += 1,
                 Some(Opened::Erased) => self.audit.erased += 1,
                 Some(Opened::Sealed) => self.audit.sealed += 1,
                 Some(Opened::Is(_) | Opened::Broken) => self.fault(Fault::Content {
                     leaf,
-                    field: field.clone(),
+                    field: field.to_owned(),
                 }),
                 None if is_unkept => self.audit.withheld += 1,
                 None => self.audit.findings.gap(Gap::Content {
                     leaf,
-                    field: field.clone(),
+                    field: field.to_owned(),
                 }),
             }
         }
@@ -479,15 +479,4 @@ impl<'a> Auditor<'a> {
             }
         }
     }
-}
-
-fn commitment_of<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a String, Commitment)> {
-    let value = value.as_object()?;
-    Some((
-        name,
-        Commitment {
-            c: value.get("c")?.as_str()?.to_owned(),
-            n: value.get("n")?.as_u64()?,
-        },
-    ))
 }

@@ -10,7 +10,7 @@ use std::io;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::crypt::Cipher;
 use super::frame::{FLAG_SEALED, FLAG_ZSTD, Frame, Kind};
@@ -40,7 +40,8 @@ pub struct Attachment {
 
 #[derive(Debug)]
 pub(super) enum AttachmentBody {
-    Inline(Bytes),
+    /// Flags and payload of the opening, made by whoever commits, not by the one writer.
+    Inline(u8, Vec<u8>),
     Stored(u64),
 }
 
@@ -54,18 +55,17 @@ impl Attachment {
     /// Bytes this will take in the queue, about.
     pub(super) fn queued_bytes(&self) -> usize {
         128 + match &self.body {
-            AttachmentBody::Inline(bytes) => bytes.len(),
+            AttachmentBody::Inline(_, payload) => payload.len(),
             AttachmentBody::Stored(_) => 0,
         }
     }
 
     /// The opening frame of this field of leaf `i`.
     pub(super) fn opening(&self, i: u64) -> Frame {
-        let (content, inline): (u64, &[u8]) = match &self.body {
-            AttachmentBody::Inline(bytes) => (0, bytes),
-            AttachmentBody::Stored(content) => (*content, &[]),
+        let (content, flags, payload): (u64, u8, &[u8]) = match &self.body {
+            AttachmentBody::Inline(flags, payload) => (0, *flags, payload),
+            AttachmentBody::Stored(content) => (*content, 0, &[]),
         };
-        let (flags, inline) = compress(inline);
         let mut header = Vec::with_capacity(Opening::HEADER_BYTES + self.field.len());
         header.extend_from_slice(&i.to_le_bytes());
         header.extend_from_slice(&content.to_le_bytes());
@@ -75,7 +75,7 @@ impl Attachment {
             kind: Kind::Opening,
             flags,
             header,
-            payload: inline,
+            payload: payload.to_vec(),
         }
     }
 }
@@ -166,12 +166,25 @@ pub(super) fn payload(frame: &Frame) -> io::Result<Vec<u8>> {
     if frame.flags & FLAG_ZSTD == 0 {
         return Ok(frame.payload.clone());
     }
-    zstd::bulk::decompress(&frame.payload, limits::FRAME_BYTES_MAX as usize)
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(&frame.payload, limits::FRAME_BYTES_MAX as usize)
+    })
 }
 
 thread_local! {
+    /// Kept for the same reason as the other.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
     /// Kept, because making one takes five times as long as compressing a small body with it.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn inline(content: &[u8]) -> AttachmentBody {
+    let (flags, payload) = compress(content);
+    AttachmentBody::Inline(flags, payload)
 }
 
 fn compress(bytes: &[u8]) -> (u8, Vec<u8>) {
@@ -263,7 +276,7 @@ pub fn commit(field: &'static str, content: Redacted<Bytes>) -> Attachment {
         field,
         salt,
         commitment: finish(mac, content.len() as u64),
-        body: AttachmentBody::Inline(content),
+        body: inline(&content),
     }
 }
 
@@ -379,7 +392,7 @@ impl ContentStream {
     pub async fn finish(mut self, journal: &Journal) -> Result<Attachment, Refused> {
         let body = match self.stored {
             None if self.pending.len() <= INLINE_BYTES_MAX => {
-                AttachmentBody::Inline(std::mem::take(&mut self.pending).into())
+                inline(&std::mem::take(&mut self.pending))
             }
             _ => {
                 if !self.pending.is_empty() {

@@ -3,7 +3,7 @@
 //! Version 0.34.7. Its traps, and what is done about each:
 //! - `flush()` is no `fdatasync`: the write-ahead file acknowledges, never this; [`Db::flush`]
 //!   adds the missing sync so that a closed session's index is whole.
-//! - rows over 1/80 of a segment may leave its synced log: rows are cut small ([`super::index`]).
+//! - rows over 1/80 of a segment may leave its synced log: rows hold positions ([`super::index`]).
 //! - it panics on damage: every call is caught, and a damaged index is rebuilt from the file.
 //! - a stale `snap.*.generating` makes open fail for ever: removed before opening.
 //! - dropping it frees its lock late: opening retries for a moment.

@@ -3,11 +3,14 @@
 //!
 //! | key (integers big-endian) | value |
 //! |---|---|
-//! | `L` leaf, part | a piece of the leaf's bytes |
-//! | `O` leaf, field, 0, part | a piece of: salt, tag, then content, its number or its position; of sealed content the position |
+//! | `P` leaf | position of the leaf's frame |
 //! | `C` content, piece | position of a content frame |
 //! | `N` call, kind | index of the leaf of that kind (`q` request, `s` its stream, `r` response) |
-//! | `M` | how far the file has been applied |
+//! | `A` | how far the file has been applied |
+//!
+//! Positions only: a row costs sled about a hundred bytes whatever is in it, and what it points at
+//! is one read away. The openings of a leaf have no rows: they stand between the leaf before it and
+//! the leaf itself, and are found by reading from there.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,20 +23,13 @@ use super::db::{self, Db, Row};
 use super::erase;
 use super::frame::{Frame, Kind};
 use super::wal::{Position, Scanner, Step};
-use crate::limits;
 use crate::record::event::Side;
 use crate::record::{CallNumber, Event, Leaf};
 
-const APPLIED: &[u8] = b"M";
+const APPLIED: &[u8] = b"A";
 /// Rows applied at once while catching up.
 pub(super) const CATCH_UP_ROWS: usize = 4096;
 const PAGE_ROWS: usize = 512;
-
-const TAG_INLINE: u8 = 0;
-const TAG_CONTENT: u8 = 1;
-const TAG_FRAME: u8 = 2;
-const TAG_SEALED: u8 = 3;
-const TAG_ERASED: u8 = 4;
 
 /// A frame with its place in the file, without what the index has no use for: many of these can
 /// wait for sled at once.
@@ -48,10 +44,7 @@ impl Indexed {
     pub(super) fn new(seq: u64, at: Position, mut frame: Frame) -> Self {
         let end = at.offset + frame.stored_bytes() as u64;
         let kept = match frame.kind {
-            Kind::Content | Kind::Checkpoint | Kind::Keys | Kind::Erased => 0,
-            Kind::Opening if frame.is_sealed() => 0,
-            // Enough to see that it is too large to stand in the index.
-            Kind::Opening => limits::INDEX_INLINE_BYTES_MAX + 1,
+            Kind::Content | Kind::Checkpoint | Kind::Opening | Kind::Keys | Kind::Erased => 0,
             Kind::Leaf | Kind::Segment | Kind::Seal => frame.payload.len(),
         };
         if frame.payload.len() > kept {
@@ -75,7 +68,6 @@ impl Indexed {
 /// Where the content of an opened field is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    Inline(Vec<u8>),
     /// In content frames with this number.
     Content(u64),
     /// In the opening frame at this position.
@@ -118,18 +110,8 @@ fn parse_position(bytes: &[u8]) -> Option<Position> {
 }
 
 fn leaf_key(i: u64) -> Vec<u8> {
-    let mut key = vec![b'L'];
+    let mut key = vec![b'P'];
     key.extend_from_slice(&i.to_be_bytes());
-    key
-}
-
-fn opening_key(leaf: u64, field: Option<&str>) -> Vec<u8> {
-    let mut key = vec![b'O'];
-    key.extend_from_slice(&leaf.to_be_bytes());
-    if let Some(field) = field {
-        key.extend_from_slice(field.as_bytes());
-        key.push(0);
-    }
     key
 }
 
@@ -149,51 +131,16 @@ fn call_key(call: CallNumber, kind: CallLeaf) -> Vec<u8> {
     key
 }
 
-/// Cuts a value into rows small enough for sled to keep in its synced log.
-fn put_parts(rows: &mut Vec<Row>, key: &[u8], value: &[u8]) {
-    for (part, piece) in value.chunks(limits::INDEX_ROW_BYTES_MAX).enumerate() {
-        let mut key = key.to_vec();
-        key.extend_from_slice(&(part as u16).to_be_bytes());
-        rows.push((key, piece.to_vec()));
-    }
-}
-
 /// The rows of one frame.
 pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
     let Indexed { at, frame, .. } = indexed;
     match frame.kind {
         Kind::Leaf => {
             if let Ok(leaf) = Leaf::from_bytes(&frame.payload) {
-                put_parts(rows, &leaf_key(leaf.i), &frame.payload);
+                rows.push((leaf_key(leaf.i), position_bytes(*at).to_vec()));
                 if let Some((call, kind)) = call_leaf(&leaf.event) {
                     rows.push((call_key(call, kind), leaf.i.to_be_bytes().to_vec()));
                 }
-            }
-        }
-        Kind::Opening => {
-            if let Some(opening) = Opening::parse(&frame.header) {
-                let mut value = opening.salt.to_vec();
-                if frame.is_sealed() {
-                    value.push(TAG_SEALED);
-                    value.extend_from_slice(&position_bytes(*at));
-                } else if opening.content != 0 {
-                    value.push(TAG_CONTENT);
-                    value.extend_from_slice(&opening.content.to_be_bytes());
-                } else if frame.payload.len() <= limits::INDEX_INLINE_BYTES_MAX
-                    && let Ok(payload) = content::payload(frame)
-                    && payload.len() <= 4 * limits::INDEX_INLINE_BYTES_MAX
-                {
-                    value.push(TAG_INLINE);
-                    value.extend_from_slice(&payload);
-                } else {
-                    value.push(TAG_FRAME);
-                    value.extend_from_slice(&position_bytes(*at));
-                }
-                put_parts(
-                    rows,
-                    &opening_key(opening.leaf, Some(&opening.field)),
-                    &value,
-                );
             }
         }
         Kind::Content => {
@@ -202,14 +149,12 @@ pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
                 rows.push((key, position_bytes(*at).to_vec()));
             }
         }
-        Kind::Erased => {
-            if let Some((leaf, field)) = erase::erased_field(frame) {
-                let mut value = vec![0; size_of::<Salt>()];
-                value.push(TAG_ERASED);
-                put_parts(rows, &opening_key(leaf, Some(&field)), &value);
-            }
-        }
-        Kind::Segment | Kind::Seal | Kind::Checkpoint | Kind::Keys => {}
+        Kind::Opening
+        | Kind::Segment
+        | Kind::Seal
+        | Kind::Checkpoint
+        | Kind::Keys
+        | Kind::Erased => {}
     }
 }
 
@@ -364,35 +309,27 @@ impl Rows {
         }
     }
 
-    /// All rows under a prefix, its parts joined: one value for each key without its part number.
-    fn joined(&self, prefix: &[u8]) -> Result<Vec<Row>, JournalError> {
-        let mut joined: Vec<Row> = Vec::new();
-        let mut from = prefix.to_vec();
-        loop {
-            let page = self.page(prefix, &from)?;
-            let Some((last, _)) = page.last() else {
-                return Ok(joined);
-            };
-            from.clone_from(last);
-            from.push(0);
-            for (mut key, value) in page {
-                key.truncate(key.len().saturating_sub(2));
-                match joined.last_mut() {
-                    Some((same, whole)) if *same == key => whole.extend(value),
-                    _ => joined.push((key, value)),
-                }
-            }
-        }
+    fn position(&self, leaf: u64) -> Result<Option<Position>, JournalError> {
+        let value = self.value(&leaf_key(leaf))?;
+        Ok(value.and_then(|value| parse_position(&value)))
     }
 
-    /// The bytes of one leaf.
-    pub(super) fn leaf(&self, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
-        Ok(self.joined(&leaf_key(i))?.pop().map(|(_, bytes)| bytes))
+    /// The bytes of one leaf of the session in `dir`; none when it is not there, or damaged.
+    pub(super) fn leaf(&self, dir: &Path, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let Some(at) = self.position(i)? else {
+            return Ok(None);
+        };
+        let found = match Scanner::read_small(dir, at) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            found => found.map_err(JournalError::io("read", dir))?,
+        };
+        let leaf = found.filter(|frame| frame.kind == Kind::Leaf);
+        Ok(leaf.map(|frame| frame.payload))
     }
 
     /// The first leaf from index `from` on; a damaged file lacks some.
     pub(super) fn leaf_from(&self, from: u64) -> Result<Option<u64>, JournalError> {
-        let page = self.page(b"L", &leaf_key(from))?;
+        let page = self.page(b"P", &leaf_key(from))?;
         let index = |(key, _): &Row| key.get(1..)?.first_chunk().copied();
         Ok(page.first().and_then(index).map(u64::from_be_bytes))
     }
@@ -409,31 +346,47 @@ impl Rows {
             .map(u64::from_be_bytes))
     }
 
-    /// The opened fields of one leaf.
-    pub(super) fn openings(&self, leaf: u64) -> Result<Vec<Opened>, JournalError> {
-        let prefix = opening_key(leaf, None);
-        let rows = self.joined(&prefix)?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(key, value)| {
-                let field = key.get(prefix.len()..)?.strip_suffix(&[0])?;
-                let (salt, rest) = value.split_first_chunk::<32>()?;
-                let (tag, rest) = rest.split_first()?;
-                let place = match *tag {
-                    TAG_INLINE => Place::Inline(rest.to_vec()),
-                    TAG_CONTENT => Place::Content(u64::from_be_bytes(*rest.first_chunk()?)),
-                    TAG_FRAME => Place::Frame(parse_position(rest)?),
-                    TAG_SEALED => Place::Sealed(parse_position(rest)?),
-                    TAG_ERASED => Place::Erased,
-                    _ => return None,
-                };
-                Some(Opened {
-                    field: String::from_utf8(field.to_vec()).ok()?,
-                    salt: *salt,
-                    place,
-                })
-            })
-            .collect())
+    /// The opened fields of one leaf of the session in `dir`.
+    pub(super) fn openings(&self, dir: &Path, leaf: u64) -> Result<Vec<Opened>, JournalError> {
+        let Some(end) = self.position(leaf)? else {
+            return Ok(Vec::new());
+        };
+        // Without the leaf before, which only damage takes away, from the beginning.
+        let before = match leaf.checked_sub(1) {
+            Some(before) => self.position(before)?,
+            None => None,
+        };
+        let io = |e: io::Error| JournalError::io("read", dir)(e);
+        let mut scanner = Scanner::open(dir, before.unwrap_or(Position::START)).map_err(io)?;
+        let mut opened = Vec::new();
+        loop {
+            match scanner.step().map_err(io)? {
+                Step::Frame(_, at, _) if at >= end => return Ok(opened),
+                Step::Frame(_, at, frame) if frame.kind == Kind::Opening => {
+                    let opening = Opening::parse(&frame.header);
+                    let own = opening.filter(|it| it.leaf == leaf);
+                    opened.extend(own.map(|it| Opened {
+                        field: it.field,
+                        salt: it.salt,
+                        place: match it.content {
+                            _ if frame.is_sealed() => Place::Sealed(at),
+                            0 => Place::Frame(at),
+                            number => Place::Content(number),
+                        },
+                    }));
+                }
+                Step::Frame(_, _, frame) if frame.kind == Kind::Erased => {
+                    let erased = erase::erased_field(&frame).filter(|(of, _)| *of == leaf);
+                    opened.extend(erased.map(|(_, field)| Opened {
+                        field,
+                        salt: [0; 32],
+                        place: Place::Erased,
+                    }));
+                }
+                Step::Frame(..) | Step::Damage { .. } => {}
+                Step::End(_) => return Ok(opened),
+            }
+        }
     }
 
     /// The positions of the frames of one content, in order.

@@ -22,6 +22,7 @@ mod index;
 mod pass;
 mod permit;
 pub mod reader;
+mod says;
 mod seal;
 #[cfg(test)]
 mod tests;

@@ -191,16 +191,26 @@ impl SessionReader {
     pub fn leaves(&self, from: u64) -> impl Iterator<Item = Result<Leaf, JournalError>> {
         let mut next = Some(from);
         std::iter::from_fn(move || {
-            let i = next?;
-            let found = match self.leaf(i).transpose() {
-                None => {
-                    let later = self.rows.leaf_from(i).transpose()?;
-                    later.and_then(|i| Ok((i, self.leaf(i)?)))
+            loop {
+                let i = next?;
+                next = i.checked_add(1);
+                match self.leaf(i).transpose() {
+                    None => match self.rows.leaf_from(i) {
+                        Ok(Some(later)) if later > i => next = Some(later),
+                        // It has a place, and is not there.
+                        Ok(Some(_)) => {}
+                        Ok(None) => next = None,
+                        Err(e) => {
+                            next = None;
+                            return Some(Err(e));
+                        }
+                    },
+                    Some(found) => {
+                        next = next.filter(|_| found.is_ok());
+                        return Some(found);
+                    }
                 }
-                Some(leaf) => leaf.map(|leaf| (i, Some(leaf))),
-            };
-            next = found.as_ref().ok().map(|(i, _)| i + 1);
-            found.map(|(_, leaf)| leaf).transpose()
+            }
         })
     }
 
@@ -258,7 +268,6 @@ impl SessionReader {
         };
         let to = |e: io::Error| JournalError::io("write the content of", self.dir.path())(e);
         match opened.place {
-            Place::Inline(bytes) => out.write_all(&bytes).map_err(to)?,
             Place::Frame(at) => out.write_all(&self.plain(at)?).map_err(to)?,
             Place::Content(number) => {
                 for at in self.rows.content(number)? {
@@ -276,7 +285,7 @@ impl SessionReader {
 
     /// The bytes of a leaf, which must be among those a walk found.
     fn leaf_bytes(&self, i: u64) -> Result<Option<Vec<u8>>, JournalError> {
-        let Some(bytes) = self.rows.leaf(i)? else {
+        let Some(bytes) = self.rows.leaf(self.dir.path(), i)? else {
             return Ok(None);
         };
         if let Some(walked) = self.walked.get()
@@ -346,7 +355,7 @@ impl SessionReader {
         if self.vault.is_erasing() {
             return Ok(None);
         }
-        let openings = self.rows.openings(leaf)?;
+        let openings = self.rows.openings(self.dir.path(), leaf)?;
         let found = openings.into_iter().find(|opened| opened.field == field);
         Ok(match (found, self.vault.cipher()) {
             (Some(opened), Some(cipher)) => self.unsealed(opened, cipher)?,
@@ -364,12 +373,11 @@ impl SessionReader {
         let Some(opening) = Opening::parse(&frame.header) else {
             return Ok(None);
         };
-        let inline = || content::payload(&frame).map_err(JournalError::io("read", path));
         Ok(Some(Opened {
             field: opened.field,
             salt: opening.salt,
             place: match opening.content {
-                0 => Place::Inline(inline()?),
+                0 => Place::Frame(at),
                 number => Place::Content(number),
             },
         }))

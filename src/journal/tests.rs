@@ -367,3 +367,23 @@ async fn two_readers_at_once_see_the_same_and_spoil_nothing() {
     drop((first, second));
     assert!(dir.path().join("index/db").exists());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_of_more_than_one_segment_is_verified() {
+    let sessions = tempfile::tempdir().unwrap();
+    let (dir, journal) = session(sessions.path(), 3);
+    let mut noise = vec![0; crate::limits::JOURNAL_SEGMENT_BYTES as usize + 1];
+    getrandom::fill(&mut noise).unwrap();
+    let permit = one_call(&journal, noise.into()).await;
+    journal
+        .note_durably(answered(&permit), Vec::new())
+        .await
+        .unwrap();
+    let _unanswered = one_call(&journal, Bytes::new()).await;
+    journal.close(closing()).unwrap();
+    assert!(dir.path().join("wal-000002.ddw").exists());
+    let found = audit(&dir, &Expected::default()).unwrap();
+    assert_eq!(found.findings.faults, []);
+    assert_eq!(found.verdict(), Verdict::Verified);
+    assert_eq!((found.leaves, found.calls), (5, 2));
+}

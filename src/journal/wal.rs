@@ -22,6 +22,9 @@ const WINDOW_BYTES: usize = 256 << 10;
 /// Read at once for a single frame: most fit.
 const SINGLE_WINDOW_BYTES: usize = limits::BODY_PIECE_BYTES_MAX + (1 << 10);
 
+/// The same for a leaf: two or three of them.
+const SMALL_WINDOW_BYTES: usize = 2 << 10;
+
 /// Where a frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
@@ -287,6 +290,13 @@ impl Scanner {
     pub(super) fn read(dir: &Path, at: Position) -> io::Result<Option<Frame>> {
         let mut scanner = Self::open(dir, at)?;
         scanner.window_bytes = SINGLE_WINDOW_BYTES;
+        Ok(scanner.frame_at(at.offset)?.map(|(_, _, frame)| frame))
+    }
+
+    /// The same for a frame that is not large.
+    pub(super) fn read_small(dir: &Path, at: Position) -> io::Result<Option<Frame>> {
+        let mut scanner = Self::open(dir, at)?;
+        scanner.window_bytes = SMALL_WINDOW_BYTES;
         Ok(scanner.frame_at(at.offset)?.map(|(_, _, frame)| frame))
     }
 
