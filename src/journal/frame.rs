@@ -40,7 +40,7 @@ pub(super) enum Kind {
     Checkpoint = 6,
     /// The age header of a session whose contents are sealed. Stands right behind its beginning.
     Keys = 7,
-    /// Stands where content was erased: see [`super::erase`].
+    /// Stands where content was erased: see [`mod@super::erase`].
     Erased = 8,
 }
 
