@@ -241,12 +241,11 @@ impl Findings {
         }
     }
 
-    /// Whether something was done to the record, as far as it shows: a gate that died leaves a
-    /// record that is merely not closed.
+    /// Whether more is wrong or missing than the close of a session that has none yet.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        let shorter = |gap: &Gap| matches!(gap, Gap::Shorter { .. } | Gap::Empty);
-        !self.faults.is_empty() || self.gaps.iter().any(shorter)
+        let lesser = |gap: &Gap| matches!(gap, Gap::NotClosed { .. } | Gap::NeverSigned);
+        !self.faults.is_empty() || !self.gaps.iter().all(lesser)
     }
 
     /// Adds something that is wrong.
