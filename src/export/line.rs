@@ -2,8 +2,9 @@
 //!
 //! `{"i":leaf,"f":field,"salt":base64url,"content":base64url}`; content beyond a bound stands in a
 //! file named by its SHA-256, and the line says `"blob":hex` in place of `content`. A line with
-//! `sealed` belongs to an encrypted session: it names the age file that holds salt and content. One
-//! with `erased` says that both were taken away on purpose.
+//! `sealed` belongs to an encrypted session: it names the age file that holds salt and content, and
+//! `blobs` those in which the content goes on; `coding` says of each whether what is inside is
+//! compressed. One with `erased` says that salt and content were taken away on purpose.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -15,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::ExportError;
 use super::tree::Tree;
-use crate::journal::Recommit;
-use crate::journal::walk::FieldOpening;
+use crate::journal::walk::{AgeFile, FieldOpening, Held};
+use crate::journal::{JournalError, Recommit};
 use crate::limits;
 use crate::record::Commitment;
 
@@ -37,6 +38,8 @@ struct Line {
     sealed: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     blobs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    coding: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     erased: bool,
 }
@@ -48,6 +51,10 @@ pub(super) enum Kept {
     Inline,
     /// It is in a blob; false when another opening had put the same one there.
     Blob(bool),
+    /// It is sealed, in so many new blobs.
+    Sealed(u64),
+    /// It is gone, and the line says so.
+    Erased,
     /// It cannot be read: there is no line.
     Unreadable,
 }
@@ -61,28 +68,19 @@ pub(super) fn write(
     let mut line = Line {
         i: opening.leaf,
         f: opening.field.clone(),
-        salt: Some(BASE64_URL_SAFE_NO_PAD.encode(opening.salt)),
         ..Line::default()
     };
-    let mut start = Vec::new();
-    let mut pieces = opening.pieces();
-    let kept = loop {
-        match pieces.next() {
-            Some(Err(_)) => return Ok(Kept::Unreadable),
-            Some(Ok(piece)) => start.extend_from_slice(&piece),
-            None => {
-                line.content = Some(BASE64_URL_SAFE_NO_PAD.encode(&start));
-                break Kept::Inline;
-            }
-        }
-        if start.len() > limits::EXPORT_INLINE_BYTES_MAX {
-            let Some((name, is_new)) = blob(&start, pieces, tree)? else {
-                return Ok(Kept::Unreadable);
-            };
-            line.blob = Some(name);
-            break Kept::Blob(is_new);
+    let kept = match opening.held() {
+        Held::Open => open(opening, &mut line, tree)?,
+        Held::Sealed => sealed(opening, &mut line, tree)?,
+        Held::Erased => {
+            line.erased = true;
+            Kept::Erased
         }
     };
+    if kept == Kept::Unreadable {
+        return Ok(kept);
+    }
     let path = tree.path("openings.jsonl");
     let mut text = serde_json::to_vec(&line)
         .map_err(|e| ExportError::io("write", &path)(io::Error::other(e)))?;
@@ -92,6 +90,50 @@ pub(super) fn write(
         .write_all(&text)
         .map_err(ExportError::io("write", &path))?;
     Ok(kept)
+}
+
+fn open(opening: &FieldOpening, line: &mut Line, tree: &mut Tree) -> Result<Kept, ExportError> {
+    line.salt = Some(BASE64_URL_SAFE_NO_PAD.encode(opening.salt));
+    let mut start = Vec::new();
+    let mut pieces = opening.pieces();
+    loop {
+        match pieces.next() {
+            Some(Err(_)) => return Ok(Kept::Unreadable),
+            Some(Ok(piece)) => start.extend_from_slice(&piece),
+            None => {
+                line.content = Some(BASE64_URL_SAFE_NO_PAD.encode(&start));
+                return Ok(Kept::Inline);
+            }
+        }
+        if start.len() > limits::EXPORT_INLINE_BYTES_MAX {
+            let Some((name, is_new)) = blob(&start, pieces, tree)? else {
+                return Ok(Kept::Unreadable);
+            };
+            line.blob = Some(name);
+            return Ok(Kept::Blob(is_new));
+        }
+    }
+}
+
+fn sealed(opening: &FieldOpening, line: &mut Line, tree: &mut Tree) -> Result<Kept, ExportError> {
+    let mut fresh = 0;
+    for file in opening.age_files() {
+        let Ok(AgeFile { bytes, is_zstd }) = file else {
+            return Ok(Kept::Unreadable);
+        };
+        let rest = std::iter::empty::<Result<Vec<u8>, JournalError>>();
+        let Some((name, is_new)) = blob(&bytes, rest, tree)? else {
+            return Ok(Kept::Unreadable);
+        };
+        fresh += u64::from(is_new);
+        match line.sealed {
+            None => line.sealed = Some(name),
+            Some(_) => line.blobs.push(name),
+        }
+        let coding = if is_zstd { "zstd" } else { "identity" };
+        line.coding.push(coding.into());
+    }
+    Ok(Kept::Sealed(fresh))
 }
 
 /// Writes a blob and returns its name, and whether it is new; none when the content breaks off.

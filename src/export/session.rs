@@ -141,6 +141,11 @@ impl Writer {
                     self.done.openings += 1;
                     self.done.blobs += u64::from(is_new);
                 }
+                Kept::Sealed(fresh) => {
+                    self.done.openings += 1;
+                    self.done.blobs += fresh;
+                }
+                Kept::Erased => {}
                 Kept::Unreadable => self.done.unreadable += 1,
             }
         }

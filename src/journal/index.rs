@@ -4,7 +4,7 @@
 //! | key (integers big-endian) | value |
 //! |---|---|
 //! | `L` leaf, part | a piece of the leaf's bytes |
-//! | `O` leaf, field, 0, part | a piece of: salt, tag, then content, its number or its position |
+//! | `O` leaf, field, 0, part | a piece of: salt, tag, then content, its number or its position; of sealed content the position |
 //! | `C` content, piece | position of a content frame |
 //! | `N` call, kind | index of the leaf of that kind (`q` request, `s` its stream, `r` response) |
 //! | `M` | how far the file has been applied |
@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 
 use super::JournalError;
 use super::content::{self, Opening, Salt};
+use super::crypt::Cipher;
 use super::db::{self, Db, Row};
+use super::erase;
 use super::frame::{Frame, Kind};
 use super::wal::{Position, Scanner, Step};
 use crate::limits;
@@ -30,6 +32,8 @@ const PAGE_ROWS: usize = 512;
 const TAG_INLINE: u8 = 0;
 const TAG_CONTENT: u8 = 1;
 const TAG_FRAME: u8 = 2;
+const TAG_SEALED: u8 = 3;
+const TAG_ERASED: u8 = 4;
 
 /// A frame with its place in the file, without what the index has no use for: many of these can
 /// wait for sled at once.
@@ -44,7 +48,8 @@ impl Indexed {
     pub(super) fn new(seq: u64, at: Position, mut frame: Frame) -> Self {
         let end = at.offset + frame.stored_bytes() as u64;
         let kept = match frame.kind {
-            Kind::Content | Kind::Checkpoint => 0,
+            Kind::Content | Kind::Checkpoint | Kind::Keys | Kind::Erased => 0,
+            Kind::Opening if frame.is_sealed() => 0,
             // Enough to see that it is too large to stand in the index.
             Kind::Opening => limits::INDEX_INLINE_BYTES_MAX + 1,
             Kind::Leaf | Kind::Segment | Kind::Seal => frame.payload.len(),
@@ -75,6 +80,10 @@ pub(super) enum Place {
     Content(u64),
     /// In the opening frame at this position.
     Frame(Position),
+    /// As the sealed opening frame at this position says.
+    Sealed(Position),
+    /// Nowhere any more.
+    Erased,
 }
 
 /// A committed field, as the index knows it.
@@ -164,7 +173,10 @@ pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
         Kind::Opening => {
             if let Some(opening) = Opening::parse(&frame.header) {
                 let mut value = opening.salt.to_vec();
-                if opening.content != 0 {
+                if frame.is_sealed() {
+                    value.push(TAG_SEALED);
+                    value.extend_from_slice(&position_bytes(*at));
+                } else if opening.content != 0 {
                     value.push(TAG_CONTENT);
                     value.extend_from_slice(&opening.content.to_be_bytes());
                 } else if frame.payload.len() <= limits::INDEX_INLINE_BYTES_MAX
@@ -190,7 +202,14 @@ pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
                 rows.push((key, position_bytes(*at).to_vec()));
             }
         }
-        Kind::Segment | Kind::Seal | Kind::Checkpoint => {}
+        Kind::Erased => {
+            if let Some((leaf, field)) = erase::erased_field(frame) {
+                let mut value = vec![0; size_of::<Salt>()];
+                value.push(TAG_ERASED);
+                put_parts(rows, &opening_key(leaf, Some(&field)), &value);
+            }
+        }
+        Kind::Segment | Kind::Seal | Kind::Checkpoint | Kind::Keys => {}
     }
 }
 
@@ -404,6 +423,8 @@ impl Rows {
                     TAG_INLINE => Place::Inline(rest.to_vec()),
                     TAG_CONTENT => Place::Content(u64::from_be_bytes(*rest.first_chunk()?)),
                     TAG_FRAME => Place::Frame(parse_position(rest)?),
+                    TAG_SEALED => Place::Sealed(parse_position(rest)?),
+                    TAG_ERASED => Place::Erased,
                     _ => return None,
                 };
                 Some(Opened {
@@ -433,9 +454,28 @@ impl Rows {
 }
 
 /// The plain content of an opening or content frame.
-pub(super) fn plain(dir: &Path, at: Position) -> Result<Vec<u8>, JournalError> {
+pub(super) fn plain(
+    dir: &Path,
+    at: Position,
+    cipher: Option<&Cipher>,
+) -> Result<Vec<u8>, JournalError> {
+    content::payload(&frame(dir, at, cipher)?).map_err(JournalError::io("read", dir))
+}
+
+/// An opening or content frame, unsealed if there is a key.
+pub(super) fn frame(
+    dir: &Path,
+    at: Position,
+    cipher: Option<&Cipher>,
+) -> Result<Frame, JournalError> {
     let gone = || io::Error::new(io::ErrorKind::InvalidData, "a frame is damaged");
     Scanner::read(dir, at)
-        .and_then(|frame: Option<Frame>| content::payload(&frame.ok_or_else(gone)?))
+        .and_then(|frame: Option<Frame>| {
+            let frame = frame.ok_or_else(gone)?;
+            match cipher {
+                Some(cipher) => content::unseal(frame, cipher),
+                None => Ok(frame),
+            }
+        })
         .map_err(JournalError::io("read", dir))
 }

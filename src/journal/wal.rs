@@ -37,8 +37,14 @@ impl Position {
     };
 }
 
-fn segment_path(dir: &Path, segment: u32) -> PathBuf {
+pub(super) fn segment_path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("wal-{segment:06}.ddw"))
+}
+
+/// Undoes [`segment_path`], without the directory.
+pub(super) fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("wal-")?.strip_suffix(".ddw")?;
+    digits.parse().ok()
 }
 
 /// The writing end. Owned by the writer thread alone.
@@ -218,6 +224,8 @@ pub(super) struct Scanner {
     window_at: u64,
     window_bytes: usize,
     sealed: bool,
+    /// Stays in its segment, and shows the seal too.
+    within: bool,
 }
 
 impl Scanner {
@@ -234,7 +242,16 @@ impl Scanner {
             window_at: 0,
             window_bytes: WINDOW_BYTES,
             sealed: false,
+            within: false,
         })
+    }
+
+    /// Opens one segment, to read all of it and nothing else.
+    pub(super) fn within(dir: &Path, segment: u32) -> io::Result<Self> {
+        let at = Position { segment, offset: 0 };
+        let mut scanner = Self::open(dir, at)?;
+        scanner.within = true;
+        Ok(scanner)
     }
 
     /// Where the next frame is expected.
@@ -245,13 +262,16 @@ impl Scanner {
     /// Steps to the next frame, hole or end.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         loop {
-            if self.sealed && !self.enter_next_segment()? {
+            if self.sealed && (self.within || !self.enter_next_segment()?) {
                 return Ok(Step::End(End::Sealed));
             }
             match self.frame_at(self.at.offset)? {
-                Some((_, _, frame)) if frame.kind == Kind::Seal => {
+                Some((seq, _, frame)) if frame.kind == Kind::Seal => {
                     // Whoever goes on from here later must meet the seal again.
                     self.sealed = true;
+                    if self.within {
+                        return Ok(Step::Frame(seq, self.at, frame));
+                    }
                 }
                 Some((seq, bytes, frame)) => {
                     let at = self.at;
@@ -369,21 +389,37 @@ impl Scanner {
         Ok(prefix.frame(bytes).map(|frame| (prefix.seq, n, frame)))
     }
 
+    /// Reads a window of at least `n` bytes from `offset` on; false past the end of the file.
+    fn fill(&mut self, offset: u64, n: usize) -> io::Result<bool> {
+        loop {
+            let want = (self.file_bytes - offset).min(n.max(self.window_bytes) as u64) as usize;
+            self.window.resize(want, 0);
+            self.window_at = offset;
+            self.file.seek(SeekFrom::Start(offset))?;
+            match self.file.read_exact(&mut self.window) {
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    // Its writer sealed it just now, and gave back the space taken ahead.
+                    self.window.clear();
+                    let length = self.file.metadata()?.len();
+                    if length >= self.file_bytes || length < offset + n as u64 {
+                        self.file_bytes = length.min(self.file_bytes);
+                        return Ok(false);
+                    }
+                    self.file_bytes = length;
+                }
+                other => return other.map(|()| true),
+            }
+        }
+    }
+
     /// `n` bytes at `offset`, or `None` past the end of the file.
     fn bytes(&mut self, offset: u64, n: usize) -> io::Result<Option<&[u8]>> {
         let end = offset + n as u64;
         let held = self.window_at + self.window.len() as u64;
         if offset < self.window_at || end > held {
-            if end > self.file_bytes {
+            if end > self.file_bytes || !self.fill(offset, n)? {
                 return Ok(None);
             }
-            let want = (self.file_bytes - offset).min(n.max(self.window_bytes) as u64) as usize;
-            self.window.clear();
-            self.window_at = offset;
-            self.file.seek(SeekFrom::Start(offset))?;
-            // A writer that closes gives back what it had taken ahead: the file may be shorter now.
-            let mut ahead = Read::by_ref(&mut self.file).take(want as u64);
-            ahead.read_to_end(&mut self.window)?;
         }
         let start = (offset - self.window_at) as usize;
         Ok(self.window.get(start..start + n))

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use super::catalog::SessionDir;
 use super::content::{self, Opening};
-use super::frame::{Frame, Kind};
+use super::frame::{FLAG_ZSTD, Frame, Kind};
 use super::seal::Signed;
 use super::wal::{Position, Scanner, Step};
-use super::{JournalError, index};
+use super::{JournalError, erase, index};
 
 /// What a walk meets. A leaf's openings come before it, a checkpoint after the leaves it covers.
 #[derive(Clone, Debug)]
@@ -47,15 +47,79 @@ enum Place {
     Inline(Frame),
     /// In frames of its own.
     Pieces(Vec<Position>),
+    /// For the session's recipients: the age header, the opening's own frame, and the pieces.
+    Sealed(Arc<[u8]>, Frame, Vec<Position>),
+    /// Taken away on purpose.
+    Erased,
+}
+
+/// What can be had of an opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Salt and content.
+    Open,
+    /// Age files that only the session's recipients can read.
+    Sealed,
+    /// Nothing any more.
+    Erased,
+}
+
+/// One sealed piece, as a complete age file.
+#[derive(Clone, Debug)]
+pub struct AgeFile {
+    /// Header and payload.
+    pub bytes: Vec<u8>,
+    /// Whether what is inside (behind the salt, in the first of an opening) is compressed with zstd.
+    pub is_zstd: bool,
 }
 
 impl FieldOpening {
-    /// The content, piece by piece.
+    /// What can be had of it.
+    #[must_use]
+    pub const fn held(&self) -> Held {
+        match self.place {
+            Place::Inline(_) | Place::Pieces(_) => Held::Open,
+            Place::Sealed(..) => Held::Sealed,
+            Place::Erased => Held::Erased,
+        }
+    }
+
+    /// The age files of a sealed opening: the first begins with the salt, 32 bytes, behind which the
+    /// content begins; the others go on with it.
+    ///
+    /// # Errors
+    /// A piece is damaged or gone.
+    pub fn age_files(&self) -> impl Iterator<Item = Result<AgeFile, JournalError>> {
+        let (first, rest): (_, &[Position]) = match &self.place {
+            Place::Sealed(header, frame, pieces) => (Some((header, frame)), pieces),
+            _ => (None, &[]),
+        };
+        let file = |header: &[u8], frame: &Frame| AgeFile {
+            bytes: [header, &frame.payload].concat(),
+            is_zstd: frame.flags & FLAG_ZSTD != 0,
+        };
+        let own = first.map(|(header, frame)| Ok(file(header, frame)));
+        let pieces = rest.iter().filter_map(move |at| {
+            let (header, _) = first?;
+            Some(self.frame(*at).map(|frame| file(header, &frame)))
+        });
+        own.into_iter().chain(pieces)
+    }
+
+    fn frame(&self, at: Position) -> Result<Frame, JournalError> {
+        let gone = || io::Error::new(io::ErrorKind::InvalidData, "a frame is damaged");
+        Scanner::read(&self.dir, at)
+            .and_then(|frame| frame.ok_or_else(gone))
+            .map_err(JournalError::io("read", &*self.dir))
+    }
+
+    /// The content, piece by piece; nothing where it is sealed or erased.
     ///
     /// # Errors
     /// A piece is damaged or gone: nothing after it is to be used.
     pub fn pieces(&self) -> impl Iterator<Item = Result<Vec<u8>, JournalError>> {
         let (inline, stored): (_, &[Position]) = match &self.place {
+            Place::Sealed(..) | Place::Erased => (None, &[]),
             Place::Inline(frame) => (Some(self.unpacked(frame)), &[]),
             Place::Pieces(pieces) if pieces.is_empty() => {
                 let gone = io::Error::new(io::ErrorKind::InvalidData, "its content is gone");
@@ -63,7 +127,7 @@ impl FieldOpening {
             }
             Place::Pieces(pieces) => (None, pieces),
         };
-        let stored = stored.iter().map(|at| index::plain(&self.dir, *at));
+        let stored = stored.iter().map(|at| index::plain(&self.dir, *at, None));
         inline.into_iter().chain(stored)
     }
 
@@ -84,6 +148,8 @@ pub fn walk(dir: &SessionDir) -> Result<Walk, JournalError> {
         dir: path.into(),
         scanner,
         pieces: HashMap::new(),
+        header: Arc::new([]),
+        is_erasing: erase::is_under_way(path),
         ended: false,
     })
 }
@@ -94,6 +160,10 @@ pub struct Walk {
     scanner: Scanner,
     /// Pieces of contents whose opening has not come yet.
     pieces: HashMap<u64, Vec<Position>>,
+    /// The age header of a sealed session.
+    header: Arc<[u8]>,
+    /// An erasure was begun and has to be finished: what is still there is not handed on.
+    is_erasing: bool,
     ended: bool,
 }
 
@@ -108,6 +178,20 @@ impl Walk {
                 self.pieces.entry(number).or_default().push(at);
                 None
             }
+            Kind::Keys => {
+                self.header = frame.payload.into();
+                None
+            }
+            Kind::Erased => {
+                let (leaf, field) = erase::erased_field(&frame)?;
+                Some(Found::Opening(FieldOpening {
+                    leaf,
+                    field,
+                    salt: [0; 32],
+                    dir: Arc::clone(&self.dir),
+                    place: Place::Erased,
+                }))
+            }
             Kind::Segment | Kind::Seal => None,
         }
     }
@@ -115,6 +199,12 @@ impl Walk {
     fn opening(&mut self, frame: Frame) -> Option<FieldOpening> {
         let opening = Opening::parse(&frame.header)?;
         let place = match opening.content {
+            _ if self.is_erasing => Place::Erased,
+            number if frame.is_sealed() => Place::Sealed(
+                Arc::clone(&self.header),
+                frame,
+                self.pieces.remove(&number).unwrap_or_default(),
+            ),
             0 => Place::Inline(frame),
             number => Place::Pieces(self.pieces.remove(&number).unwrap_or_default()),
         };

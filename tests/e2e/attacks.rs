@@ -367,7 +367,7 @@ impl Victim {
         let kept = |size| Expected {
             key: None,
             checkpoints: vec![of.note(size)],
-            stated: None,
+            ..Expected::default()
         };
         let all = [Expected::default(), kept(self.middle()), kept(of.size())];
         let scratch = || tempfile::tempdir_in(&self.scratch).unwrap().keep();
