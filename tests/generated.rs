@@ -139,6 +139,9 @@ fn see_also(command: &clap::Command) -> Roff {
         }
     }
     others.retain(|other| *other != format!("{own}(1)"));
+    if ["ddgate", "ddgate-export", "ddgate-prove", "ddgate-verify"].contains(&own) {
+        others.push("ddgate-log(5)".to_owned());
+    }
     let mut roff = Roff::new();
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman(others.join(", "))]);

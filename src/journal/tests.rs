@@ -8,7 +8,7 @@ use super::catalog::{Catalog, SessionDir};
 use super::reader::State;
 use super::*;
 use crate::record::event::*;
-use crate::record::{Effect, Event, Outcome, SessionId};
+use crate::record::{Effect, Event, Leaf, Outcome, SessionId};
 use crate::redact::{KnownSecrets, Redacted};
 
 fn clean(bytes: impl Into<Bytes>) -> Redacted<Bytes> {
@@ -369,21 +369,42 @@ async fn two_readers_at_once_see_the_same_and_spoil_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_of_more_than_one_segment_is_verified() {
+async fn a_record_of_several_files_is_checked_and_walked_as_one() {
     let sessions = tempfile::tempdir().unwrap();
-    let (dir, journal) = session(sessions.path(), 3);
-    let mut noise = vec![0; crate::limits::JOURNAL_SEGMENT_BYTES as usize + 1];
+    let (dir, journal) = session(sessions.path(), 5);
+    let mut noise = vec![0; 4 << 20];
     getrandom::fill(&mut noise).unwrap();
-    let permit = one_call(&journal, noise.into()).await;
-    journal
-        .note_durably(answered(&permit), Vec::new())
-        .await
-        .unwrap();
-    let _unanswered = one_call(&journal, Bytes::new()).await;
+    let noise = Bytes::from(noise);
+    let calls = crate::limits::JOURNAL_SEGMENT_BYTES / noise.len() as u64 + 1;
+    for _ in 0..calls {
+        let permit = one_call(&journal, noise.clone()).await;
+        journal
+            .conclude(answered(&permit), Vec::new())
+            .await
+            .unwrap();
+    }
     journal.close(closing()).unwrap();
     assert!(dir.path().join("wal-000002.ddw").exists());
-    let found = audit(&dir, &Expected::default()).unwrap();
-    assert_eq!(found.findings.faults, []);
-    assert_eq!(found.verdict(), Verdict::Verified);
-    assert_eq!((found.leaves, found.calls), (5, 2));
+    let audit = audit(&dir, &Expected::default()).unwrap();
+    assert_eq!(audit.verdict(), Verdict::Verified, "{:?}", audit.findings);
+
+    let (mut leaves, mut bodies) = (0, 0);
+    for found in walk::walk(&dir).unwrap() {
+        match found.unwrap() {
+            walk::Found::Leaf(bytes) => {
+                assert_eq!(Leaf::from_bytes(&bytes).unwrap().i, leaves);
+                leaves += 1;
+            }
+            walk::Found::Opening(opening) => {
+                assert_eq!(opening.leaf, leaves);
+                if opening.field == "body" {
+                    let pieces: Vec<_> = opening.pieces().map(Result::unwrap).collect();
+                    assert_eq!(pieces.concat(), noise);
+                    bodies += 1;
+                }
+            }
+            walk::Found::Checkpoint(signed) => assert_eq!(signed.size, leaves),
+        }
+    }
+    assert_eq!((leaves, bodies), (audit.leaves, calls));
 }

@@ -281,7 +281,11 @@ impl Scanner {
                     self.at.offset += bytes as u64;
                     return Ok(Step::Frame(seq, at, frame));
                 }
-                None => return self.gap(),
+                None => {
+                    if let Some(step) = self.gap()? {
+                        return Ok(step);
+                    }
+                }
             }
         }
     }
@@ -315,26 +319,44 @@ impl Scanner {
         }
     }
 
-    /// What to say of an offset where no frame begins.
-    fn gap(&mut self) -> io::Result<Step> {
+    /// What to say of an offset where no frame begins; nothing if a running writer has come there
+    /// meanwhile.
+    fn gap(&mut self) -> io::Result<Option<Step>> {
         let from = self.at;
+        if self.is_frame_now(from.offset)? {
+            return Ok(None);
+        }
         if let Some(to) = self.next_frame_after(from.offset)? {
+            // Looking for it took its time.
+            if self.is_frame_now(from.offset)? {
+                return Ok(None);
+            }
             self.at.offset = to;
-            return Ok(Step::Damage { from, to });
+            return Ok(Some(Step::Damage { from, to }));
         }
         if self.zeros_from(from.offset)? {
             // A later segment exists only after this one was sealed: then its end is missing.
             let next = segment_path(&self.dir, from.segment + 1);
             if next.exists() {
+                if self.is_frame_now(from.offset)? {
+                    return Ok(None);
+                }
                 self.sealed = true;
-                return Ok(Step::Damage {
+                return Ok(Some(Step::Damage {
                     from,
                     to: self.file_bytes,
-                });
+                }));
             }
-            return Ok(Step::End(End::Open));
+            return Ok(Some(Step::End(End::Open)));
         }
-        Ok(Step::End(End::Torn(from)))
+        Ok(Some(Step::End(End::Torn(from))))
+    }
+
+    /// Whether a frame begins at `offset` by now: what was read ahead is old.
+    fn is_frame_now(&mut self, offset: u64) -> io::Result<bool> {
+        self.window.clear();
+        self.file_bytes = self.file.metadata()?.len();
+        Ok(self.frame_at(offset)?.is_some())
     }
 
     fn next_frame_after(&mut self, offset: u64) -> io::Result<Option<u64>> {
@@ -527,6 +549,36 @@ mod tests {
                 < 1024
         );
         assert_eq!(scan(dir.path()), (payloads, vec![Step::End(End::Sealed)]));
+    }
+
+    #[test]
+    fn a_reader_that_was_there_first_sees_what_came_and_what_went() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut wal = WalWriter::create(dir.path(), SessionId::from_bytes([7; 16])).unwrap();
+        wal.admit(0).unwrap();
+        wal.put(&leaf(b"one"));
+        wal.write().unwrap();
+        let mut early = Scanner::open(dir.path(), Position::START).unwrap();
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            kinds.extend(match early.step().unwrap() {
+                Step::Frame(_, _, frame) => Some(frame.kind),
+                _ => None,
+            });
+        }
+        assert_eq!(kinds, [Kind::Segment, Kind::Leaf]);
+        // Behind what it has read ahead, so that only a hole would be left of the first.
+        wal.put(&leaf(&[b'x'; 2 * WINDOW_BYTES]));
+        wal.put(&leaf(b"three"));
+        wal.write().unwrap();
+        for bytes in [2 * WINDOW_BYTES, 5] {
+            match early.step().unwrap() {
+                Step::Frame(_, _, frame) => assert_eq!(frame.payload.len(), bytes),
+                other => panic!("{other:?}"),
+            }
+        }
+        wal.seal().unwrap();
+        assert_eq!(early.step().unwrap(), Step::End(End::Sealed));
     }
 
     proptest! {

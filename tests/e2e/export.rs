@@ -175,6 +175,23 @@ fn a_running_session_gives_a_snapshot() {
 }
 
 #[test]
+fn a_session_under_load_is_never_called_broken() {
+    let world = World::new();
+    let upstream = Upstream::start();
+    let load = "load 4 PUT /api/v1/monitor/N {\"name\": \"x\"}";
+    let mut live = against(&world, &upstream, load).spawn();
+    wait_until("calls are made", || upstream.seen().len() > 20);
+    for n in 0..20 {
+        let to = format!("snapshot-{n}");
+        verb(&world, &["export", "latest", "-o", &to]).succeeds();
+        let checked = verb(&world, &["verify", "--dir", &to, "--json"]).exits(2);
+        assert_eq!(checked.json()["faults"], serde_json::json!([]));
+    }
+    live.kill();
+    live.end();
+}
+
+#[test]
 fn of_a_broken_record_comes_out_what_is_still_proven() {
     let world = World::new();
     three_calls(&world);
