@@ -114,7 +114,7 @@ impl Report {
                 judged,
             );
             self.line(
-                &format!("  in ms p50, plain and ours; ours a second"),
+                "  in ms p50, plain and ours; ours a second",
                 &format!(
                     "{:.3} {:.3} {:.0}",
                     median(pairs().map(|it| percentile(&it.plain.times, 50))),

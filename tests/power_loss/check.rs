@@ -131,12 +131,24 @@ impl Verdict {
                 closed += 1;
             } else {
                 // Nobody had seen to its index when the power went: that must hide nothing.
-                let index = at.join("data/sessions").join(id).join("index");
-                std::fs::remove_dir_all(index).unwrap();
-                let anew = ddgate(at, &["replay", id, "--json"]);
-                if anew.stdout != replayed.stdout {
-                    self.lost.push("an index hid something".to_owned());
+                let last = view["calls"].as_array().and_then(|calls| calls.last().cloned());
+                if let Some(number) = last.map(|call| call["number"].to_string()) {
+                    let show = ["show", id, number.as_str(), "--json"];
+                    let before = ddgate(at, &show);
+                    let index = at.join("data/sessions").join(id).join("index");
+                    std::fs::remove_dir_all(index).unwrap();
+                    if ddgate(at, &show).stdout != before.stdout {
+                        self.lost.push("an index hid something".to_owned());
+                    }
                 }
+            }
+            let verified = ddgate(at, &["verify", id, "--json"]);
+            let verdict: Value = serde_json::from_slice(&verified.stdout).unwrap_or_default();
+            self.expect(verdict["verdict"].is_string(), "verify", &verified);
+            // Blocks that nobody had synced may come out of order: that reads as damage, and what
+            // is before it is proven all the same.
+            if let Some(faults) = verdict["faults"].as_array().filter(|it| !it.is_empty()) {
+                self.note(&format!(": the record of session x: verify: {}", faults[0]));
             }
             if view["contradictions"]
                 .as_array()
