@@ -114,7 +114,7 @@ impl Report {
                 judged,
             );
             self.line(
-                &format!("  in ms p50, plain and ours; ours a second"),
+                "  in ms p50, plain and ours; ours a second",
                 &format!(
                     "{:.3} {:.3} {:.0}",
                     median(pairs().map(|it| percentile(&it.plain.times, 50))),
@@ -197,9 +197,8 @@ impl Report {
         );
         let contents = long.contents as f64 / seconds;
         self.line("  contents/s", &format!("{contents:.0}"), None);
-        for (name, ran) in &long.verbs {
-            let is_replay = name.starts_with("replay") || name.starts_with("show");
-            let judged = is_replay.then_some(("<= 300 ms", ran.first_line <= FIRST_LINE_MAX));
+        for (name, is_prompt, ran) in &long.verbs {
+            let judged = is_prompt.then_some(("<= 300 ms", ran.first_line <= FIRST_LINE_MAX));
             self.line(
                 &format!("{name}: first line"),
                 &milliseconds(ran.first_line),

@@ -17,6 +17,7 @@ mod feeder;
 mod frame;
 mod handle;
 mod index;
+mod pack;
 mod pass;
 mod permit;
 pub mod reader;
