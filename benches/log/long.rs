@@ -29,6 +29,8 @@ pub(crate) struct Long {
     pub(crate) leaves: u64,
     pub(crate) contents: u64,
     pub(crate) audit: Duration,
+    /// The same in processor time, which a busy machine leaves as it is.
+    pub(crate) audit_cpu: Duration,
     pub(crate) wal_bytes: u64,
     pub(crate) index_bytes: u64,
     /// What is asked for, whether its first line is to come at once, what it took.
@@ -123,6 +125,7 @@ pub(crate) fn measure(home: &Path, calls: usize, audits: usize) -> Result<Long, 
     let caught_up = began.elapsed();
     let (wal_bytes, index_bytes) = session_bytes(&dir)?;
     let mut times = Vec::new();
+    let cpu = process::own_cpu()?;
     let (mut leaves, mut contents) = (0, 0);
     for _ in 0..audits {
         let began = Instant::now();
@@ -134,6 +137,7 @@ pub(crate) fn measure(home: &Path, calls: usize, audits: usize) -> Result<Long, 
         (leaves, contents) = (found.leaves, found.contents);
     }
     times.sort_unstable();
+    let audit_cpu = (process::own_cpu()? - cpu) / u32::try_from(audits)?;
     let session = id(SESSION).to_string();
     let mut verbs = Vec::new();
     for (name, is_prompt, words) in [
@@ -156,6 +160,7 @@ pub(crate) fn measure(home: &Path, calls: usize, audits: usize) -> Result<Long, 
         leaves,
         contents,
         audit: times[times.len() / 2],
+        audit_cpu,
         wal_bytes,
         index_bytes,
         verbs,

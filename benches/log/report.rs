@@ -195,6 +195,12 @@ impl Report {
             &format!("{leaves:.0}"),
             Some((">= 200000", leaves >= LEAVES_PER_SECOND_MIN)),
         );
+        let alone = long.leaves as f64 / long.audit_cpu.as_secs_f64();
+        self.line(
+            "  leaves a second of processor time",
+            &format!("{alone:.0}"),
+            None,
+        );
         let contents = long.contents as f64 / seconds;
         self.line("  contents/s", &format!("{contents:.0}"), None);
         for (name, is_prompt, ran) in &long.verbs {
