@@ -317,9 +317,8 @@ fn same_bodies(home: &Home, session: &str, number: usize, line: &Line, seen: &Se
     for (side, digest) in expected {
         let number = number.to_string();
         let ran = home.run(home.ddgate(&["show", session, &number, "--body", side]));
-        let said = String::from_utf8_lossy(&ran.stderr);
         assert!(
-            ran.status.success() && said.starts_with("ddgate: verified: "),
+            ran.status.success() && ran.stderr.starts_with("ddgate: verified: "),
             "{line:?}: {ran:?}"
         );
         let on_record: String = Sha256::digest(&ran.stdout)

@@ -131,6 +131,5 @@ pub(crate) fn pass(way: &str) -> Result<(), Failure> {
     if !first.starts_with("HTTP/1.1 200") || got != expected {
         return Err(format!("{way}: {} and {got} bytes", first.trim_end()).into());
     }
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), b"done\n");
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "done")?)
 }

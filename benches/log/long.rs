@@ -10,7 +10,7 @@ use ddgate::record::event::Durability;
 
 use super::process::{self, Ran};
 use super::record::{Session, id};
-use super::traffic::{SHOP, Traffic};
+use super::traffic::{Exchange, SHOP, Traffic};
 use super::{CHILD, Failure};
 
 const SESSION: u8 = 0xee;
@@ -18,6 +18,8 @@ const SESSION: u8 = 0xee;
 const TASKS: usize = 64;
 /// One call in so many changes something; the others are polls.
 const CHANGE_EVERY: usize = 50;
+/// Different calls; then they come again.
+const EXCHANGES: usize = 1000;
 
 /// What was found.
 pub(crate) struct Long {
@@ -27,9 +29,12 @@ pub(crate) struct Long {
     pub(crate) leaves: u64,
     pub(crate) contents: u64,
     pub(crate) audit: Duration,
+    /// The same in processor time, which a busy machine leaves as it is.
+    pub(crate) audit_cpu: Duration,
     pub(crate) wal_bytes: u64,
     pub(crate) index_bytes: u64,
-    pub(crate) verbs: Vec<(&'static str, Ran)>,
+    /// What is asked for, whether its first line is to come at once, what it took.
+    pub(crate) verbs: Vec<(&'static str, bool, Ran)>,
 }
 
 /// Bytes of the files below a directory, as far as they are written.
@@ -58,6 +63,17 @@ pub(crate) fn session_bytes(dir: &SessionDir) -> Result<(u64, u64), Failure> {
     Ok((bytes_below(dir.path())? - index, index))
 }
 
+/// Made before, and few: what is measured is the memory of recording.
+fn exchanges() -> Vec<Exchange> {
+    let mut traffic = Traffic::new(&SHOP, 21);
+    (1..=EXCHANGES)
+        .map(|call| match call % CHANGE_EVERY {
+            0 => traffic.change(),
+            _ => traffic.poll(),
+        })
+        .collect()
+}
+
 /// The child's part: records so many calls below `home`.
 pub(crate) fn record(words: &[String]) -> Result<(), Failure> {
     let [home, calls] = words else {
@@ -73,21 +89,15 @@ pub(crate) fn record(words: &[String]) -> Result<(), Failure> {
         .build()?;
     // What a sync costs is measured elsewhere, and a million are not needed to fill a file.
     let session = Arc::new(Session::create(&sessions, SESSION, Durability::Process)?);
+    let exchanges: Arc<[Exchange]> = exchanges().into();
     runtime.block_on(async {
         let tasks: Vec<_> = (0..TASKS)
             .map(|task| {
-                let session = Arc::clone(&session);
+                let (session, exchanges) = (Arc::clone(&session), Arc::clone(&exchanges));
                 let mine = calls / TASKS + usize::from(task < calls % TASKS);
                 tokio::spawn(async move {
-                    let mut traffic = Traffic::new(&SHOP, task as u64);
-                    for call in 1..=mine {
-                        let is_change = call % CHANGE_EVERY == 0;
-                        let exchange = if is_change {
-                            traffic.change()
-                        } else {
-                            traffic.poll()
-                        };
-                        session.record(&exchange).await?;
+                    for exchange in exchanges.iter().cycle().skip(task * 13).take(mine) {
+                        session.record(exchange).await?;
                     }
                     Ok::<_, Failure>(())
                 })
@@ -115,6 +125,7 @@ pub(crate) fn measure(home: &Path, calls: usize, audits: usize) -> Result<Long, 
     let caught_up = began.elapsed();
     let (wal_bytes, index_bytes) = session_bytes(&dir)?;
     let mut times = Vec::new();
+    let cpu = process::own_cpu()?;
     let (mut leaves, mut contents) = (0, 0);
     for _ in 0..audits {
         let began = Instant::now();
@@ -126,17 +137,22 @@ pub(crate) fn measure(home: &Path, calls: usize, audits: usize) -> Result<Long, 
         (leaves, contents) = (found.leaves, found.contents);
     }
     times.sort_unstable();
+    let audit_cpu = (process::own_cpu()? - cpu) / u32::try_from(audits)?;
     let session = id(SESSION).to_string();
     let mut verbs = Vec::new();
-    for (name, words) in [
-        ("replay", vec!["replay", &session]),
-        ("replay --json", vec!["replay", &session, "--json"]),
-        ("show, the last call", vec!["show", &session, &number]),
-        ("verify", vec!["verify", &session]),
+    for (name, is_prompt, words) in [
+        ("replay", true, vec!["replay", &session]),
+        ("replay --json", false, vec!["replay", &session, "--json"]),
+        (
+            "show, the last call",
+            false,
+            vec!["show", &session, &number],
+        ),
+        ("verify", false, vec!["verify", &session]),
     ] {
         let mut command = process::ddgate(home);
         command.args(words);
-        verbs.push((name, process::run(command)?));
+        verbs.push((name, is_prompt, process::run(command)?));
     }
     Ok(Long {
         recording,
@@ -144,6 +160,7 @@ pub(crate) fn measure(home: &Path, calls: usize, audits: usize) -> Result<Long, 
         leaves,
         contents,
         audit: times[times.len() / 2],
+        audit_cpu,
         wal_bytes,
         index_bytes,
         verbs,

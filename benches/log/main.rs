@@ -13,8 +13,10 @@ mod long;
 mod process;
 mod record;
 mod report;
+mod samples;
 mod traffic;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use report::Report;
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
 fn child(words: &[String]) -> Result<(), Failure> {
     match words {
         [role, rest @ ..] if role == "record" => long::record(rest),
+        [role, directory] if role == "samples" => samples::write(Path::new(directory)),
         [way] => bodies::pass(way),
         _ => Err("no such role".into()),
     }

@@ -12,6 +12,9 @@ use super::Failure;
 /// Peaks only grow, so that looking this often misses little.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
+/// The kernel counts processor time in these.
+const TICK: Duration = Duration::from_millis(10);
+
 /// What a process did.
 pub(crate) struct Ran {
     pub(crate) first_line: Duration,
@@ -106,6 +109,15 @@ impl Watch {
         let _ = self.thread.join();
         self.peak_kib.load(Ordering::Relaxed)
     }
+}
+
+/// Processor time of this process so far (`proc_pid_stat(5)`, fields 14 and 15).
+pub(crate) fn own_cpu() -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The command's name may hold anything, parentheses included.
+    let (_, fields) = stat.rsplit_once(") ").ok_or("no stat")?;
+    let ticks: Result<Vec<u32>, _> = fields.split(' ').skip(11).take(2).map(str::parse).collect();
+    Ok(TICK * ticks?.into_iter().sum::<u32>())
 }
 
 /// Most memory it has had resident so far (`proc_pid_status(5)`); none once it has ended.

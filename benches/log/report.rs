@@ -195,11 +195,16 @@ impl Report {
             &format!("{leaves:.0}"),
             Some((">= 200000", leaves >= LEAVES_PER_SECOND_MIN)),
         );
+        let alone = long.leaves as f64 / long.audit_cpu.as_secs_f64();
+        self.line(
+            "  leaves a second of processor time",
+            &format!("{alone:.0}"),
+            None,
+        );
         let contents = long.contents as f64 / seconds;
         self.line("  contents/s", &format!("{contents:.0}"), None);
-        for (name, ran) in &long.verbs {
-            let is_replay = name.starts_with("replay") || name.starts_with("show");
-            let judged = is_replay.then_some(("<= 300 ms", ran.first_line <= FIRST_LINE_MAX));
+        for (name, is_prompt, ran) in &long.verbs {
+            let judged = is_prompt.then_some(("<= 300 ms", ran.first_line <= FIRST_LINE_MAX));
             self.line(
                 &format!("{name}: first line"),
                 &milliseconds(ran.first_line),

@@ -69,6 +69,34 @@ pub(crate) const SHOP: Words = Words {
     ],
 };
 
+/// What the dictionary of small contents was made from: the same API, and no name in common.
+pub(crate) const BANK: Words = Words {
+    services: &[
+        "accounts",
+        "fraud-detector",
+        "statements",
+        "onboarding",
+        "fx-rates",
+        "notifier",
+        "kyc",
+        "gateway",
+    ],
+    teams: &["retail", "risk", "core-banking", "infrastructure"],
+    zones: &["ap-southeast-2a", "eu-west-1b", "eu-west-1c"],
+    people: &[
+        "d.okafor@bank.example",
+        "emil@bank.example",
+        "f.tanaka@bank.example",
+    ],
+    messages: &[
+        "request completed",
+        "connection reset by peer",
+        "rate limited, backing off",
+        "deadlock detected, transaction rolled back",
+        "statement rendered",
+    ],
+};
+
 /// One exchange as it passes a gate.
 pub(crate) struct Exchange {
     pub(crate) method: &'static str,

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::ExportError;
 use super::tree::Tree;
 use crate::journal::walk::{AgeFile, FieldOpening, Shut};
-use crate::journal::{JournalError, Recommit};
+use crate::journal::{Coding, DICTIONARY, JournalError, Recommit};
 use crate::limits;
 use crate::record::Commitment;
 
@@ -125,8 +125,10 @@ fn write_shut(
         let Some((name, _)) = blob(&file.bytes, nothing, tree)? else {
             return Ok(Kept::Unreadable);
         };
-        line.codings
-            .push(if file.is_zstd { "zstd" } else { "identity" }.into());
+        if file.coding == Coding::ZstdDictionary1 {
+            tree.write_once(file.coding.word(), DICTIONARY)?;
+        }
+        line.codings.push(file.coding.word().into());
         match &line.sealed {
             None => line.sealed = Some(name),
             Some(_) => line.blobs.push(name),

@@ -96,6 +96,14 @@ impl Tree {
         file.write_all(bytes).map_err(ExportError::io("write", &at))
     }
 
+    /// Writes a whole file, unless it is there already.
+    pub(super) fn write_once(&mut self, path: &str, bytes: &[u8]) -> Result<(), ExportError> {
+        if self.path(path).exists() {
+            return Ok(());
+        }
+        self.write(path, bytes)
+    }
+
     /// Takes a file back.
     pub(super) fn discard(&mut self, path: &str) -> Result<(), ExportError> {
         self.files -= 1;

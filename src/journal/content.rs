@@ -4,17 +4,16 @@
 //! per field; salt and content are kept in opening and content frames. Invariant: only redacted
 //! bytes come in.
 
-use std::cell::RefCell;
 use std::io;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zstd::bulk::{Compressor, Decompressor};
 
 use super::crypt::Cipher;
-use super::frame::{FLAG_SEALED, FLAG_ZSTD, Frame, Kind};
+use super::frame::{FLAG_SEALED, Frame, Kind};
 use super::handle::{Journal, Refused, Ticket};
+use super::pack;
 use crate::limits;
 use crate::record::Commitment;
 use crate::redact::Redacted;
@@ -22,9 +21,6 @@ use crate::redact::Redacted;
 const DOMAIN: &[u8] = b"ddgate/v1/";
 /// Content up to here travels inside its opening.
 const INLINE_BYTES_MAX: usize = 16 << 10;
-/// Below this, zstd costs more than it saves.
-const COMPRESS_BYTES_MIN: usize = 256;
-const ZSTD_LEVEL: i32 = 1;
 
 /// The salt of one committed field.
 pub(super) type Salt = [u8; 32];
@@ -158,48 +154,17 @@ fn unreadable() -> io::Error {
     )
 }
 
-/// Undoes [`compress`]. What is sealed has to be unsealed before.
+/// What a frame holds, unpacked. What is sealed has to be unsealed before.
 pub(super) fn payload(frame: &Frame) -> io::Result<Vec<u8>> {
     if frame.is_sealed() {
         return Err(unreadable());
     }
-    if frame.flags & FLAG_ZSTD == 0 {
-        return Ok(frame.payload.clone());
-    }
-    DECOMPRESSOR.with_borrow_mut(|kept| {
-        let decompressor = match kept {
-            Some(decompressor) => decompressor,
-            None => kept.insert(Decompressor::new()?),
-        };
-        decompressor.decompress(&frame.payload, limits::FRAME_BYTES_MAX as usize)
-    })
-}
-
-thread_local! {
-    /// Kept for the same reason as the other.
-    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
-    /// Kept, because making one takes five times as long as compressing a small body with it.
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    pack::unpack(frame.flags, &frame.payload)
 }
 
 fn inline(content: &[u8]) -> AttachmentBody {
-    let (flags, payload) = compress(content);
+    let (flags, payload) = pack::pack(content);
     AttachmentBody::Inline(flags, payload)
-}
-
-fn compress(bytes: &[u8]) -> (u8, Vec<u8>) {
-    if bytes.len() >= COMPRESS_BYTES_MIN
-        && let Ok(mut small) = COMPRESSOR.with_borrow_mut(|kept| match kept {
-            Some(compressor) => compressor.compress(bytes),
-            None => kept.insert(Compressor::new(ZSTD_LEVEL)?).compress(bytes),
-        })
-        && small.len() < bytes.len()
-    {
-        // It was made large enough for the worst case, and may wait in a queue for a while.
-        small.shrink_to_fit();
-        return (FLAG_ZSTD, small);
-    }
-    (0, bytes.to_vec())
 }
 
 fn fresh_mac(field: &str) -> (Salt, Hmac<Sha256>) {
@@ -413,7 +378,7 @@ impl ContentStream {
         let content = *self.stored.get_or_insert_with(|| journal.next_content());
         // Taken, not cleared: many bodies wait for their next bytes at once, and must not wait with
         // a buffer each.
-        let (flags, payload) = compress(&std::mem::take(&mut self.pending));
+        let (flags, payload) = pack::pack(&std::mem::take(&mut self.pending));
         let mut header = Vec::with_capacity(12);
         header.extend_from_slice(&content.to_le_bytes());
         header.extend_from_slice(&self.pieces.to_le_bytes());

@@ -19,6 +19,8 @@ pub(super) const PREFIX_BYTES: usize = 24;
 pub(super) const ALIGN: usize = 8;
 /// The payload is compressed with zstd.
 pub(super) const FLAG_ZSTD: u8 = 1;
+/// It is compressed with the dictionary whose number the zstd frame names: see [`super::pack`].
+pub(super) const FLAG_DICTIONARY: u8 = 4;
 
 /// The payload is encrypted; what is encrypted may be compressed.
 pub(super) const FLAG_SEALED: u8 = 2;

@@ -22,9 +22,9 @@ use super::crypt::Cipher;
 use super::db::{self, Db, Row};
 use super::erase;
 use super::frame::{Frame, Kind};
+use super::says::Says;
 use super::wal::{Position, Scanner, Step};
-use crate::record::event::Side;
-use crate::record::{CallNumber, Event, Leaf};
+use crate::record::CallNumber;
 
 const APPLIED: &[u8] = b"A";
 /// Rows applied at once while catching up.
@@ -136,10 +136,12 @@ pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
     let Indexed { at, frame, .. } = indexed;
     match frame.kind {
         Kind::Leaf => {
-            if let Ok(leaf) = Leaf::from_bytes(&frame.payload) {
-                rows.push((leaf_key(leaf.i), position_bytes(*at).to_vec()));
-                if let Some((call, kind)) = call_leaf(&leaf.event) {
-                    rows.push((call_key(call, kind), leaf.i.to_be_bytes().to_vec()));
+            if let Some(says) = Says::of(&frame.payload)
+                && let Some(i) = says.number("i")
+            {
+                rows.push((leaf_key(i), position_bytes(*at).to_vec()));
+                if let Some((call, kind)) = call_leaf(&says) {
+                    rows.push((call_key(call, kind), i.to_be_bytes().to_vec()));
                 }
             }
         }
@@ -158,13 +160,14 @@ pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
     }
 }
 
-fn call_leaf(event: &Event) -> Option<(CallNumber, CallLeaf)> {
-    match event {
-        Event::CallRequest(e) | Event::CallDenied(e) => Some((e.call, CallLeaf::Request)),
-        Event::CallStream(e) if e.side == Side::Request => Some((e.call, CallLeaf::RequestStream)),
-        Event::CallResponse(e) => Some((e.call, CallLeaf::Response)),
-        _ => None,
-    }
+fn call_leaf(says: &Says<'_>) -> Option<(CallNumber, CallLeaf)> {
+    let kind = match (says.text("t")?, says.text("side")) {
+        ("call.request" | "call.denied", _) => CallLeaf::Request,
+        ("call.stream", Some("request")) => CallLeaf::RequestStream,
+        ("call.response", _) => CallLeaf::Response,
+        _ => return None,
+    };
+    Some((CallNumber(says.number("call")?), kind))
 }
 
 pub(super) fn applied_row(next: Position, seq: u64) -> Row {

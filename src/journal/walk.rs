@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use super::catalog::SessionDir;
 use super::content::{self, Opening};
-use super::frame::{FLAG_ZSTD, Frame, Kind};
+use super::frame::{Frame, Kind};
+use super::pack::{self, Coding};
 use super::seal::Signed;
 use super::wal::{Position, Scanner, Step};
 use super::{JournalError, erase, index};
@@ -67,8 +68,8 @@ pub enum Shut<I> {
 pub struct AgeFile {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// Whether the content in it is compressed with zstd.
-    pub is_zstd: bool,
+    /// How the content in it is packed.
+    pub coding: Coding,
 }
 
 impl FieldOpening {
@@ -90,7 +91,7 @@ impl FieldOpening {
     fn age_file(&self, frame: &Frame) -> AgeFile {
         AgeFile {
             bytes: [&self.keys[..], &frame.payload].concat(),
-            is_zstd: frame.flags & FLAG_ZSTD != 0,
+            coding: pack::coding(frame.flags),
         }
     }
 

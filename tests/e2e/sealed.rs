@@ -340,9 +340,9 @@ fn age_itself_opens_every_frame() {
     assert!(frames.iter().skip(2).all(|it| it.kind != 7));
 
     let file = world.root().join("frame.age");
-    let unzip = |frame: &Frame, bytes: &[u8]| match frame.flags & 1 {
+    let unzip = |frame: &Frame, bytes: &[u8]| match frame.flags & 5 {
         0 => bytes.to_vec(),
-        _ => zstd::bulk::decompress(bytes, 4 << 20).unwrap(),
+        _ => unpacked(bytes, ddgate::journal::DICTIONARY),
     };
     let (mut pieces, mut openings, mut checked) = (Vec::new(), Vec::new(), 0);
     let mut longest = 0;
@@ -410,13 +410,22 @@ fn age_itself_opens_every_frame() {
             let plain = age(&key, &file, &[&std::fs::read(blob).unwrap()]);
             let plain = &plain[if number == 0 { 32 } else { 0 }..];
             match coding.as_str().unwrap() {
-                "zstd" => content.extend(zstd::bulk::decompress(plain, 4 << 20).unwrap()),
-                _ => content.extend(plain),
+                "identity" => content.extend(plain),
+                named => {
+                    let dictionary = std::fs::read(out.join(named)).unwrap();
+                    content.extend(unpacked(plain, &dictionary));
+                }
             }
         }
         bodies += usize::from(content.len() > 5 << 20);
     }
     assert_eq!(bodies, 1);
+}
+
+/// What zstd makes of it, with the dictionary that stands beside it.
+fn unpacked(bytes: &[u8], dictionary: &[u8]) -> Vec<u8> {
+    let mut unpacker = zstd::bulk::Decompressor::with_dictionary(dictionary).unwrap();
+    unpacker.decompress(bytes, 4 << 20).unwrap()
 }
 
 #[test]

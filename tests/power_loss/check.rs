@@ -131,7 +131,9 @@ impl Verdict {
                 closed += 1;
             } else {
                 // Nobody had seen to its index when the power went: that must hide nothing.
-                let last = view["calls"].as_array().and_then(|calls| calls.last().cloned());
+                let last = view["calls"]
+                    .as_array()
+                    .and_then(|calls| calls.last().cloned());
                 if let Some(number) = last.map(|call| call["number"].to_string()) {
                     let show = ["show", id, number.as_str(), "--json"];
                     let before = ddgate(at, &show);
