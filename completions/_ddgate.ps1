@@ -37,6 +37,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write a session out in published formats')
             [CompletionResult]::new('prove', 'prove', [CompletionResultType]::ParameterValue, 'Write out one call with a proof that it is in the session''s log')
             [CompletionResult]::new('sessions', 'sessions', [CompletionResultType]::ParameterValue, 'List the sessions on this machine, the latest first')
+            [CompletionResult]::new('erase', 'erase', [CompletionResultType]::ParameterValue, 'Erase what a session holds, and keep the proof of what happened')
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Sign in')
             [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Sign out, here and at the identity provider')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who is signed in, which keys there are, and where things are kept')
@@ -68,6 +69,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
         }
         'ddgate;replay' {
             [CompletionResult]::new('--speed', '--speed', [CompletionResultType]::ParameterName, 'Keep the session''s rhythm, this much faster (pauses last at most 5 s)')
+            [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
@@ -83,6 +85,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
         }
         'ddgate;show' {
             [CompletionResult]::new('--body', '--body', [CompletionResultType]::ParameterName, 'Write the recorded bytes of one body, and nothing else, to standard output')
+            [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
@@ -98,6 +101,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('--proof', '--proof', [CompletionResultType]::ParameterName, 'Check this directory, which `prove` wrote')
             [CompletionResult]::new('--vkey', '--vkey', [CompletionResultType]::ParameterName, 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record')
             [CompletionResult]::new('--trusted-checkpoint', '--trusted-checkpoint', [CompletionResultType]::ParameterName, 'A signed checkpoint kept elsewhere, which the record must agree with')
+            [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
@@ -138,10 +142,23 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
         }
         'ddgate;sessions' {
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Show at most this many')
+            [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON array')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what is done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what is done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ddgate;erase' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
+            [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Do not ask')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what is done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what is done')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

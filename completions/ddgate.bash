@@ -25,6 +25,9 @@ _ddgate() {
             ddgate,demo)
                 cmd="ddgate__subcmd__demo"
                 ;;
+            ddgate,erase)
+                cmd="ddgate__subcmd__erase"
+                ;;
             ddgate,export)
                 cmd="ddgate__subcmd__export"
                 ;;
@@ -80,7 +83,7 @@ _ddgate() {
 
     case "${cmd}" in
         ddgate)
-            opts="-v -h -V --config --data-dir --color --verbose --help --version run replay show verify export prove sessions login logout status keys demo pseudonym config completions"
+            opts="-v -h -V --config --data-dir --color --verbose --help --version run replay show verify export prove sessions erase login logout status keys demo pseudonym config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,6 +244,46 @@ _ddgate() {
             ;;
         ddgate__subcmd__demo)
             opts="-v -h --config --data-dir --color --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ddgate__subcmd__erase)
+            opts="-y -v -h --yes --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -680,7 +723,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__replay)
-            opts="-f -v -h --json --follow --speed --step --config --data-dir --color --verbose --help"
+            opts="-f -v -h --json --follow --speed --step --age-identity --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -688,6 +731,21 @@ _ddgate() {
             case "${prev}" in
                 --speed)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --age-identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --config)
@@ -792,7 +850,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__sessions)
-            opts="-v -h --json --limit --config --data-dir --color --verbose --help"
+            opts="-v -h --json --limit --age-identity --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -800,6 +858,21 @@ _ddgate() {
             case "${prev}" in
                 --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --age-identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --config)
@@ -836,7 +909,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__show)
-            opts="-v -h --json --body --config --data-dir --color --verbose --help"
+            opts="-v -h --json --body --age-identity --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -844,6 +917,21 @@ _ddgate() {
             case "${prev}" in
                 --body)
                     COMPREPLY=($(compgen -W "request response" -- "${cur}"))
+                    return 0
+                    ;;
+                --age-identity)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --config)
@@ -920,7 +1008,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__verify)
-            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --config --data-dir --color --verbose --help"
+            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --age-identity --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -945,6 +1033,21 @@ _ddgate() {
                     return 0
                     ;;
                 --trusted-checkpoint)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --age-identity)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

@@ -34,6 +34,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand export 'Write a session out in published formats'
             cand prove 'Write out one call with a proof that it is in the session''s log'
             cand sessions 'List the sessions on this machine, the latest first'
+            cand erase 'Erase what a session holds, and keep the proof of what happened'
             cand login 'Sign in'
             cand logout 'Sign out, here and at the identity provider'
             cand status 'Show who is signed in, which keys there are, and where things are kept'
@@ -63,6 +64,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         }
         &'ddgate;replay'= {
             cand --speed 'Keep the session''s rhythm, this much faster (pauses last at most 5 s)'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
@@ -77,6 +79,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         }
         &'ddgate;show'= {
             cand --body 'Write the recorded bytes of one body, and nothing else, to standard output'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
@@ -91,6 +94,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --proof 'Check this directory, which `prove` wrote'
             cand --vkey 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record'
             cand --trusted-checkpoint 'A signed checkpoint kept elsewhere, which the record must agree with'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
@@ -128,10 +132,22 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         }
         &'ddgate;sessions'= {
             cand --limit 'Show at most this many'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --color 'When to colour'
             cand --json 'Print one JSON array'
+            cand -v 'Say more about what is done'
+            cand --verbose 'Say more about what is done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;erase'= {
+            cand --config 'Read this configuration file instead of the user''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -y 'Do not ask'
+            cand --yes 'Do not ask'
             cand -v 'Say more about what is done'
             cand --verbose 'Say more about what is done'
             cand -h 'Print help (see more with ''--help'')'

@@ -39,6 +39,7 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "verify" -d 'Check tha
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "export" -d 'Write a session out in published formats'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "prove" -d 'Write out one call with a proof that it is in the session\'s log'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "sessions" -d 'List the sessions on this machine, the latest first'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "erase" -d 'Erase what a session holds, and keep the proof of what happened'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "login" -d 'Sign in'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "logout" -d 'Sign out, here and at the identity provider'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "status" -d 'Show who is signed in, which keys there are, and where things are kept'
@@ -67,6 +68,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s q -l quiet -d 'Say
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l speed -d 'Keep the session\'s rhythm, this much faster (pauses last at most 5 s)' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -79,6 +81,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s v -l verbose -d
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l body -d 'Write the recorded bytes of one body, and nothing else, to standard output' -r -f -a "request\t'What the command sent'
 response\t'What Datadog answered'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -91,6 +94,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l dir -d 'Check t
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l proof -d 'Check this directory, which `prove` wrote' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l vkey -d 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l trusted-checkpoint -d 'A signed checkpoint kept elsewhere, which the record must agree with' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -120,6 +124,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l json -d 'Print o
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l limit -d 'Show at most this many' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
@@ -128,6 +133,14 @@ never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l json -d 'Print one JSON array'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -s y -l yes -d 'Do not ask'
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l client-id -d 'The public client id of ddgate at the issuer' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l config -d 'Read this configuration file instead of the user\'s' -r -F

@@ -11,9 +11,11 @@ use crate::ui::ColorWish;
 
 mod hand_on;
 mod look;
+mod sealed;
 
 pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
 pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
+pub use sealed::{EraseArgs, IdentityFileArgs};
 
 /// A gate between an AI coding agent and Datadog.
 ///
@@ -170,6 +172,13 @@ pub enum Command {
     Prove(ProveArgs),
     /// List the sessions on this machine, the latest first
     Sessions(SessionsArgs),
+    /// Erase what a session holds, and keep the proof of what happened
+    ///
+    /// Removes headers, bodies, paths, identity, command line and host for ever. What was called
+    /// when, with which outcome, stays, and every proof still holds. Copies elsewhere are not
+    /// reached: sessions exported or uploaded, backups, snapshots of the file system, and what a
+    /// disk keeps of overwritten blocks.
+    Erase(EraseArgs),
     /// Sign in
     ///
     /// Uses the OpenID Connect device flow: open an address on any device and enter a code.

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::credential::{Credential, redaction};
 use crate::datadog::{Site, base_host};
 use crate::journal::catalog::{Manifest, SessionDir};
-use crate::journal::{Attachment, Journal, JournalError, commit};
+use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
 use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scrubber, TrustPaths};
 use crate::limits;
 use crate::net::{Dialer, NetError};
@@ -61,6 +61,8 @@ pub struct Plan {
     pub host: HostFacts,
     /// What an acknowledged record survives.
     pub durability: Durability,
+    /// Who can read what the session holds.
+    pub recipients: Recipients,
 }
 
 /// How a session went.
@@ -291,7 +293,7 @@ fn open_journal(
         },
         durability: plan.durability,
     };
-    Journal::create(dir, open, vec![who, cmd, host])
+    Journal::create_for(dir, open, vec![who, cmd, host], &plan.recipients)
 }
 
 fn committed(

@@ -55,6 +55,10 @@ pub const NOTE_BYTES_MAX: usize = 1 << 20;
 pub const NOTE_SIGNATURES_MAX: usize = 100;
 /// A proof file that is read may be this large: a note, and extra data of whoever made it.
 pub const PROOF_BYTES_MAX: usize = 2 << 20;
+/// Recipients one session is sealed for: its header is one frame, read before anything else.
+pub const RECIPIENTS_MAX: usize = 64;
+/// A file of age identities may be this large.
+pub const IDENTITY_BYTES_MAX: usize = 64 << 10;
 /// The largest frame a reader accepts: anything above is damage, not data.
 pub const FRAME_BYTES_MAX: u32 = 4 << 20;
 /// What one decoded body may grow to: a compression bomb ends here.

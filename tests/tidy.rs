@@ -13,7 +13,7 @@ use std::path::Path;
 const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["net"]),
     ("cli", &["replay", "ui"]),
-    ("config", &["datadog"]),
+    ("config", &["datadog", "journal"]),
     ("content_coding", &[]),
     ("datadog", &[]),
     ("demo", &["datadog", "net"]),
@@ -50,6 +50,8 @@ const TOP: &[&str] = &["commands", "error", "lib", "main"];
 
 /// Where a foreign crate may be named: paths below `src/`, or the beginnings of such.
 const FOREIGN: &[(&str, &[&str])] = &[
+    ("age", &["journal/crypt.rs"]),
+    ("age_core", &["journal/crypt.rs"]),
     ("clap", &["cli.rs", "cli/", "commands/"]),
     ("clap_complete", &["cli.rs", "commands/"]),
     ("directories", &["config/paths.rs"]),

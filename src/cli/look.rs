@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::sealed::IdentityFileArgs;
 use crate::replay::Speed;
 
 /// What follows `ddgate replay`.
@@ -31,6 +32,9 @@ pub struct ReplayArgs {
     /// Wait for Enter before each call
     #[arg(long)]
     pub step: bool,
+    /// What opens sealed contents.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }
 
 /// What follows `ddgate show`.
@@ -53,6 +57,9 @@ pub struct ShowArgs {
     /// Write the recorded bytes of one body, and nothing else, to standard output
     #[arg(long, value_enum, value_name = "SIDE")]
     pub body: Option<BodySide>,
+    /// What opens sealed contents.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }
 
 pub(super) fn call_number(text: &str) -> Result<u64, &'static str> {
@@ -103,6 +110,9 @@ pub struct VerifyArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// What opens sealed contents.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }
 
 /// What follows `ddgate sessions`.
@@ -119,4 +129,7 @@ pub struct SessionsArgs {
     /// Show at most this many
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
+    /// What opens sealed contents.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }

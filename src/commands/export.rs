@@ -57,6 +57,7 @@ fn tell(written: &Written, to: &Path, printer: &Printer) {
         words::count(written.checkpoints, "checkpoint"),
         match written.is_broken() {
             true => "as far as they are still proven",
+            false if audit.sealed > 0 => "the contents sealed as they are, the others checked",
             false => "all of them checked",
         }
     ));

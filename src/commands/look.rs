@@ -1,37 +1,93 @@
 //! From the journal to what people look at: shared by `replay`, `show`, `sessions` and `demo`.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 
 use super::checked;
 use super::context::Context;
+use crate::config::Origin;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::{self, Catalog};
 use crate::journal::reader;
-use crate::journal::{Audit, Beside, Depth, Pass, SessionReader, Verdict};
+use crate::journal::{
+    Audit, Beside, Depth, Identities, JournalError, Pass, SessionReader, Verdict,
+};
 use crate::record::event::{Commitment, SessionOpen};
-use crate::record::{CallNumber, Event, Leaf};
+use crate::record::{CallNumber, Contents, Event, Leaf};
 use crate::replay::{Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView};
 use crate::ui::Printer;
+use crate::ui::escape::escape;
 
 /// The session that is meant, to be read from beginning to end.
 pub(super) fn pass(context: &Context, selector: &str) -> Result<Pass, CliError> {
     let catalog = Catalog::new(context.config.sessions());
-    Ok(Pass::open(catalog.find(selector)?)?)
+    let mut pass = Pass::open(catalog.find(selector)?)?;
+    pass.unlock(&identities_for(context, &pass)?)?;
+    report_contents(&pass.id().short(), &pass.contents(), &context.printer);
+    Ok(pass)
+}
+
+/// The identities that were named.
+pub(super) fn identities(context: &Context) -> Result<Identities, CliError> {
+    let files = &context.config.journal.age_identities.value;
+    Ok(Identities::read(files.iter().map(PathBuf::as_path))?)
+}
+
+/// Those that open a session. One that was named for this command has to fit; those of the
+/// settings may be for other sessions.
+pub(super) fn identities_for(context: &Context, pass: &Pass) -> Result<Identities, CliError> {
+    if pass.contents() != Contents::Sealed {
+        return Ok(Identities::default());
+    }
+    let found = identities(context)?;
+    let origin = &context.config.journal.age_identities.origin;
+    match pass.clone().unlock(&found) {
+        Err(JournalError::NotARecipient(short)) if !matches!(origin, Origin::Flag(_)) => {
+            let detail = format!("the identities of {origin} do not open session {short}");
+            context.printer.detail(&escape(&detail));
+            Ok(Identities::default())
+        }
+        other => Ok(other.map(|()| found)?),
+    }
+}
+
+/// Says why contents are not shown, if they are not.
+pub(super) fn report_contents(short: &str, contents: &Contents, printer: &Printer) {
+    match contents {
+        Contents::Open => {}
+        Contents::Sealed => printer.say(&format!(
+            "the contents of session {short} are sealed: --age-identity FILE of one of its \
+             recipients opens them"
+        )),
+        Contents::Erased(it) => printer.say(&format!(
+            "the contents of session {short} ({}) were erased {} by {}",
+            it.contents,
+            printer.talk_look().moment(it.at, "%Y-%m-%d %H:%M:%S %:z"),
+            escape(&it.by),
+        )),
+        Contents::Erasing => printer.warn(&format!(
+            "the erasure of session {short} broke off: finish it with: ddgate erase {short}"
+        )),
+    }
 }
 
 /// Opens the session that is meant, and says what is wrong with its record, if anything is.
 pub(super) fn open(context: &Context, selector: &str) -> Result<SessionReader, CliError> {
     let catalog = Catalog::new(context.config.sessions());
-    let reader = SessionReader::open(catalog.find(selector)?)?;
+    let dir = catalog.find(selector)?;
+    let identities = identities_for(context, &Pass::open(dir.clone())?)?;
+    let mut reader = SessionReader::open(dir)?;
+    reader.unlock(&identities)?;
     for trouble in reader.trouble() {
         let short = reader.id().short();
         context
             .printer
             .warn(&format!("the record of session {short}: {trouble}"));
     }
+    report_contents(&reader.id().short(), &reader.contents(), &context.printer);
     Ok(reader)
 }
 
@@ -117,7 +173,7 @@ pub(super) fn checked_view(reader: &SessionReader) -> Result<(SessionView, Audit
 /// the record is not what was signed.
 pub(super) fn report(audit: &Audit, printer: &Printer) -> Exit {
     let note = checked::note(audit);
-    let note = crate::ui::escape::escape(&note);
+    let note = escape(&note);
     match audit.verdict() {
         Verdict::Tampered => {
             printer.warn(&note);

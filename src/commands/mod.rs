@@ -6,6 +6,7 @@ mod checked;
 mod completions;
 mod context;
 mod demo;
+mod erase;
 mod export;
 mod login;
 mod look;
@@ -24,7 +25,7 @@ mod verify_proof;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, ConfigCommand, GlobalArgs};
+use crate::cli::{Cli, Command, ConfigCommand, GlobalArgs, IdentityFileArgs};
 use crate::config::Overrides;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -58,12 +59,13 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
     let plain = || context(Overrides::default());
     match cli.command {
         Command::Run(args) => run::run(args, global, printer),
-        Command::Replay(args) => replay::run(&args, &plain()?),
-        Command::Show(args) => show::run(&args, &plain()?),
-        Command::Verify(args) => verify::run(&args, &plain()?),
+        Command::Replay(args) => replay::run(&args, &context(reading(&args.identity))?),
+        Command::Show(args) => show::run(&args, &context(reading(&args.identity))?),
+        Command::Verify(args) => verify::run(&args, &context(reading(&args.identity))?),
         Command::Export(args) => export::run(&args, &plain()?),
         Command::Prove(args) => prove::run(&args, &plain()?),
-        Command::Sessions(args) => sessions::run(&args, &plain()?),
+        Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity))?),
+        Command::Erase(args) => erase::run(&args, &plain()?),
         Command::Login(args) => login::login(&context(Overrides {
             issuer: args.provider.issuer,
             client_id: args.provider.client_id,
@@ -79,6 +81,14 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         },
         Command::Completions(args) => completions::run(&args, printer),
         Command::DemoAgent => demo::play_agent(),
+    }
+}
+
+/// What a verb that reads sessions is told about identities.
+fn reading(args: &IdentityFileArgs) -> Overrides {
+    Overrides {
+        age_identities: args.age_identity.clone(),
+        ..Overrides::default()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ui::{json, playback};
 
 pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError> {
     let pass = look::pass(context, &args.session)?;
+    let printer = context.printer.missing((&pass.contents()).into());
     let pace = match args.speed {
         _ if args.step => Pace::Step,
         Some(speed) => Pace::Timed(speed),
@@ -22,12 +23,14 @@ pub(super) fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, CliError
         (false, false, true) => stream::long(&pass, pace, context),
         (false, true, false) => {
             let (view, audit) = look::view(&pass, Targets::All)?;
-            context.printer.data(&json::session(&view))?;
+            context
+                .printer
+                .data(&json::session(&view, &pass.contents()))?;
             Ok(look::report(&audit, &context.printer))
         }
         (false, false, false) => {
             let (view, audit) = look::view(&pass, Targets::Unnamed)?;
-            playback::play(&view, pace, &context.printer)?;
+            playback::play(&view, pace, &printer)?;
             Ok(look::report(&audit, &context.printer))
         }
     }

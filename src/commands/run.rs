@@ -129,6 +129,7 @@ pub(super) async fn session(
         session,
         host: host_facts(),
         durability: context.config.journal.durability.value,
+        recipients: context.config.journal.recipients.value.clone(),
     };
     printer.detail(&format!(
         "keys from {}; {}; record in {}",

@@ -9,24 +9,29 @@ use crate::cli::SessionsArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::{Catalog, Entry, Manifest};
-use crate::journal::{Depth, Pass};
+use crate::journal::{Depth, Identities, Pass};
 use crate::limits;
-use crate::record::Event;
+use crate::record::{Contents, Event};
 use crate::replay::{State, Summary};
-use crate::ui::{json, sessions};
+use crate::ui::{Missing, json, sessions};
 
 pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliError> {
     let entries = Catalog::new(context.config.sessions()).list()?;
     let more = entries.len().saturating_sub(args.limit) as u64;
-    let mut summaries = Vec::new();
+    let (mut summaries, mut identities) = (Vec::new(), None);
     for entry in entries.iter().take(args.limit) {
-        match summary(entry) {
-            Ok((summary, trouble)) => {
+        let read = opened(entry, context, &mut identities)
+            .and_then(|pass| Ok((summary(entry, &pass)?, pass.contents())));
+        match read {
+            Ok(((summary, trouble), contents)) => {
                 if let Some(trouble) = trouble {
                     let line = format!("session {}: {trouble}", entry.id.short());
                     context.printer.warn(&crate::ui::escape::escape(&line));
                 }
-                summaries.push(summary);
+                if contents == Contents::Erasing {
+                    look::report_contents(&entry.id.short(), &contents, &context.printer);
+                }
+                summaries.push((summary, contents));
             }
             // One that cannot be read must not hide the others.
             Err(error) => context.printer.warn(&format!(
@@ -39,22 +44,44 @@ pub(super) fn run(args: &SessionsArgs, context: &Context) -> Result<Exit, CliErr
     let text = if args.json {
         json::sessions(&summaries)
     } else {
-        sessions::render(&summaries, more, context.printer.data_look())
+        let list: Vec<_> = summaries
+            .into_iter()
+            .map(|(summary, contents)| (summary, Missing::from(&contents)))
+            .collect();
+        sessions::render(&list, more, context.printer.data_look())
     };
     context.printer.data(&text)?;
     Ok(Exit::Success)
 }
 
+/// One session, its contents open where that can be had. The identities are read once: a file may
+/// be a pipe.
+fn opened(
+    entry: &Entry,
+    context: &Context,
+    identities: &mut Option<Identities>,
+) -> Result<Pass, CliError> {
+    let mut pass = Pass::open(entry.dir.clone())?;
+    if pass.contents() == Contents::Sealed {
+        let identities = match identities {
+            Some(read) => read,
+            None => identities.insert(look::identities(context)?),
+        };
+        // Those sealed for others are listed all the same.
+        let _ = pass.unlock(identities);
+    }
+    Ok(pass)
+}
+
 /// One session in a line, and what is wrong with its record, if anything shows.
-fn summary(entry: &Entry) -> Result<(Summary, Option<String>), CliError> {
-    let pass = Pass::open(entry.dir.clone())?;
+fn summary(entry: &Entry, pass: &Pass) -> Result<(Summary, Option<String>), CliError> {
     if let Some(manifest) = &entry.manifest
         && manifest.leaves > limits::LONG_SESSION_LEAVES
-        && let Some(summary) = from_manifest(&pass, manifest)?
+        && let Some(summary) = from_manifest(pass, manifest)?
     {
         return Ok((summary, None));
     }
-    let (view, audit) = look::view(&pass, Targets::Unnamed)?;
+    let (view, audit) = look::view(pass, Targets::Unnamed)?;
     let trouble = audit.findings.is_broken().then(|| checked::note(&audit));
     Ok((view.summary(), trouble))
 }

@@ -6,8 +6,8 @@ use crate::cli::{BodySide, ShowArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::JournalError;
-use crate::record::CallNumber;
 use crate::record::event::Decision;
+use crate::record::{CallNumber, Contents};
 use crate::replay::{Body, CallDetail};
 use crate::ui::escape::escape;
 use crate::ui::{call, json};
@@ -24,14 +24,16 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> 
     for fault in reader.wrong() {
         audit.findings.fault(fault);
     }
+    let contents = reader.contents();
     match args.body {
         Some(side) => {
-            let exit = body(&detail, side, context)?;
+            let exit = body(&detail, side, &contents, context)?;
             return Ok(worse(exit, look::report(&audit, &context.printer)));
         }
-        None if args.json => context.printer.data(&json::call(&detail))?,
+        None if args.json => context.printer.data(&json::call(&detail, &contents))?,
         None => {
-            let text = call::render(&detail, context.printer.data_look());
+            let printer = context.printer.missing((&contents).into());
+            let text = call::render(&detail, printer.data_look());
             context.printer.data(&text)?;
         }
     }
@@ -43,7 +45,12 @@ fn worse(one: Exit, other: Exit) -> Exit {
 }
 
 /// The recorded bytes of one body, alone.
-fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, CliError> {
+fn body(
+    detail: &CallDetail,
+    side: BodySide,
+    contents: &Contents,
+    context: &Context,
+) -> Result<Exit, CliError> {
     let message = match side {
         BodySide::Request => Some(&detail.request),
         BodySide::Response => detail.response.as_ref(),
@@ -67,6 +74,7 @@ fn body(detail: &CallDetail, side: BodySide, context: &Context) -> Result<Exit, 
         None => missing("is not on record: no answer came"),
         Some(Body::Empty) => Ok(Exit::Success),
         Some(Body::NotKept { why, .. }) => missing(&format!("was not kept: {why}")),
+        Some(Body::Erased { .. }) if *contents == Contents::Sealed => missing("is sealed"),
         Some(Body::Erased { .. }) => missing("was erased"),
         Some(Body::Kept {
             content,

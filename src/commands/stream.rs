@@ -103,7 +103,7 @@ impl Ahead<'_> {
 
 /// Shows a long session that is over.
 pub(super) fn long(pass: &Pass, pace: Pace, context: &Context) -> Result<Exit, CliError> {
-    let printer = &context.printer;
+    let printer = &context.printer.missing((&pass.contents()).into());
     let mut flow = Flow::new(Targets::Unnamed);
     let manifest = pass.manifest();
     let counts = manifest.as_ref().map(|it| look::counts(&it.counts));
@@ -242,7 +242,7 @@ pub(super) fn long_json(pass: &Pass, context: &Context) -> Result<Exit, CliError
         Ok::<_, CliError>((flow.finish(false)?, audit))
     };
     let (view, audit) = each(Targets::Unnamed, &mut |_| Ok(()))?;
-    let (before, after) = json::session_around(&view);
+    let (before, after) = json::session_around(&view, &pass.contents());
     printer.data(&before)?;
     let mut is_first = true;
     each(Targets::All, &mut |seen| {
@@ -256,7 +256,7 @@ pub(super) fn long_json(pass: &Pass, context: &Context) -> Result<Exit, CliError
 
 /// Shows a session while it runs: each call when it has ended.
 pub(super) fn follow(pass: &Pass, as_json: bool, context: &Context) -> Result<Exit, CliError> {
-    let printer = &context.printer;
+    let printer = &context.printer.missing((&pass.contents()).into());
     let wanted = if as_json {
         Targets::All
     } else {

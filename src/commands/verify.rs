@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::checked::{self, mark};
 use super::context::Context;
-use super::verify_proof;
+use super::{look, verify_proof};
 use crate::cli::VerifyArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::{Catalog, SessionDir};
 use crate::journal::chain::{self, ChainAudit, Linked};
-use crate::journal::{Expected, Verdict, audit, reader};
+use crate::journal::{Expected, Pass, Verdict, audit, reader};
 use crate::record::SessionId;
 use crate::record::event::ChainLink;
 use crate::tlog::{SignedNote, VerifierKey};
@@ -39,6 +39,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError
         let dir = catalog.find(selector)?;
         let expected = Expected {
             stated: stated_by_next(&catalog, &lines, &dir),
+            identities: look::identities_for(context, &Pass::open(dir.clone())?)?,
             ..expected(args)?
         };
         let audit = audit(&dir, &expected)?;
@@ -232,7 +233,7 @@ pub(super) fn expected(args: &VerifyArgs) -> Result<Expected, CliError> {
     Ok(Expected {
         key,
         checkpoints,
-        stated: None,
+        ..Expected::default()
     })
 }
 

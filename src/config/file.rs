@@ -61,6 +61,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
     ("journal.durability", Kind::Text),
+    ("journal.recipients", Kind::Texts),
+    ("journal.age_identities", Kind::Texts),
     ("redaction.key", Kind::Text),
     ("recording.level", Kind::Text),
     ("recording.read", Kind::Text),
@@ -320,6 +322,8 @@ mod tests {
             credential_command = ["op", "read"]
             [journal]
             durability = "process"
+            recipients = ["age1"]
+            age_identities = ["k"]
             [redaction]
             key = "k"
             [recording]

@@ -16,6 +16,7 @@ use super::settings::{
 };
 use super::value::{self, Choice, IdentityMode, Prompt, Storage};
 use crate::datadog::Site;
+use crate::journal::Recipients;
 use crate::record::Secret;
 use crate::record::event::Durability;
 
@@ -43,6 +44,8 @@ pub struct Overrides {
     pub prompt: Option<String>,
     /// `--durability power-loss|process`
     pub durability: Option<String>,
+    /// `--age-identity FILE`, each
+    pub age_identities: Vec<PathBuf>,
 }
 
 /// Reads every layer and says what is meant.
@@ -146,6 +149,18 @@ pub fn load(
                 |value| Durability::parse(value.text()),
             )?
             .unwrap_or(Setting::default(Durability::default())),
+        recipients: layers
+            .pick(
+                "journal.recipients",
+                None,
+                &[env::DDGATE_RECIPIENTS],
+                |value| {
+                    let words = value.text().split_whitespace();
+                    Recipients::parse(words.chain(value.list().iter().map(String::as_str)))
+                },
+            )?
+            .unwrap_or(Setting::default(Recipients::default())),
+        age_identities: layers.age_identities(&overrides.age_identities, paths, directory)?,
     };
     Ok(Config {
         journal,
@@ -329,14 +344,45 @@ impl<'a> Layers<'a> {
         let Some(Setting { value, origin }) = picked else {
             return Ok(Setting::default(paths.data.clone()));
         };
-        let value = match &origin {
-            Origin::UserFile(file, _) => match value.strip_prefix("~/") {
-                Some(rest) => paths.home.join(rest),
-                None => file.parent().unwrap_or(directory).join(value),
-            },
-            _ => directory.join(value),
+        Ok(Setting {
+            value: located(&value, &origin, paths, directory),
+            origin,
+        })
+    }
+
+    /// Files, located as `data_dir` is. Flags replace what the layers below say.
+    fn age_identities(
+        &self,
+        flags: &[PathBuf],
+        paths: &Paths,
+        directory: &Path,
+    ) -> Result<Setting<Vec<PathBuf>>, ConfigError> {
+        let variables = [env::DDGATE_AGE_IDENTITY];
+        let picked = self.pick("journal.age_identities", None, &variables, |value| {
+            let list = match value {
+                Value::Text(text) => std::env::split_paths(text.expose())
+                    .map(|path| path.to_string_lossy().into_owned())
+                    .collect(),
+                other => other.list().to_vec(),
+            };
+            list.iter().map(|it| value::text(it)).collect()
+        })?;
+        if !flags.is_empty() {
+            return Ok(Setting {
+                value: flags.iter().map(|path| directory.join(path)).collect(),
+                origin: Origin::Flag("--age-identity"),
+            });
+        }
+        let Some(Setting { value, origin }): Option<Setting<Vec<String>>> = picked else {
+            return Ok(Setting::default(Vec::new()));
         };
-        Ok(Setting { value, origin })
+        let files = value.iter();
+        Ok(Setting {
+            value: files
+                .map(|file| located(file, &origin, paths, directory))
+                .collect(),
+            origin,
+        })
     }
 }
 
@@ -355,6 +401,17 @@ impl Value {
             Self::Texts(list) => list,
             Self::Text(_) | Self::Number(_) | Self::Pairs(_) => &[],
         }
+    }
+}
+
+/// What a path means: relative to the working directory or, in a file, to that file.
+fn located(value: &str, origin: &Origin, paths: &Paths, directory: &Path) -> PathBuf {
+    match origin {
+        Origin::UserFile(file, _) => match value.strip_prefix("~/") {
+            Some(rest) => paths.home.join(rest),
+            None => file.parent().unwrap_or(directory).join(value),
+        },
+        _ => directory.join(value),
     }
 }
 
@@ -687,6 +744,44 @@ mod tests {
             world.paths.home.join("project/f/sessions")
         );
         assert_eq!(at(world), "/home/project/f");
+    }
+
+    #[test]
+    fn recipients_are_read_at_once_and_the_wrong_one_is_named() {
+        const ALICE: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        let toml = |who: &str| format!("[journal]\nrecipients = [\"{ALICE}\", \"{who}\"]");
+        let at = |world: World| world.load().unwrap().journal.recipients;
+        assert!(at(World::new()).value.is_empty());
+        assert_eq!(at(World::new().user(&toml(ALICE))).value.to_string(), ALICE);
+        let both = format!(" {ALICE}  {ALICE} ");
+        let set = at(World::new().set("DDGATE_RECIPIENTS", &both));
+        assert_eq!(set.value.to_string(), ALICE);
+        assert_eq!(set.origin, Origin::Environment("DDGATE_RECIPIENTS"));
+        assert_eq!(
+            World::new().user(&toml("ssh-ed25519 AAAA")).refusal(),
+            "/home/.config/ddgate.toml:2:14: `journal.recipients`: `ssh-ed25519 AAAA` is no age \
+             recipient: those begin with `age1`"
+        );
+        assert_eq!(
+            World::new().set("DDGATE_RECIPIENTS", "bob").refusal(),
+            "DDGATE_RECIPIENTS: `bob` is no age recipient: those begin with `age1`"
+        );
+        assert!(World::new().project(&toml(ALICE)).load().is_err());
+    }
+
+    #[test]
+    fn identity_files_are_found_from_where_they_are_named() {
+        let at = |world: &World| -> Vec<String> {
+            let files = world.load().unwrap().journal.age_identities.value;
+            let files = files.iter().map(|file| file.display().to_string());
+            files.map(|file| world.shown(&file)).collect()
+        };
+        let mut world = World::new().user("journal.age_identities = [\"~/a\", \"b\", \"/c\"]");
+        assert_eq!(at(&world), ["/home/a", "/home/.config/b", "/c"]);
+        world = world.set("DDGATE_AGE_IDENTITY", "/d:e");
+        assert_eq!(at(&world), ["/d", "/home/project/e"]);
+        world.flags.age_identities = vec!["f".into(), "/g".into()];
+        assert_eq!(at(&world), ["/home/project/f", "/g"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::value::{Choice, IdentityMode, Prompt, Storage};
+use crate::journal::Recipients;
 use crate::record::event::Durability;
 use crate::record::{Level, Recording, Secret};
 
@@ -123,6 +124,10 @@ pub struct RecordingSettings {
 pub struct JournalSettings {
     /// `journal.durability`
     pub durability: Setting<Durability>,
+    /// `journal.recipients`: who can read contents. Nobody: they are not encrypted.
+    pub recipients: Setting<Recipients>,
+    /// `journal.age_identities`: files that open sealed contents.
+    pub age_identities: Setting<Vec<PathBuf>>,
 }
 
 /// Every setting, as meant.
@@ -209,6 +214,19 @@ impl Config {
             row("journal.durability", &self.journal.durability, |it| {
                 it.word().to_owned()
             }),
+            row(
+                "journal.recipients",
+                &self.journal.recipients,
+                Recipients::to_string,
+            ),
+            row(
+                "journal.age_identities",
+                &self.journal.age_identities,
+                |paths| {
+                    let paths = paths.iter().map(|path| path.display().to_string());
+                    paths.collect::<Vec<_>>().join(" ")
+                },
+            ),
             row("redaction.key", &self.redaction_key, hidden),
             row("recording.level", &recording.level, level),
             row("recording.read", &recording.read, level),

@@ -185,6 +185,23 @@ impl From<JournalError> for CliError {
             JournalError::Index { .. } => {
                 told.hint("remove the directory; it is rebuilt from the record")
             }
+            JournalError::Identity { why, .. } if why.contains("passphrase") => told
+                .exiting(Exit::Usage)
+                .hint("take it off for this one command: --age-identity <(age --decrypt FILE)"),
+            JournalError::Identity { .. } => told.exiting(Exit::Usage).hint(
+                "name a file that `age-keygen` wrote: lines that begin with AGE-SECRET-KEY-1",
+            ),
+            JournalError::NotARecipient(_) => told.hint(
+                "only those named in `journal.recipients` when it ran can read them; without \
+                 --age-identity you see everything else",
+            ),
+            JournalError::KeyDamaged(session) => told.hint(format!(
+                "to see what else was changed: ddgate verify {session}"
+            )),
+            JournalError::Running(_) => told.hint("end its command first"),
+            JournalError::BeingRead(session) => told.hint(format!(
+                "end whatever replays or shows it, then finish with: ddgate erase {session}"
+            )),
             JournalError::NoSuchCall { session, .. } => told
                 .exiting(Exit::No)
                 .hint(format!("to see its calls: ddgate replay {session}")),

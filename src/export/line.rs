@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::ExportError;
 use super::tree::Tree;
-use crate::journal::Recommit;
-use crate::journal::walk::FieldOpening;
+use crate::journal::walk::{AgeFile, FieldOpening, Shut};
+use crate::journal::{JournalError, Recommit};
 use crate::limits;
 use crate::record::Commitment;
 
@@ -37,6 +37,9 @@ struct Line {
     sealed: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     blobs: Vec<String>,
+    /// Of the age file of `sealed` and each of `blobs`: how the content in it is compressed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    codings: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     erased: bool,
 }
@@ -48,6 +51,10 @@ pub(super) enum Kept {
     Inline,
     /// It is in a blob; false when another opening had put the same one there.
     Blob(bool),
+    /// It is sealed, in so many blobs.
+    Sealed(u64),
+    /// It was erased: the line says so.
+    Erased,
     /// It cannot be read: there is no line.
     Unreadable,
 }
@@ -58,6 +65,9 @@ pub(super) fn write(
     tree: &mut Tree,
     lines: &mut impl Write,
 ) -> Result<Kept, ExportError> {
+    if let Some(shut) = opening.shut() {
+        return write_shut(opening, shut, tree, lines);
+    }
     let mut line = Line {
         i: opening.leaf,
         f: opening.field.clone(),
@@ -83,15 +93,58 @@ pub(super) fn write(
             break Kept::Blob(is_new);
         }
     };
+    put(&line, tree, lines)?;
+    Ok(kept)
+}
+
+/// Writes what is there of content that cannot be read here: its age files, or that it was erased.
+fn write_shut(
+    opening: &FieldOpening,
+    shut: Shut<impl Iterator<Item = Result<AgeFile, JournalError>>>,
+    tree: &mut Tree,
+    lines: &mut impl Write,
+) -> Result<Kept, ExportError> {
+    let mut line = Line {
+        i: opening.leaf,
+        f: opening.field.clone(),
+        ..Line::default()
+    };
+    let files = match shut {
+        Shut::Erased => {
+            line.erased = true;
+            put(&line, tree, lines)?;
+            return Ok(Kept::Erased);
+        }
+        Shut::Sealed(files) => files,
+    };
+    for file in files {
+        let Ok(file) = file else {
+            return Ok(Kept::Unreadable);
+        };
+        let nothing = std::iter::empty::<Result<Vec<u8>, JournalError>>();
+        let Some((name, _)) = blob(&file.bytes, nothing, tree)? else {
+            return Ok(Kept::Unreadable);
+        };
+        line.codings
+            .push(if file.is_zstd { "zstd" } else { "identity" }.into());
+        match &line.sealed {
+            None => line.sealed = Some(name),
+            Some(_) => line.blobs.push(name),
+        }
+    }
+    put(&line, tree, lines)?;
+    Ok(Kept::Sealed(line.codings.len() as u64))
+}
+
+fn put(line: &Line, tree: &mut Tree, lines: &mut impl Write) -> Result<(), ExportError> {
     let path = tree.path("openings.jsonl");
-    let mut text = serde_json::to_vec(&line)
+    let mut text = serde_json::to_vec(line)
         .map_err(|e| ExportError::io("write", &path)(io::Error::other(e)))?;
     text.push(b'\n');
     tree.count(text.len() as u64);
     lines
         .write_all(&text)
-        .map_err(ExportError::io("write", &path))?;
-    Ok(kept)
+        .map_err(ExportError::io("write", &path))
 }
 
 /// Writes a blob and returns its name, and whether it is new; none when the content breaks off.

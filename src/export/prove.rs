@@ -103,7 +103,8 @@ pub fn write(
         tree.write(&format!("leaf/{index}"), &leaf)?;
         for opening in openings {
             match line::write(&opening, &mut tree, &mut lines)? {
-                Kept::Inline | Kept::Blob(_) => proven.openings += 1,
+                Kept::Erased => {}
+                Kept::Inline | Kept::Blob(_) | Kept::Sealed(_) => proven.openings += 1,
                 Kept::Unreadable => proven.unreadable += 1,
             }
         }

@@ -136,7 +136,13 @@ impl Writer {
         let index = self.levels.size();
         for opening in take_of(&mut self.pending, index) {
             match line::write(&opening, &mut self.tree, &mut self.lines)? {
+                // An erased one is counted by the check, and is no content any more.
+                Kept::Erased => {}
                 Kept::Inline => self.done.openings += 1,
+                Kept::Sealed(blobs) => {
+                    self.done.openings += 1;
+                    self.done.blobs += blobs;
+                }
                 Kept::Blob(is_new) => {
                     self.done.openings += 1;
                     self.done.blobs += u64::from(is_new);

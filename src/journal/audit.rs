@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use super::JournalError;
 use super::auditor::Auditor;
 use super::catalog::SessionDir;
+use super::crypt::Identities;
 use super::reader::State;
 use super::seal::Signed;
 use super::verdict::{Findings, Verdict};
@@ -34,6 +35,8 @@ pub struct Expected {
     pub checkpoints: Vec<SignedNote>,
     /// What the session after it found: so many leaves under this root.
     pub stated: Option<(u64, Hash)>,
+    /// What opens its contents, where they are sealed; without, they are counted and not checked.
+    pub identities: Identities,
 }
 
 /// How much of a record is checked.

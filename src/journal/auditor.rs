@@ -10,9 +10,10 @@ use super::frame::{Frame, Kind};
 use super::reader::{self, State};
 use super::says::Says;
 use super::seal::Signed;
+use super::vault::Vault;
 use super::verdict::{Fault, Gap};
 use super::wal::{self, End, Position};
-use super::{JournalError, index};
+use super::{JournalError, erase, index};
 use crate::record::event::Commitment;
 use crate::record::{Event, Leaf};
 use crate::tlog::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash};
@@ -25,6 +26,7 @@ pub(super) struct Auditor<'a> {
     audit: Audit,
     live: bool,
     depth: Depth,
+    vault: Vault,
     tree: Frontier,
     next_frame: u64,
     /// Roots wanted at sizes that checkpoints kept elsewhere state.
@@ -57,6 +59,18 @@ impl<'a> Auditor<'a> {
         expected: &'a Expected,
         depth: Depth,
     ) -> Result<Self, JournalError> {
+        let mut vault = Vault::of(dir, reader::head(dir)?)?;
+        vault.unlock(&expected.identities)?;
+        Self::with(dir, expected, depth, vault)
+    }
+
+    /// The same for whoever has opened the contents already, or has not.
+    pub(super) fn with(
+        dir: &'a SessionDir,
+        expected: &'a Expected,
+        depth: Depth,
+        vault: Vault,
+    ) -> Result<Self, JournalError> {
         let session = reader::head(dir)?;
         let live = reader::is_live(dir)?;
         let mut wanted = BTreeMap::new();
@@ -76,6 +90,7 @@ impl<'a> Auditor<'a> {
             expected,
             live,
             depth,
+            vault,
             tree: Frontier::new(),
             next_frame: 0,
             wanted,
@@ -127,7 +142,14 @@ impl<'a> Auditor<'a> {
             Kind::Opening => self.opening(frame),
             Kind::Leaf => self.leaf(&frame.payload),
             Kind::Checkpoint => self.checkpoint(frame),
-            Kind::Seal => {}
+            Kind::Erased if self.depth == Depth::Leaves && self.tree.size() > 0 => {}
+            Kind::Erased => {
+                if let Some((leaf, field)) = erase::erased_field(frame) {
+                    let opened = self.opened.entry(leaf).or_default();
+                    opened.push((field, Opened::Erased));
+                }
+            }
+            Kind::Seal | Kind::Keys => {}
         }
         Ok(())
     }
@@ -158,11 +180,30 @@ impl<'a> Auditor<'a> {
                 why: "an opening beside it does not read".into(),
             });
         };
-        let opened = self.commitment(&opening, frame);
+        let opened = self.opened(&opening, frame);
         self.opened
             .entry(opening.leaf)
             .or_default()
             .push((opening.field, opened));
+    }
+
+    fn opened(&mut self, opening: &Opening, frame: &Frame) -> Opened {
+        if self.vault.is_erasing() {
+            return Opened::Erased;
+        }
+        if frame.is_sealed() && self.vault.cipher().is_none() {
+            let is_whole = opening.content == 0 || self.pieces.remove(&opening.content).is_some();
+            return if is_whole {
+                Opened::Sealed
+            } else {
+                Opened::Broken
+            };
+        }
+        let plain = self.vault.opened(frame.clone());
+        match plain.and_then(|it| Some((Opening::parse(&it.header)?, it))) {
+            Some((opening, frame)) => self.commitment(&opening, &frame),
+            None => Opened::Broken,
+        }
     }
 
     fn commitment(&mut self, opening: &Opening, frame: &Frame) -> Opened {
@@ -180,7 +221,7 @@ impl<'a> Auditor<'a> {
             return Opened::Broken;
         };
         for at in pieces {
-            match index::plain(self.dir, at) {
+            match index::plain(self.dir, at, self.vault.cipher()) {
                 Ok(plain) => mac.update(&plain),
                 Err(_) => return Opened::Broken,
             }

@@ -4,11 +4,14 @@
 //! per field; salt and content are kept in opening and content frames. Invariant: only redacted
 //! bytes come in.
 
+use std::io;
+
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::frame::{Frame, Kind};
+use super::crypt::Cipher;
+use super::frame::{FLAG_SEALED, Frame, Kind};
 use super::handle::{Journal, Refused, Ticket};
 use super::pack;
 use crate::limits;
@@ -86,6 +89,11 @@ pub(super) struct Opening {
 impl Opening {
     const HEADER_BYTES: usize = 48;
 
+    /// Where the salt stands.
+    fn salt_of(header: &mut [u8]) -> Option<&mut Salt> {
+        header.get_mut(16..)?.first_chunk_mut()
+    }
+
     pub(super) fn parse(header: &[u8]) -> Option<Self> {
         let (leaf, rest) = header.split_first_chunk::<8>()?;
         let (content, rest) = rest.split_first_chunk::<8>()?;
@@ -106,8 +114,51 @@ pub(super) fn parse_content_header(header: &[u8]) -> Option<(u64, u32)> {
     Some((u64::from_le_bytes(*content), u32::from_le_bytes(*piece)))
 }
 
-/// What a frame holds, unpacked.
-pub(super) fn payload(frame: &Frame) -> std::io::Result<Vec<u8>> {
+/// Seals the frames that hold content. The salt of an opening is sealed with it, and its place
+/// zeroed: with salt and commitment in the open, whoever reads the leaves could test guesses.
+pub(super) fn seal(mut frame: Frame, cipher: &Cipher) -> io::Result<Frame> {
+    match frame.kind {
+        Kind::Opening => {
+            let salt = Opening::salt_of(&mut frame.header).ok_or_else(unreadable)?;
+            frame.payload = cipher.seal(&[&*salt, &frame.payload])?;
+            salt.fill(0);
+        }
+        Kind::Content => frame.payload = cipher.seal(&[&frame.payload])?,
+        _ => return Ok(frame),
+    }
+    frame.flags |= FLAG_SEALED;
+    Ok(frame)
+}
+
+/// Undoes [`seal`]; a frame that is not sealed stays as it is.
+pub(super) fn unseal(mut frame: Frame, cipher: &Cipher) -> io::Result<Frame> {
+    if !frame.is_sealed() {
+        return Ok(frame);
+    }
+    let mut plain = cipher.open(&frame.payload).ok_or_else(unreadable)?;
+    if frame.kind == Kind::Opening {
+        let salt = Opening::salt_of(&mut frame.header).ok_or_else(unreadable)?;
+        let (sealed_salt, _) = plain.split_first_chunk().ok_or_else(unreadable)?;
+        *salt = *sealed_salt;
+        plain.drain(..salt.len());
+    }
+    frame.payload = plain;
+    frame.flags &= !FLAG_SEALED;
+    Ok(frame)
+}
+
+fn unreadable() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a frame cannot be opened with the session's key",
+    )
+}
+
+/// What a frame holds, unpacked. What is sealed has to be unsealed before.
+pub(super) fn payload(frame: &Frame) -> io::Result<Vec<u8>> {
+    if frame.is_sealed() {
+        return Err(unreadable());
+    }
     pack::unpack(frame.flags, &frame.payload)
 }
 

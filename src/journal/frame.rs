@@ -22,6 +22,9 @@ pub(super) const FLAG_ZSTD: u8 = 1;
 /// It is compressed with the dictionary whose number the zstd frame names: see [`super::pack`].
 pub(super) const FLAG_DICTIONARY: u8 = 4;
 
+/// The payload is encrypted; what is encrypted may be compressed.
+pub(super) const FLAG_SEALED: u8 = 2;
+
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -37,6 +40,10 @@ pub(super) enum Kind {
     Seal = 5,
     /// Size, root and signature of the tree over the leaves so far.
     Checkpoint = 6,
+    /// The age header of a session whose contents are sealed. Stands right behind its beginning.
+    Keys = 7,
+    /// Stands where content was erased: see [`mod@super::erase`].
+    Erased = 8,
 }
 
 impl Kind {
@@ -48,6 +55,8 @@ impl Kind {
             4 => Self::Content,
             5 => Self::Seal,
             6 => Self::Checkpoint,
+            7 => Self::Keys,
+            8 => Self::Erased,
             _ => return None,
         })
     }
@@ -66,6 +75,11 @@ impl Frame {
     /// Bytes on disk, padding included.
     pub(super) fn stored_bytes(&self) -> usize {
         stored_bytes(self.header.len(), self.payload.len())
+    }
+
+    /// Whether the payload is encrypted.
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.flags & FLAG_SEALED != 0
     }
 
     /// Appends the frame to `out`.

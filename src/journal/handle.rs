@@ -16,7 +16,8 @@ use super::JournalError;
 use super::catalog::{Manifest, SessionDir};
 use super::chain;
 use super::content::Attachment;
-use super::frame::Frame;
+use super::crypt::{Cipher, Recipients};
+use super::frame::{Frame, Kind};
 use super::permit::Permit;
 use super::seal::Sealer;
 use super::wal::WalWriter;
@@ -146,14 +147,41 @@ impl Journal {
     /// The directory cannot be created or written. Nothing was recorded then.
     pub fn create(
         dir: &SessionDir,
+        open: SessionOpen,
+        attachments: Vec<Attachment>,
+    ) -> Result<Self, JournalError> {
+        Self::create_for(dir, open, attachments, &Recipients::default())
+    }
+
+    /// The same, with contents that only `recipients` can read, if there are any.
+    ///
+    /// # Errors
+    /// As for [`Self::create`].
+    pub fn create_for(
+        dir: &SessionDir,
         mut open: SessionOpen,
         attachments: Vec<Attachment>,
+        recipients: &Recipients,
     ) -> Result<Self, JournalError> {
         let path = dir.path();
         let session = open.session;
         let sealer = Sealer::new(&open.origin)
             .map_err(|e| JournalError::io("sign", path)(io::Error::other(e)))?;
         open.vkey = Some(sealer.verifier().to_string());
+        let (cipher, keys) = match recipients.is_empty() {
+            true => (None, Vec::new()),
+            false => {
+                let (cipher, header) = Cipher::for_session(recipients)
+                    .map_err(JournalError::io("make the key of", path))?;
+                let keys = Frame {
+                    kind: Kind::Keys,
+                    flags: 0,
+                    header: Vec::new(),
+                    payload: header,
+                };
+                (Some(cipher), vec![keys])
+            }
+        };
         // The directory first: a number whose session never opened can then be told from one whose
         // session is gone.
         let lock = dir.create_and_lock()?;
@@ -163,9 +191,11 @@ impl Journal {
         let started = Utc::now();
         let wal = WalWriter::create(path, session).map_err(JournalError::io("write", path))?;
         let mut thread =
-            WriterThread::new(wal, path, session, started, sealer, open.durability, lock);
+            WriterThread::new(wal, path, session, started, sealer, open.durability, lock)
+                .sealing(cipher);
         let first = Append {
-            frames: Vec::new(),
+            // Behind the segment's head and before everything that needs it.
+            frames: keys,
             leaf: Some(Draft {
                 event: Event::SessionOpen(open),
                 at: started,

@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 
 use super::JournalError;
 use super::content::{self, Opening, Salt};
+use super::crypt::Cipher;
 use super::db::{self, Db, Row};
+use super::erase;
 use super::frame::{Frame, Kind};
 use super::says::Says;
 use super::wal::{Position, Scanner, Step};
@@ -42,7 +44,7 @@ impl Indexed {
     pub(super) fn new(seq: u64, at: Position, mut frame: Frame) -> Self {
         let end = at.offset + frame.stored_bytes() as u64;
         let kept = match frame.kind {
-            Kind::Content | Kind::Checkpoint | Kind::Opening => 0,
+            Kind::Content | Kind::Checkpoint | Kind::Opening | Kind::Keys | Kind::Erased => 0,
             Kind::Leaf | Kind::Segment | Kind::Seal => frame.payload.len(),
         };
         if frame.payload.len() > kept {
@@ -70,6 +72,10 @@ pub(super) enum Place {
     Content(u64),
     /// In the opening frame at this position.
     Frame(Position),
+    /// As the sealed opening frame at this position says.
+    Sealed(Position),
+    /// Nowhere any more.
+    Erased,
 }
 
 /// A committed field, as the index knows it.
@@ -145,7 +151,12 @@ pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
                 rows.push((key, position_bytes(*at).to_vec()));
             }
         }
-        Kind::Opening | Kind::Segment | Kind::Seal | Kind::Checkpoint => {}
+        Kind::Opening
+        | Kind::Segment
+        | Kind::Seal
+        | Kind::Checkpoint
+        | Kind::Keys
+        | Kind::Erased => {}
     }
 }
 
@@ -356,13 +367,23 @@ impl Rows {
                 Step::Frame(_, at, _) if at >= end => return Ok(opened),
                 Step::Frame(_, at, frame) if frame.kind == Kind::Opening => {
                     let opening = Opening::parse(&frame.header);
-                    opened.extend(opening.filter(|it| it.leaf == leaf).map(|it| Opened {
+                    let own = opening.filter(|it| it.leaf == leaf);
+                    opened.extend(own.map(|it| Opened {
                         field: it.field,
                         salt: it.salt,
                         place: match it.content {
+                            _ if frame.is_sealed() => Place::Sealed(at),
                             0 => Place::Frame(at),
                             number => Place::Content(number),
                         },
+                    }));
+                }
+                Step::Frame(_, _, frame) if frame.kind == Kind::Erased => {
+                    let erased = erase::erased_field(&frame).filter(|(of, _)| *of == leaf);
+                    opened.extend(erased.map(|(_, field)| Opened {
+                        field,
+                        salt: [0; 32],
+                        place: Place::Erased,
                     }));
                 }
                 Step::Frame(..) | Step::Damage { .. } => {}
@@ -389,9 +410,28 @@ impl Rows {
 }
 
 /// The plain content of an opening or content frame.
-pub(super) fn plain(dir: &Path, at: Position) -> Result<Vec<u8>, JournalError> {
+pub(super) fn plain(
+    dir: &Path,
+    at: Position,
+    cipher: Option<&Cipher>,
+) -> Result<Vec<u8>, JournalError> {
+    content::payload(&frame(dir, at, cipher)?).map_err(JournalError::io("read", dir))
+}
+
+/// An opening or content frame, unsealed if there is a key.
+pub(super) fn frame(
+    dir: &Path,
+    at: Position,
+    cipher: Option<&Cipher>,
+) -> Result<Frame, JournalError> {
     let gone = || io::Error::new(io::ErrorKind::InvalidData, "a frame is damaged");
     Scanner::read(dir, at)
-        .and_then(|frame: Option<Frame>| content::payload(&frame.ok_or_else(gone)?))
+        .and_then(|frame: Option<Frame>| {
+            let frame = frame.ok_or_else(gone)?;
+            match cipher {
+                Some(cipher) => content::unseal(frame, cipher),
+                None => Ok(frame),
+            }
+        })
         .map_err(JournalError::io("read", dir))
 }

@@ -11,8 +11,10 @@ mod auditor;
 pub mod catalog;
 pub mod chain;
 mod content;
+mod crypt;
 mod db;
 mod disk;
+mod erase;
 mod feeder;
 mod frame;
 mod handle;
@@ -25,6 +27,7 @@ mod says;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod verdict;
 mod wal;
 pub mod walk;
@@ -35,7 +38,9 @@ use std::path::PathBuf;
 
 pub use audit::{Audit, Depth, Expected, SIGNATURE_EVERY, audit};
 pub use content::{Attachment, ContentStream, Recommit, Withheld, commit};
+pub use crypt::{Identities, Recipients};
 pub use disk::{create_private_dir, create_private_file, sync_dir};
+pub use erase::{erase, state as erasure_state};
 pub use handle::{Journal, Refused, Ticket};
 pub use pass::{Beside, Pass};
 pub use permit::Permit;
@@ -96,6 +101,26 @@ pub enum JournalError {
         /// What sled said.
         why: String,
     },
+    /// A file that should hold age identities does not.
+    #[error("{path} is no identity file: {why}")]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody who was named can open the session.
+    #[error("the contents of session {0} are sealed for others: no identity given opens them")]
+    NotARecipient(String),
+    /// The header that holds the session's key does not read.
+    #[error("the key of session {0} was changed or damaged: its contents cannot be opened")]
+    KeyDamaged(String),
+    /// The session's gate still writes.
+    #[error("session {0} is running")]
+    Running(String),
+    /// Somebody reads the session, so that its index cannot be thrown away.
+    #[error("session {0} is being read: what is left of its contents is not erased yet")]
+    BeingRead(String),
     /// The session has no such call.
     #[error("session {session} has no call {number}")]
     NoSuchCall {

@@ -10,12 +10,14 @@ use super::audit::{Audit, Depth, Expected};
 use super::auditor::Auditor;
 use super::catalog::{Manifest, SessionDir};
 use super::content::{self, Opening};
+use super::crypt::Identities;
 use super::frame::{Frame, Kind};
 use super::reader;
+use super::vault::Vault;
 use super::wal::{End, Position, Scanner, Step};
 use super::{JournalError, index};
 use crate::limits;
-use crate::record::{Commitment, Leaf, SessionId};
+use crate::record::{Commitment, Contents, Leaf, SessionId};
 use crate::tlog::{Hash, leaf_hash};
 
 /// A session, to be read from beginning to end.
@@ -23,11 +25,13 @@ use crate::tlog::{Hash, leaf_hash};
 pub struct Pass {
     dir: SessionDir,
     id: SessionId,
+    vault: Vault,
 }
 
 /// What stands beside one leaf.
 pub struct Beside<'a> {
     dir: &'a SessionDir,
+    vault: &'a Vault,
     frames: Vec<(Opening, Frame)>,
     pieces: Vec<(u64, Position)>,
 }
@@ -43,7 +47,7 @@ impl Beside<'_> {
         }
         let pieces = self.pieces.iter();
         for (_, at) in pieces.filter(|(number, _)| *number == opening.content) {
-            plain.extend(index::plain(self.dir.path(), *at).ok()?);
+            plain.extend(index::plain(self.dir.path(), *at, self.vault.cipher()).ok()?);
         }
         let found = content::recompute(&opening.salt, field, &plain);
         (found == *committed).then_some(plain)
@@ -62,7 +66,27 @@ impl Pass {
     /// The directory holds no session this version can read.
     pub fn open(dir: SessionDir) -> Result<Self, JournalError> {
         let id = reader::head(&dir)?;
-        Ok(Self { dir, id })
+        let vault = Vault::of(&dir, id)?;
+        Ok(Self { dir, id, vault })
+    }
+
+    /// The same session, its contents as far open as somebody else has them.
+    pub(super) const fn with(dir: SessionDir, id: SessionId, vault: Vault) -> Self {
+        Self { dir, id, vault }
+    }
+
+    /// Opens sealed contents; nothing to do where none are, or without an identity.
+    ///
+    /// # Errors
+    /// None of the identities is a recipient, or the session's key does not read.
+    pub fn unlock(&mut self, identities: &Identities) -> Result<(), JournalError> {
+        self.vault.unlock(identities)
+    }
+
+    /// What can be seen of the contents.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        self.vault.contents()
     }
 
     /// The session's id.
@@ -137,10 +161,11 @@ impl Pass {
         let read = |e| JournalError::io("read", path)(e);
         let expected = Expected::default();
         let mut live = self.is_running()?;
-        let mut auditor = Auditor::new(&self.dir, &expected, depth)?;
+        let mut auditor = Auditor::with(&self.dir, &expected, depth, self.vault.clone())?;
         let mut scanner = Scanner::open(path, Position::START).map_err(read)?;
         let mut beside = Beside {
             dir: &self.dir,
+            vault: &self.vault,
             frames: Vec::new(),
             pieces: Vec::new(),
         };
@@ -161,8 +186,10 @@ impl Pass {
                             beside.clear();
                         }
                         Kind::Opening => {
-                            let opening = Opening::parse(&frame.header);
-                            beside.frames.extend(opening.map(|it| (it, frame)));
+                            let opened = self.vault.opened(frame);
+                            let opened =
+                                opened.and_then(|it| Some((Opening::parse(&it.header)?, it)));
+                            beside.frames.extend(opened);
                         }
                         Kind::Content if beside.pieces.len() < limits::PIECES_BESIDE_MAX => {
                             let number = content::parse_content_header(&frame.header);

@@ -8,17 +8,19 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use super::JournalError;
 use super::audit::Audit;
 use super::catalog::{Manifest, SessionDir};
-use super::content;
+use super::content::{self, Opening};
+use super::crypt::{Cipher, Identities};
 use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
 use super::pass::{Beside, Pass};
 use super::seal::Signed;
+use super::vault::Vault;
 use super::verdict::{Fault, Gap};
 use super::wal::{self, Position, Scanner, Step};
+use super::{JournalError, erase};
 use crate::record::event::{PrevState, SessionOpen};
-use crate::record::{CallNumber, Commitment, Event, Leaf, SessionId};
+use crate::record::{CallNumber, Commitment, Contents, Event, Leaf, SessionId};
 use crate::tlog::{Hash, leaf_hash};
 
 /// Whether a session still runs, and how it ended if not.
@@ -50,6 +52,7 @@ pub struct SessionReader {
     rows: Rows,
     findings: Findings,
     state: State,
+    vault: Vault,
     /// The leaves that a walk found in the record: what the index says of one must agree.
     walked: OnceCell<Vec<Hash>>,
     /// Contents that were asked for and are not what was recorded.
@@ -64,7 +67,9 @@ impl SessionReader {
     pub fn open(dir: SessionDir) -> Result<Self, JournalError> {
         let id = head(&dir)?;
         let live = is_live(&dir)?;
-        let (rows, findings) = if live {
+        let vault = Vault::of(&dir, id)?;
+        // While contents are erased the index is not touched: it goes too.
+        let (rows, findings) = if live || vault.is_erasing() {
             Rows::of_live(dir.path())?
         } else {
             Rows::of_closed(dir.path())?
@@ -82,6 +87,7 @@ impl SessionReader {
             rows,
             findings,
             state,
+            vault,
             walked: OnceCell::new(),
             wrong: RefCell::default(),
         })
@@ -91,6 +97,27 @@ impl SessionReader {
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Opens sealed contents; nothing to do where none are, or without an identity.
+    ///
+    /// # Errors
+    /// None of the identities is a recipient, or the session's key does not read.
+    pub fn unlock(&mut self, identities: &Identities) -> Result<(), JournalError> {
+        self.vault.unlock(identities)
+    }
+
+    /// What can be seen of the contents.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        self.vault.contents()
+    }
+
+    /// The age header of a session whose contents are sealed. With a sealed frame's payload behind
+    /// it, it is an age file.
+    #[must_use]
+    pub fn keys(&self) -> Option<&[u8]> {
+        self.vault.keys()
     }
 
     /// Whether it runs, and how it ended.
@@ -137,7 +164,7 @@ impl SessionReader {
     /// The record cannot be read at all.
     pub fn check(&self, mut each: impl FnMut(Leaf, &Beside<'_>)) -> Result<Audit, JournalError> {
         let mut hashes = Vec::new();
-        let pass = Pass::open(self.dir.clone())?;
+        let pass = Pass::with(self.dir.clone(), self.id, self.vault.clone());
         let mut audit = pass.hash(&mut hashes, |leaf, beside| {
             each(leaf, beside);
             ControlFlow::Continue(())
@@ -225,7 +252,8 @@ impl SessionReader {
         Ok(leaves)
     }
 
-    /// Writes the content of one field of a leaf to `out`; false when there is none.
+    /// Writes the content of one field of a leaf to `out`; false when there is none, or none that
+    /// can be read: see [`Self::contents`].
     ///
     /// # Errors
     /// The content cannot be read, or `out` cannot be written.
@@ -240,17 +268,19 @@ impl SessionReader {
         };
         let to = |e: io::Error| JournalError::io("write the content of", self.dir.path())(e);
         match opened.place {
-            Place::Frame(at) => out
-                .write_all(&index::plain(self.dir.path(), at)?)
-                .map_err(to)?,
+            Place::Frame(at) => out.write_all(&self.plain(at)?).map_err(to)?,
             Place::Content(number) => {
                 for at in self.rows.content(number)? {
-                    out.write_all(&index::plain(self.dir.path(), at)?)
-                        .map_err(to)?;
+                    out.write_all(&self.plain(at)?).map_err(to)?;
                 }
             }
+            Place::Sealed(_) | Place::Erased => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn plain(&self, at: Position) -> Result<Vec<u8>, JournalError> {
+        index::plain(self.dir.path(), at, self.vault.cipher())
     }
 
     /// The bytes of a leaf, which must be among those a walk found.
@@ -283,18 +313,25 @@ impl SessionReader {
     /// # Errors
     /// The content cannot be read.
     pub fn field(&self, leaf: u64, name: &str) -> Result<Option<Field>, JournalError> {
-        let Some(opened) = self.opened(leaf, name)? else {
-            return Ok(None);
+        let wrong = || {
+            self.wrong.borrow_mut().push(Fault::Content {
+                leaf,
+                field: name.to_owned(),
+            });
+            Ok(None)
+        };
+        let opened = match self.opened(leaf, name) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(None),
+            // It does not open with the session's key.
+            Err(_) if self.vault.cipher().is_some() => return wrong(),
+            Err(error) => return Err(error),
         };
         let mut content = Vec::new();
         let read = self.write_content(leaf, name, &mut content);
         let commitment = content::recompute(&opened.salt, name, &content);
         if read.is_err() || self.commits_to(leaf, name)?.as_ref() != Some(&commitment) {
-            self.wrong.borrow_mut().push(Fault::Content {
-                leaf,
-                field: name.to_owned(),
-            });
-            return Ok(None);
+            return wrong();
         }
         Ok(Some(Field {
             commitment,
@@ -313,9 +350,37 @@ impl SessionReader {
         Ok(serde_json::from_value(committed).ok())
     }
 
+    /// A field whose content can be read.
     fn opened(&self, leaf: u64, field: &str) -> Result<Option<Opened>, JournalError> {
+        if self.vault.is_erasing() {
+            return Ok(None);
+        }
         let openings = self.rows.openings(self.dir.path(), leaf)?;
-        Ok(openings.into_iter().find(|opened| opened.field == field))
+        let found = openings.into_iter().find(|opened| opened.field == field);
+        Ok(match (found, self.vault.cipher()) {
+            (Some(opened), Some(cipher)) => self.unsealed(opened, cipher)?,
+            (found, _) => found.filter(|it| !matches!(it.place, Place::Sealed(_) | Place::Erased)),
+        })
+    }
+
+    /// What a sealed opening says, once it is open; none when it is not what was sealed.
+    fn unsealed(&self, opened: Opened, cipher: &Cipher) -> Result<Option<Opened>, JournalError> {
+        let Place::Sealed(at) = opened.place else {
+            return Ok(Some(opened));
+        };
+        let path = self.dir.path();
+        let frame = index::frame(path, at, Some(cipher))?;
+        let Some(opening) = Opening::parse(&frame.header) else {
+            return Ok(None);
+        };
+        Ok(Some(Opened {
+            field: opened.field,
+            salt: opening.salt,
+            place: match opening.content {
+                0 => Place::Frame(at),
+                number => Place::Content(number),
+            },
+        }))
     }
 
     /// The manifest written when the session closed, if it did.
@@ -335,7 +400,8 @@ pub(super) fn is_live(dir: &SessionDir) -> Result<bool, JournalError> {
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
+        // Whoever erases holds the lock too.
+        Err(TryLockError::WouldBlock) => Ok(!erase::is_under_way(dir.path())),
         Err(TryLockError::Error(e)) => Err(JournalError::io("lock", path)(e)),
     }
 }

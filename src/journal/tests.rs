@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+mod sealed;
+
 use super::catalog::{Catalog, SessionDir};
 use super::reader::State;
 use super::*;
@@ -15,6 +17,14 @@ fn clean(bytes: impl Into<Bytes>) -> Redacted<Bytes> {
 }
 
 fn session(sessions: &std::path::Path, byte: u8) -> (SessionDir, Journal) {
+    session_for(sessions, byte, &Recipients::default())
+}
+
+fn session_for(
+    sessions: &std::path::Path,
+    byte: u8,
+    recipients: &Recipients,
+) -> (SessionDir, Journal) {
     let id = SessionId::from_bytes([byte; 16]);
     let dir = SessionDir::new(sessions, id);
     let who = commit("who", clean("alice"));
@@ -37,7 +47,7 @@ fn session(sessions: &std::path::Path, byte: u8) -> (SessionDir, Journal) {
         vkey: None,
         chain: None,
     };
-    let journal = Journal::create(&dir, open, vec![who, cmd, host]).unwrap();
+    let journal = Journal::create_for(&dir, open, vec![who, cmd, host], recipients).unwrap();
     (dir, journal)
 }
 
@@ -150,6 +160,7 @@ async fn what_goes_in_comes_out_live_closed_and_rebuilt() {
     check(State::Closed);
     // Without its index, and with a broken one, a session is as readable as before.
     std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    check(State::Closed);
     check(State::Closed);
     std::fs::write(dir.path().join("index/db"), b"nonsense").unwrap();
     check(State::Closed);

@@ -40,8 +40,14 @@ impl Position {
     };
 }
 
-fn segment_path(dir: &Path, segment: u32) -> PathBuf {
+pub(super) fn segment_path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("wal-{segment:06}.ddw"))
+}
+
+/// Undoes [`segment_path`], without the directory.
+pub(super) fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("wal-")?.strip_suffix(".ddw")?;
+    digits.parse().ok()
 }
 
 /// The writing end. Owned by the writer thread alone.
@@ -221,6 +227,8 @@ pub(super) struct Scanner {
     window_at: u64,
     window_bytes: usize,
     sealed: bool,
+    /// Stays in its segment, and shows the seal too.
+    within: bool,
 }
 
 impl Scanner {
@@ -237,7 +245,16 @@ impl Scanner {
             window_at: 0,
             window_bytes: WINDOW_BYTES,
             sealed: false,
+            within: false,
         })
+    }
+
+    /// Opens one segment, to read all of it and nothing else.
+    pub(super) fn within(dir: &Path, segment: u32) -> io::Result<Self> {
+        let at = Position { segment, offset: 0 };
+        let mut scanner = Self::open(dir, at)?;
+        scanner.within = true;
+        Ok(scanner)
     }
 
     /// Where the next frame is expected.
@@ -248,13 +265,16 @@ impl Scanner {
     /// Steps to the next frame, hole or end.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         loop {
-            if self.sealed && !self.enter_next_segment()? {
+            if self.sealed && (self.within || !self.enter_next_segment()?) {
                 return Ok(Step::End(End::Sealed));
             }
             match self.frame_at(self.at.offset)? {
-                Some((_, _, frame)) if frame.kind == Kind::Seal => {
+                Some((seq, _, frame)) if frame.kind == Kind::Seal => {
                     // Whoever goes on from here later must meet the seal again.
                     self.sealed = true;
+                    if self.within {
+                        return Ok(Step::Frame(seq, self.at, frame));
+                    }
                 }
                 Some((seq, bytes, frame)) => {
                     let at = self.at;
@@ -369,7 +389,16 @@ impl Scanner {
             self.window.resize(want, 0);
             self.window_at = offset;
             self.file.seek(SeekFrom::Start(offset))?;
-            self.file.read_exact(&mut self.window)?;
+            if let Err(e) = self.file.read_exact(&mut self.window) {
+                self.window.clear();
+                let now = self.file.metadata()?.len();
+                if e.kind() != io::ErrorKind::UnexpectedEof || now >= self.file_bytes {
+                    return Err(e);
+                }
+                // The session was closed meanwhile: space taken ahead is given back then.
+                self.file_bytes = now;
+                return self.bytes(offset, n);
+            }
         }
         let start = (offset - self.window_at) as usize;
         Ok(self.window.get(start..start + n))

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use super::catalog::SessionDir;
 use super::content::{self, Opening};
-use super::frame::{Frame, Kind};
+use super::frame::{FLAG_ZSTD, Frame, Kind};
 use super::seal::Signed;
 use super::wal::{Position, Scanner, Step};
-use super::{JournalError, index};
+use super::{JournalError, erase, index};
 
 /// What a walk meets. A leaf's openings come before it, a checkpoint after the leaves it covers.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct FieldOpening {
     pub salt: [u8; 32],
     dir: Arc<Path>,
     place: Place,
+    /// The age header of the session, if it has one.
+    keys: Arc<[u8]>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,9 +49,51 @@ enum Place {
     Inline(Frame),
     /// In frames of its own.
     Pieces(Vec<Position>),
+    /// In this frame, sealed, and in others.
+    Sealed(Frame, Vec<Position>),
+    /// Nowhere any more.
+    Erased,
+}
+
+/// Why the content of an opening cannot be read here.
+pub enum Shut<I> {
+    /// It was erased on purpose.
+    Erased,
+    /// It is sealed: in age files, the first of which holds the salt before the content.
+    Sealed(I),
+}
+
+/// An age file that holds a piece of content.
+pub struct AgeFile {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// Whether the content in it is compressed with zstd.
+    pub is_zstd: bool,
 }
 
 impl FieldOpening {
+    /// Why there is no content to read, where there is none.
+    #[must_use]
+    pub fn shut(&self) -> Option<Shut<impl Iterator<Item = Result<AgeFile, JournalError>>>> {
+        let (first, pieces) = match &self.place {
+            Place::Inline(_) | Place::Pieces(_) => return None,
+            Place::Erased => return Some(Shut::Erased),
+            Place::Sealed(first, pieces) => (first, pieces),
+        };
+        let first = std::iter::once(Ok(self.age_file(first)));
+        let rest = pieces
+            .iter()
+            .map(|at| Ok(self.age_file(&index::frame(&self.dir, *at, None)?)));
+        Some(Shut::Sealed(first.chain(rest)))
+    }
+
+    fn age_file(&self, frame: &Frame) -> AgeFile {
+        AgeFile {
+            bytes: [&self.keys[..], &frame.payload].concat(),
+            is_zstd: frame.flags & FLAG_ZSTD != 0,
+        }
+    }
+
     /// The content, piece by piece.
     ///
     /// # Errors
@@ -57,13 +101,13 @@ impl FieldOpening {
     pub fn pieces(&self) -> impl Iterator<Item = Result<Vec<u8>, JournalError>> {
         let (inline, stored): (_, &[Position]) = match &self.place {
             Place::Inline(frame) => (Some(self.unpacked(frame)), &[]),
-            Place::Pieces(pieces) if pieces.is_empty() => {
+            Place::Pieces(pieces) if !pieces.is_empty() => (None, pieces),
+            Place::Pieces(_) | Place::Sealed(..) | Place::Erased => {
                 let gone = io::Error::new(io::ErrorKind::InvalidData, "its content is gone");
                 (Some(Err(JournalError::io("read", &*self.dir)(gone))), &[])
             }
-            Place::Pieces(pieces) => (None, pieces),
         };
-        let stored = stored.iter().map(|at| index::plain(&self.dir, *at));
+        let stored = stored.iter().map(|at| index::plain(&self.dir, *at, None));
         inline.into_iter().chain(stored)
     }
 
@@ -84,6 +128,7 @@ pub fn walk(dir: &SessionDir) -> Result<Walk, JournalError> {
         dir: path.into(),
         scanner,
         pieces: HashMap::new(),
+        keys: Arc::default(),
         ended: false,
     })
 }
@@ -94,6 +139,8 @@ pub struct Walk {
     scanner: Scanner,
     /// Pieces of contents whose opening has not come yet.
     pieces: HashMap<u64, Vec<Position>>,
+    /// The age header of the session.
+    keys: Arc<[u8]>,
     ended: bool,
 }
 
@@ -108,15 +155,33 @@ impl Walk {
                 self.pieces.entry(number).or_default().push(at);
                 None
             }
+            Kind::Keys => {
+                self.keys = frame.payload.into();
+                None
+            }
+            Kind::Erased => {
+                let (leaf, field) = erase::erased_field(&frame)?;
+                Some(Found::Opening(FieldOpening {
+                    leaf,
+                    field,
+                    salt: [0; 32],
+                    dir: Arc::clone(&self.dir),
+                    place: Place::Erased,
+                    keys: Arc::clone(&self.keys),
+                }))
+            }
             Kind::Segment | Kind::Seal => None,
         }
     }
 
     fn opening(&mut self, frame: Frame) -> Option<FieldOpening> {
         let opening = Opening::parse(&frame.header)?;
+        // Of a sealed one the pieces are known too: their number is not sealed.
+        let pieces = self.pieces.remove(&opening.content).unwrap_or_default();
         let place = match opening.content {
+            _ if frame.is_sealed() => Place::Sealed(frame, pieces),
             0 => Place::Inline(frame),
-            number => Place::Pieces(self.pieces.remove(&number).unwrap_or_default()),
+            _ => Place::Pieces(pieces),
         };
         Some(FieldOpening {
             leaf: opening.leaf,
@@ -124,6 +189,7 @@ impl Walk {
             salt: opening.salt,
             dir: Arc::clone(&self.dir),
             place,
+            keys: Arc::clone(&self.keys),
         })
     }
 }

@@ -13,6 +13,8 @@ use std::sync::mpsc;
 use chrono::{DateTime, Utc};
 
 use super::catalog::Manifest;
+use super::content;
+use super::crypt::Cipher;
 use super::feeder::Feeder;
 use super::frame::{Frame, Kind};
 use super::handle::{Admission, Answer, Append, Message, Refused, When};
@@ -30,6 +32,8 @@ pub(super) struct WriterThread {
     feeder: Feeder,
     manifest: Manifest,
     sealer: Sealer,
+    /// Seals contents; none in a session without recipients.
+    cipher: Option<Cipher>,
     durability: Durability,
     poisoned: Option<String>,
     /// Written but not synced.
@@ -54,11 +58,17 @@ impl WriterThread {
             feeder: Feeder::start(dir),
             manifest: Manifest::begin(session, started),
             sealer,
+            cipher: None,
             durability,
             poisoned: None,
             dirty: false,
             _lock: lock,
         }
+    }
+
+    /// Seals contents from here on.
+    pub(super) fn sealing(self, cipher: Option<Cipher>) -> Self {
+        Self { cipher, ..self }
     }
 
     pub(super) fn first(&mut self, open: Append) -> Result<(), Refused> {
@@ -180,6 +190,7 @@ impl WriterThread {
             });
             leaf_index = Some(leaf);
         }
+        let frames = self.sealed(frames)?;
         let bytes = frames.iter().map(Frame::stored_bytes).sum::<usize>() as u64
             + u64::from(leaf_index.is_some()) * CHECKPOINT_FRAME_BYTES;
         if let Err(e) = self.wal.admit(bytes) {
@@ -206,6 +217,17 @@ impl WriterThread {
             self.manifest.observe(&leaf);
             leaf.i
         }))
+    }
+
+    /// Seals what holds content. Every frame passes here, and from here on nothing is unsealed.
+    fn sealed(&self, frames: Vec<Frame>) -> Result<Vec<Frame>, Refused> {
+        let Some(cipher) = &self.cipher else {
+            return Ok(frames);
+        };
+        let sealed = frames.into_iter().map(|it| content::seal(it, cipher));
+        sealed
+            .collect::<io::Result<_>>()
+            .map_err(|e| Refused::Poisoned(e.to_string()))
     }
 
     /// Signs the leaves of the batch; its space was taken with each of them.

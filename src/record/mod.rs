@@ -4,6 +4,7 @@
 
 pub mod actor;
 pub mod call;
+pub mod contents;
 pub mod event;
 pub mod operation;
 pub mod recording;
@@ -12,6 +13,7 @@ pub mod session;
 
 pub use actor::{Identity, Via};
 pub use call::{Call, Outcome};
+pub use contents::{Contents, Erasure};
 pub use event::{Commitment, Event, Leaf};
 pub use operation::{Effect, Operation, Resource};
 pub use recording::{Level, LevelRules, Recording};

@@ -7,7 +7,7 @@ use crate::replay::{Body, CallDetail, Message};
 
 use super::escape::escape;
 use super::json_text;
-use super::style::{Look, Tone};
+use super::style::{Look, Missing, Tone};
 use super::table::{Cell, Column, Table, fields};
 use super::timeline::{effect_word, reason_text, status, tone};
 use super::{people, words};
@@ -39,9 +39,10 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
             escape(&call.route),
             look.paint(
                 Tone::Dim,
-                match without_headers(detail) {
-                    true => "(path not kept)",
-                    false => "(path erased)",
+                match (without_headers(detail), look.missing) {
+                    (true, _) => "(path not kept)",
+                    (false, Missing::Erased) => "(path erased)",
+                    (false, Missing::Sealed) => "(path sealed)",
                 }
             )
         ),
@@ -173,9 +174,17 @@ fn part(text: &mut String, name: &str, message: &Message, detail: &CallDetail, l
         }
         Body::Erased { bytes } => {
             heading(text, &format!("{name} body"), look);
-            let was = format!("erased since ({})", words::bytes(*bytes));
+            let was = format!("{} ({})", gone(look), words::bytes(*bytes));
             text.push_str(&format!("{INDENT}{}\n", look.paint(Tone::Dim, &was)));
         }
+    }
+}
+
+/// What became of content that is not there.
+const fn gone(look: &Look) -> &'static str {
+    match look.missing {
+        Missing::Erased => "erased since",
+        Missing::Sealed => "sealed: readable by the session's recipients",
     }
 }
 
@@ -185,7 +194,7 @@ fn heading(text: &mut String, title: &str, look: &Look) {
 
 fn headers(message: &Message, look: &Look) -> String {
     let Some(headers) = &message.headers else {
-        return format!("{INDENT}{}\n", look.paint(Tone::Dim, "erased since"));
+        return format!("{INDENT}{}\n", look.paint(Tone::Dim, gone(look)));
     };
     if headers.is_empty() {
         return format!("{INDENT}{}\n", look.paint(Tone::Dim, "none on record"));
@@ -338,6 +347,26 @@ pub(super) mod tests {
         request body
           erased since (2.0 KiB)
         ");
+    }
+
+    #[test]
+    fn what_is_sealed_says_so() {
+        let mut detail = detail(4);
+        detail.seen.target = None;
+        detail.who = None;
+        detail.response = None;
+        detail.request = Message {
+            headers: None,
+            body: Body::Erased { bytes: 2048 },
+        };
+        let look = Look {
+            missing: Missing::Sealed,
+            ..test_look()
+        };
+        let text = render(&detail, &look);
+        assert!(!text.contains("erased"), "{text}");
+        assert!(text.contains("(path sealed)") && text.contains("who        (sealed)"));
+        assert_eq!(text.matches("sealed: readable by").count(), 2, "{text}");
     }
 
     #[test]

@@ -31,4 +31,4 @@ pub mod words;
 pub use printer::{PrintError, Printer, Talk};
 pub use progress::Progress;
 pub use prompt::PromptError;
-pub use style::{ColorWish, Look, Tone};
+pub use style::{ColorWish, Look, Missing, Tone};

@@ -3,15 +3,12 @@
 use crate::record::{Identity, Via};
 
 use super::escape::escape;
-use super::style::{Look, Tone};
-
-/// What stands where a name was erased.
-const ERASED: &str = "(erased)";
+use super::style::{Look, Missing, Tone};
 
 /// The short form, for lists: `alice@example.com`, `alice (unverified)`.
-pub(super) fn short(who: Option<&Identity>) -> String {
+pub(super) fn short(who: Option<&Identity>, missing: Missing) -> String {
     match who {
-        None => ERASED.to_owned(),
+        None => missing.word().to_owned(),
         Some(who) if who.via.is_verified() => escape(who.label()).into_owned(),
         Some(who) => format!("{} (unverified)", escape(who.label())),
     }
@@ -20,7 +17,7 @@ pub(super) fn short(who: Option<&Identity>) -> String {
 /// The long form: who, vouched for by whom, in which groups.
 pub(super) fn long(who: Option<&Identity>, look: &Look) -> String {
     let Some(who) = who else {
-        return look.paint(Tone::Dim, ERASED);
+        return look.paint(Tone::Dim, look.missing.word());
     };
     let label = look.paint(Tone::Strong, &escape(who.label()));
     if who.via == Via::Local {
@@ -68,9 +65,12 @@ mod tests {
 
     #[test]
     fn a_name_nobody_vouched_for_is_never_shown_bare() {
+        fn short(who: Option<&Identity>) -> String {
+            super::short(who, Missing::Sealed)
+        }
         assert_eq!(short(Some(&alice())), "alice@example.com");
         assert_eq!(short(Some(&os_user())), "alice (unverified)");
-        assert_eq!(short(None), "(erased)");
+        assert_eq!(short(None), "(sealed)");
         assert_eq!(
             long(Some(&os_user()), &test_look()),
             "alice, unverified OS user on laptop: nobody vouched for this name"

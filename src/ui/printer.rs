@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use crate::error::CliError;
 
 use super::diagnostic;
-use super::style::{ColorWish, Look};
+use super::style::{ColorWish, Look, Missing};
 
 /// What begins every line of ours on stderr.
 pub const PREFIX: &str = "ddgate: ";
@@ -67,6 +67,13 @@ impl Printer {
     #[must_use]
     pub const fn talking(mut self, talk: Talk) -> Self {
         self.talk = talk;
+        self
+    }
+
+    /// Says why content is missing from what is shown.
+    #[must_use]
+    pub const fn missing(mut self, missing: Missing) -> Self {
+        self.data_look.missing = missing;
         self
     }
 

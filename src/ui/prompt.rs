@@ -1,7 +1,7 @@
 //! Asks the person: a secret without echo, or Enter for the next step. Where a terminal cannot
 //! hide what is typed, it refuses instead of showing it.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use zeroize::Zeroizing;
 
@@ -74,6 +74,32 @@ pub fn suspect(label: &str) -> Result<Secret<Vec<u8>>, PromptError> {
         return Err(PromptError::Empty);
     }
     Ok(Secret::new(value.to_vec()))
+}
+
+/// Asks a question whose answer is yes or no; anything but `yes` or `y` is no. None where nobody
+/// can answer: standard input is no terminal.
+///
+/// # Errors
+/// Standard input failed.
+pub fn confirm(question: &str) -> Result<Option<bool>, PromptError> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(None);
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{PREFIX}{} [yes/no] ", escape(question))
+        .and_then(|()| stderr.flush())
+        .map_err(PromptError::Read)?;
+    let mut line = String::new();
+    stdin
+        .lock()
+        .take(64)
+        .read_line(&mut line)
+        .map_err(PromptError::Read)?;
+    Ok(Some(matches!(
+        &*line.trim().to_ascii_lowercase(),
+        "y" | "yes"
+    )))
 }
 
 /// Waits for Enter, for `replay --step`. False when the person has seen enough (`q`, or the end

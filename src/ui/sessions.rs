@@ -3,18 +3,20 @@
 use crate::replay::{State, Summary};
 
 use super::escape::escape;
-use super::style::{Look, Tone, Zone};
+use super::style::{Look, Missing, Tone, Zone};
 use super::table::{Cell, Column, Table};
 use super::{people, words};
 
-/// Renders the list. `more` says how many older ones are not shown.
+/// Renders the list, each with why content of it is missing, where it is. `more` says how many older ones are not shown.
 #[must_use]
-pub fn render(sessions: &[Summary], more: u64, look: &Look) -> String {
+pub fn render(sessions: &[(Summary, Missing)], more: u64, look: &Look) -> String {
     if sessions.is_empty() && more == 0 {
         return "no sessions yet; begin one with: ddgate run -- COMMAND\n".into();
     }
     // One zone for the whole list, named once: the one of the latest session.
-    let zone = sessions.first().map(|latest| look.offset(latest.started));
+    let zone = sessions
+        .first()
+        .map(|(latest, _)| look.offset(latest.started));
     let look = &Look {
         zone: zone.map_or(look.zone, Zone::Fixed),
         ..*look
@@ -31,8 +33,8 @@ pub fn render(sessions: &[Summary], more: u64, look: &Look) -> String {
         Column::text("STATE"),
         Column::text("COMMAND").shrinking(8),
     ]);
-    for session in sessions {
-        table.row(row(session, look));
+    for (session, missing) in sessions {
+        table.row(row(session, *missing, look));
     }
     let mut text = table.render(look);
     if more > 0 {
@@ -43,7 +45,7 @@ pub fn render(sessions: &[Summary], more: u64, look: &Look) -> String {
     text
 }
 
-fn row(session: &Summary, look: &Look) -> Vec<Cell> {
+fn row(session: &Summary, missing: Missing, look: &Look) -> Vec<Cell> {
     let counts = &session.counts;
     // Everything that may have changed something counts here.
     let changes = counts.writes + counts.deletes + counts.unclassified;
@@ -53,13 +55,13 @@ fn row(session: &Summary, look: &Look) -> Vec<Cell> {
     };
     let command = match &session.command {
         Some(command) => Cell::plain(&words::command_line(command)),
-        None => Cell::new(Tone::Dim, "(erased)"),
+        None => Cell::new(Tone::Dim, missing.word()),
     };
     let (state, state_tone) = state(&session.state);
     vec![
         Cell::new(Tone::Strong, &session.id.short()),
         Cell::plain(&look.moment(session.started, "%Y-%m-%d %H:%M")),
-        Cell::plain(&people::short(session.who.as_ref())),
+        Cell::plain(&people::short(session.who.as_ref(), missing)),
         Cell::plain(&counts.calls.to_string()),
         noted(changes, Tone::Write),
         noted(counts.denied, Tone::Denied),
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
     use crate::replay::sample::{self, os_user};
 
-    fn list() -> Vec<Summary> {
+    fn list() -> Vec<(Summary, Missing)> {
         let first = sample::session().summary();
         let second = Summary {
             who: Some(os_user()),
@@ -100,7 +102,7 @@ mod tests {
             counts: Default::default(),
             ..first.clone()
         };
-        vec![first, second]
+        vec![(first, Missing::Erased), (second, Missing::Sealed)]
     }
 
     #[test]

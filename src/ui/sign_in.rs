@@ -91,7 +91,7 @@ pub fn signed_in(
     look: &Look,
 ) -> String {
     let tick = look.paint(Tone::Good, "✓");
-    let name = look.paint(Tone::Strong, &people::short(Some(who)));
+    let name = look.paint(Tone::Strong, &people::short(Some(who), look.missing));
     let mut text = format!("{tick} signed in as {name}");
     if let Some(groups) = people::groups(who) {
         text.push_str(&format!(" (groups: {groups})"));

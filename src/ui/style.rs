@@ -4,6 +4,8 @@
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
 
+use crate::record::Contents;
+
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColorWish {
@@ -62,7 +64,36 @@ pub enum Zone {
     Fixed(FixedOffset),
 }
 
-/// What is known of the place the text goes to.
+/// Why content that is not shown is not shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It was erased.
+    #[default]
+    Erased,
+    /// It is sealed, and no key was given.
+    Sealed,
+}
+
+impl Missing {
+    /// What stands in its place.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Erased => "(erased)",
+            Self::Sealed => "(sealed)",
+        }
+    }
+}
+
+impl From<&Contents> for Missing {
+    fn from(contents: &Contents) -> Self {
+        match contents {
+            Contents::Sealed => Self::Sealed,
+            Contents::Open | Contents::Erased(_) | Contents::Erasing => Self::Erased,
+        }
+    }
+}
+
+/// What is known of the place the text goes to, and of what cannot be put there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Whether tones become escape sequences.
@@ -71,6 +102,8 @@ pub struct Look {
     pub width: Option<usize>,
     /// The reader's time zone.
     pub zone: Zone,
+    /// Why content is missing, where it is.
+    pub missing: Missing,
 }
 
 impl Look {
@@ -79,6 +112,7 @@ impl Look {
         color: false,
         width: None,
         zone: Zone::Local,
+        missing: Missing::Erased,
     };
 
     /// Looks at a stream: `is_terminal` and its `width`, and the environment.
@@ -96,6 +130,7 @@ impl Look {
             color: surroundings.color(wish),
             width: width.filter(|_| is_terminal),
             zone: Zone::Local,
+            missing: Missing::Erased,
         }
     }
 

@@ -138,7 +138,7 @@ pub fn run_summary(id: SessionId, counts: &Counts, who: Option<&Identity>, look:
         "session {}: {}{aside} as {}, replay with: ddgate replay {short}",
         look.paint(Tone::Strong, &short),
         words::count(counts.calls, "call"),
-        people::short(who),
+        people::short(who, look.missing),
     )
 }
 
@@ -218,7 +218,7 @@ fn when(view: &SessionView, look: &Look) -> String {
 
 fn command(command: Option<&[String]>, look: &Look) -> String {
     let Some(command) = command else {
-        return look.paint(Tone::Dim, "(erased)");
+        return look.paint(Tone::Dim, look.missing.word());
     };
     let line = words::command_line(command);
     let line = escape(&line);

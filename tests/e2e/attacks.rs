@@ -365,9 +365,8 @@ impl Victim {
     /// from the end.
     fn checked(&self, what: &str, log: &Log, of: &Log) -> Vec<(String, [Audit; 3])> {
         let kept = |size| Expected {
-            key: None,
             checkpoints: vec![of.note(size)],
-            stated: None,
+            ..Expected::default()
         };
         let all = [Expected::default(), kept(self.middle()), kept(of.size())];
         let scratch = || tempfile::tempdir_in(&self.scratch).unwrap().keep();

@@ -11,7 +11,7 @@ fn every_layer_is_named() {
         .ddgate(["--data-dir", "elsewhere", "config", "show"])
         .env("DDGATE_CLIENT_ID", "from-the-environment")
         .succeeds();
-    insta::assert_snapshot!(shown.shown(), @r"
+    insta::assert_snapshot!(shown.shown(), @"
     SETTING  VALUE  FROM
     data_dir  [ROOT]/work/elsewhere  flag --data-dir
     identity.mode  oidc  default
@@ -26,6 +26,8 @@ fn every_layer_is_named() {
     datadog.upstream  not set  default
     datadog.credential_command  not set  default
     journal.durability  power-loss  default
+    journal.recipients  not set  default
+    journal.age_identities  not set  default
     redaction.key  not set  default
     recording.level  full  default
     recording.read  not set  default

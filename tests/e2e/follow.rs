@@ -51,6 +51,7 @@ fn a_running_session_is_followed_to_its_end() {
         assert!(text.contains(word), "no {word} in {text}");
     }
     assert!(follower.said().contains("verified: "), "{follower:?}");
+    assert_eq!(machine.code, Some(0), "{machine:?}");
     let lines: Vec<Value> = String::from_utf8_lossy(&machine.stdout)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -23,6 +23,7 @@ mod demo;
 #[path = "../support/dice.rs"]
 mod dice;
 mod environment;
+mod erase;
 mod export;
 mod follow;
 mod hunt;
@@ -33,6 +34,7 @@ mod outside;
 mod pseudonym;
 mod replay;
 mod run;
+mod sealed;
 mod secrets;
 mod sign_in;
 mod stub;

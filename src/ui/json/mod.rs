@@ -12,13 +12,14 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::record::Contents;
 use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, StatusView};
 use shapes::{
-    CallJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson, StatusJson, SummaryJson,
-    TunnelJson, WhoJson, time,
+    CallJson, ContentsJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson,
+    StatusJson, SummaryJson, TunnelJson, WhoJson, time,
 };
 
 /// `ddgate replay --json`: one object.
@@ -29,6 +30,7 @@ use shapes::{
 ///   "who": {"label", "verified", "via", "issuer", "subject", "name", "email",
 ///           "email_verified", "groups": [], "groups_incomplete", "expires"} | null,
 ///   "command": ["sh"] | null, "host": {"name", "os", "cwd"} | null,
+///   "sealed": false, "erased": {"at": "<time>", "by", "contents": 1} | null,
 ///   "site", "credential", "ddgate_version",
 ///   "state": "running" | "closed" | "not_closed", "reason": "exit" | null, "exit": 0 | null,
 ///   "counts": {"calls", "reads", "writes", "deletes", "unclassified", "denied",
@@ -38,8 +40,10 @@ use shapes::{
 ///   "contradictions": ["…"]
 /// }
 /// ```
+/// Where `sealed` is true, every null above is content that an age identity opens. `"erasing": true`
+/// stands beside it while an erasure is not finished.
 #[must_use]
-pub fn session(view: &SessionView) -> String {
+pub fn session(view: &SessionView, contents: &Contents) -> String {
     let head = &view.head;
     let live = head.state == State::Running;
     let mut contradictions: Vec<String> = view.oddities.iter().map(ToString::to_string).collect();
@@ -54,6 +58,7 @@ pub fn session(view: &SessionView) -> String {
         who: head.who.as_ref().map(WhoJson::of),
         command: head.command.as_deref(),
         host: head.host.as_ref(),
+        contents: ContentsJson::of(contents),
         site: &head.site,
         credential: &head.credential,
         ddgate_version: &head.tool_version,
@@ -76,8 +81,8 @@ pub fn session(view: &SessionView) -> String {
 /// The same for a session whose calls are written while they are read: what stands before them,
 /// and what stands after. Between the two, [`call_item`] by [`call_item`].
 #[must_use]
-pub fn session_around(view: &SessionView) -> (String, String) {
-    let whole = session(view);
+pub fn session_around(view: &SessionView, contents: &Contents) -> (String, String) {
+    let whole = session(view, contents);
     let calls = "\"calls\": [";
     // The calls were given away: the list is empty, and the word stands in no other place, for
     // inside strings its quotes are escaped. The counts have one more such key, with a number.
@@ -105,7 +110,7 @@ pub fn call_line(seen: &Seen, live: bool) -> String {
 ///
 /// ```json
 /// {
-///   "session": "<32 hex>", "who": … as in `replay --json` …, "number": 1, "at": "<time>",
+///   "session": "<32 hex>", "who", "sealed", "erased": … as in `replay --json` …, "number": 1, "at": "<time>",
 ///   "offset_us": 1, "method", "host", "route", "target": "/path?query" | null,
 ///   "operation": "CreateMonitor" | null, "label", "effect": "read" | "write" | "destroy" |
 ///   "unknown", "resources": [{"type", "id"}], "decision": "allow" | "deny", "rule",
@@ -116,17 +121,21 @@ pub fn call_line(seen: &Seen, live: bool) -> String {
 ///   "request": {"headers": [["name", "value"]] | null, "body": BODY}, "response": … | null
 /// }
 /// ```
-/// where BODY is `{"state": "empty" | "kept" | "not_kept" | "erased", "bytes", "complete", "why",
+/// where BODY is `{"state": "empty" | "kept" | "not_kept" | "erased" | "sealed", "bytes", "complete", "why",
 /// "text" | "base64"}`; keys that do not apply are absent.
 #[must_use]
-pub fn call(detail: &CallDetail) -> String {
+pub fn call(detail: &CallDetail, contents: &Contents) -> String {
     document(&DetailJson {
         session: detail.session.to_string(),
         who: detail.who.as_ref().map(WhoJson::of),
+        contents: ContentsJson::of(contents),
         call: CallJson::of(&detail.seen, detail.live),
         wait_us: detail.wait_us,
-        request: MessageJson::of(&detail.request),
-        response: detail.response.as_ref().map(MessageJson::of),
+        request: MessageJson::of(&detail.request, contents),
+        response: detail
+            .response
+            .as_ref()
+            .map(|it| MessageJson::of(it, contents)),
     })
 }
 
@@ -137,18 +146,19 @@ pub fn value(value: &serde_json::Value) -> String {
 }
 
 /// `ddgate sessions --json`: an array, the latest first, of
-/// `{"session", "started", "duration_us", "who", "command", "site", "state", "reason", "exit",
+/// `{"session", "started", "duration_us", "who", "command", "sealed", "erased", "site", "state", "reason", "exit",
 /// "counts"}`, each as in `replay --json`.
 #[must_use]
-pub fn sessions(list: &[Summary]) -> String {
+pub fn sessions(list: &[(Summary, Contents)]) -> String {
     let list: Vec<_> = list
         .iter()
-        .map(|summary| SummaryJson {
+        .map(|(summary, contents)| SummaryJson {
             session: summary.id.to_string(),
             started: time(summary.started),
             duration_us: summary.length_us,
             who: summary.who.as_ref().map(WhoJson::of),
             command: summary.command.as_deref(),
+            contents: ContentsJson::of(contents),
             site: &summary.site,
             state: StateJson::of(&summary.state),
             counts: CountsJson::of(&summary.counts),
@@ -238,6 +248,8 @@ mod tests {
     use super::*;
     use crate::replay::{Body, sample};
 
+    const OPEN: Contents = Contents::Open;
+
     fn parsed(text: &str) -> serde_json::Value {
         assert!(text.ends_with("\n"));
         assert!(
@@ -251,7 +263,7 @@ mod tests {
     fn a_session_has_the_documented_shape() {
         let mut view = sample::session();
         view.calls.truncate(1);
-        insta::assert_snapshot!(session(&view), @r#"
+        insta::assert_snapshot!(session(&view, &OPEN), @r#"
         {
           "session": "3f2a9c1e000000000000000000000000",
           "started": "2027-01-15T08:00:00.000000Z",
@@ -283,6 +295,8 @@ mod tests {
             "os": "linux x86_64",
             "cwd": "/home/alice/app"
           },
+          "sealed": false,
+          "erased": null,
           "site": "datadoghq.eu",
           "credential": "keyring",
           "ddgate_version": "0.1.0",
@@ -350,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_call_has_the_documented_shape() {
-        insta::assert_snapshot!(call(&detail(2)), @r#"
+        insta::assert_snapshot!(call(&detail(2), &OPEN), @r#"
         {
           "session": "3f2a9c1e000000000000000000000000",
           "who": {
@@ -369,6 +383,8 @@ mod tests {
             "groups_incomplete": false,
             "expires": "2027-01-15T09:00:00.000000Z"
           },
+          "sealed": false,
+          "erased": null,
           "number": 2,
           "at": "2027-01-15T08:00:00.300000Z",
           "offset_us": 300000,
@@ -429,7 +445,7 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_word() {
-        let value = parsed(&session(&sample::session()));
+        let value = parsed(&session(&sample::session(), &OPEN));
         let calls = value["calls"].as_array().unwrap();
         let word = |at: usize, key: &str| calls[at][key].as_str().unwrap().to_owned();
         assert_eq!(word(3, "outcome"), "refused");
@@ -440,7 +456,7 @@ mod tests {
         assert_eq!(value["exit"], serde_json::Value::Null);
         let mut view = sample::session();
         view.head.state = State::Running;
-        let value = parsed(&session(&view));
+        let value = parsed(&session(&view, &OPEN));
         assert_eq!(value["calls"][7]["outcome"], "under_way");
         assert_eq!(value["ended"], serde_json::Value::Null);
     }
@@ -453,8 +469,38 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_seen_says_why() {
+        let value = parsed(&session(&sample::session(), &Contents::Sealed));
+        assert_eq!(
+            (&value["sealed"], &value["erased"]),
+            (&true.into(), &().into())
+        );
+        let mut detail = detail(2);
+        detail.request.body = Body::Erased { bytes: 7 };
+        let value = parsed(&call(&detail, &Contents::Sealed));
+        let sealed = serde_json::json!({"state": "sealed", "bytes": 7});
+        assert_eq!(value["request"]["body"], sealed);
+        let erased = Contents::Erased(crate::record::Erasure {
+            at: sample::session().head.started,
+            by: "root".into(),
+            contents: 12,
+        });
+        let value = parsed(&call(&detail, &erased));
+        assert_eq!(value["request"]["body"]["state"], "erased");
+        assert_eq!(
+            value["erased"],
+            serde_json::json!({"at": "2027-01-15T08:00:00.000000Z", "by": "root", "contents": 12})
+        );
+        let value = parsed(&session(&sample::session(), &Contents::Erasing));
+        assert_eq!(
+            (&value["erasing"], &value["sealed"]),
+            (&true.into(), &false.into())
+        );
+    }
+
+    #[test]
     fn lists_are_arrays() {
-        let list = parsed(&sessions(&[sample::session().summary()]));
+        let list = parsed(&sessions(&[(sample::session().summary(), OPEN)]));
         assert_eq!(list[0]["counts"]["denied"], 1);
         assert_eq!(list[0]["session"].as_str().unwrap().len(), 32);
         assert_eq!(parsed(&sessions(&[])), serde_json::json!([]));
@@ -479,7 +525,7 @@ mod tests {
             complete: true,
             why: None,
         };
-        let value = parsed(&call(&detail));
+        let value = parsed(&call(&detail, &OPEN));
         assert_eq!(value["request"]["body"]["base64"], "/wA=");
         assert_eq!(value["response"]["body"]["state"], "not_kept");
     }

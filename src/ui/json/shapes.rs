@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::record::event::{RedactionCount, Tunnel};
-use crate::record::{HostFacts, Identity, Level, Outcome, Resource};
+use crate::record::{Contents, HostFacts, Identity, Level, Outcome, Resource};
 use crate::replay::{Body, Counts, Message, Seen, State};
 
 use super::super::status::{KeyView, SignIn};
@@ -19,6 +19,8 @@ pub(super) struct SessionJson<'a> {
     pub(super) who: Option<WhoJson<'a>>,
     pub(super) command: Option<&'a [String]>,
     pub(super) host: Option<&'a HostFacts>,
+    #[serde(flatten)]
+    pub(super) contents: ContentsJson<'a>,
     pub(super) site: &'a str,
     pub(super) credential: &'a str,
     pub(super) ddgate_version: &'a str,
@@ -37,6 +39,8 @@ pub(super) struct SummaryJson<'a> {
     pub(super) duration_us: u64,
     pub(super) who: Option<WhoJson<'a>>,
     pub(super) command: Option<&'a [String]>,
+    #[serde(flatten)]
+    pub(super) contents: ContentsJson<'a>,
     pub(super) site: &'a str,
     #[serde(flatten)]
     pub(super) state: StateJson<'a>,
@@ -91,6 +95,39 @@ impl<'a> WhoJson<'a> {
             groups: &who.groups,
             groups_incomplete: who.groups_incomplete,
             expires: who.expires.map(time),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ContentsJson<'a> {
+    sealed: bool,
+    erased: Option<ErasedJson<'a>>,
+    /// Only where it is so: an erasure that broke off is rare, and has an end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    erasing: bool,
+}
+
+#[derive(Serialize)]
+struct ErasedJson<'a> {
+    at: String,
+    by: &'a str,
+    contents: u64,
+}
+
+impl<'a> ContentsJson<'a> {
+    pub(super) fn of(contents: &'a Contents) -> Self {
+        Self {
+            sealed: *contents == Contents::Sealed,
+            erased: match contents {
+                Contents::Erased(it) => Some(ErasedJson {
+                    at: time(it.at),
+                    by: &it.by,
+                    contents: it.contents,
+                }),
+                Contents::Open | Contents::Sealed | Contents::Erasing => None,
+            },
+            erasing: *contents == Contents::Erasing,
         }
     }
 }
@@ -232,6 +269,8 @@ pub(super) struct DetailJson<'a> {
     pub(super) session: String,
     pub(super) who: Option<WhoJson<'a>>,
     #[serde(flatten)]
+    pub(super) contents: ContentsJson<'a>,
+    #[serde(flatten)]
     pub(super) call: CallJson<'a>,
     pub(super) wait_us: Option<u64>,
     pub(super) request: MessageJson<'a>,
@@ -245,10 +284,10 @@ pub(super) struct MessageJson<'a> {
 }
 
 impl<'a> MessageJson<'a> {
-    pub(super) fn of(message: &'a Message) -> Self {
+    pub(super) fn of(message: &'a Message, contents: &Contents) -> Self {
         Self {
             headers: message.headers.as_deref(),
-            body: BodyJson::of(&message.body),
+            body: BodyJson::of(&message.body, contents),
         }
     }
 }
@@ -273,6 +312,9 @@ pub(super) enum BodyJson<'a> {
     Erased {
         bytes: u64,
     },
+    Sealed {
+        bytes: u64,
+    },
 }
 
 #[derive(Serialize)]
@@ -283,7 +325,7 @@ pub(super) enum ContentJson<'a> {
 }
 
 impl<'a> BodyJson<'a> {
-    pub(super) fn of(body: &'a Body) -> Self {
+    pub(super) fn of(body: &'a Body, contents: &Contents) -> Self {
         match body {
             Body::Empty => Self::Empty,
             Body::Kept {
@@ -300,6 +342,9 @@ impl<'a> BodyJson<'a> {
                 },
             },
             Body::NotKept { why, bytes } => Self::NotKept { bytes: *bytes, why },
+            Body::Erased { bytes } if *contents == Contents::Sealed => {
+                Self::Sealed { bytes: *bytes }
+            }
             Body::Erased { bytes } => Self::Erased { bytes: *bytes },
         }
     }
