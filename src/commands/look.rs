@@ -155,15 +155,21 @@ pub(super) fn view(pass: &Pass, wanted: Targets) -> Result<(SessionView, Audit),
     Ok((view, audit))
 }
 
-/// The same for a reader that will be asked for contents too.
-pub(super) fn checked_view(reader: &SessionReader) -> Result<(SessionView, Audit), CliError> {
+/// Checks the whole record, and folds of it the head and one call.
+pub(super) fn checked_call(
+    reader: &SessionReader,
+    number: CallNumber,
+) -> Result<(SessionView, Audit), CliError> {
     let mut fold = Fold::new();
     let mut content = HeadContent::default();
     let audit = reader.check(|leaf, beside| {
         if let Event::SessionOpen(open) = &leaf.event {
             content = head_content(open, beside);
         }
-        fold.push(leaf);
+        // All others would be held for nothing.
+        if leaf.i == 0 || leaf.event.call() == Some(number) {
+            fold.push(leaf);
+        }
     })?;
     let live = reader.state() == reader::State::Running;
     Ok((fold.finish(content, live)?, audit))

@@ -14,8 +14,8 @@ use crate::ui::{call, json};
 
 pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, CliError> {
     let reader = look::open(context, &args.session)?;
-    let (view, mut audit) = look::checked_view(&reader)?;
     let number = CallNumber(args.call);
+    let (view, mut audit) = look::checked_call(&reader, number)?;
     let seen = view.call(number).cloned().ok_or(JournalError::NoSuchCall {
         session: reader.id().short(),
         number: args.call,

@@ -251,6 +251,7 @@ impl Checker<'_> {
                     size,
                     root: held.root,
                     signature,
+                    synced: size,
                 });
             }
         } else {

@@ -141,6 +141,7 @@ impl Proof {
                 size: checkpoint.size(),
                 root: *checkpoint.root(),
                 signature,
+                synced: checkpoint.size(),
             });
         }
         Ok(Ok(()))

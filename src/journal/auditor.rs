@@ -10,6 +10,7 @@ use super::frame::{Frame, Kind};
 use super::reader::{self, State};
 use super::says::Says;
 use super::seal::Signed;
+use super::tail::Tail;
 use super::vault::Vault;
 use super::verdict::{Fault, Gap};
 use super::wal::{self, End, Position};
@@ -41,6 +42,7 @@ pub(super) struct Auditor<'a> {
     checked: u64,
     /// Size under the last checkpoint with the right root.
     agreed: u64,
+    tail: Tail,
     closed: bool,
     unended: BTreeSet<u64>,
 }
@@ -99,6 +101,7 @@ impl<'a> Auditor<'a> {
             unchecked: None,
             checked: 0,
             agreed: 0,
+            tail: Tail::default(),
             closed: false,
             unended: BTreeSet::new(),
             audit: Audit::begin(session),
@@ -169,6 +172,7 @@ impl<'a> Auditor<'a> {
     }
 
     fn fault(&mut self, fault: Fault) {
+        self.tail.fault(&fault, self.agreed, &self.audit.findings);
         self.audit.findings.fault(fault);
     }
 
@@ -371,6 +375,7 @@ impl<'a> Auditor<'a> {
                 size,
             });
         };
+        self.tail.checkpoint(&signed);
         if signed.size != size || signed.root != self.tree.root() {
             return self.fault(Fault::Root {
                 from: self.agreed,
@@ -400,6 +405,9 @@ impl<'a> Auditor<'a> {
     /// Ends the check.
     pub(super) fn finish(mut self, end: End) -> Audit {
         self.check_signature();
+        if !self.closed && !self.live {
+            self.tail.forgive(&mut self.audit.findings);
+        }
         let covered = self.audit.signed.map_or(0, |signed| signed.size);
         self.audit.root = self.tree.root();
         self.audit.unanswered = self.unended.len() as u64;

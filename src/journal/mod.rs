@@ -25,6 +25,7 @@ mod permit;
 pub mod reader;
 mod says;
 mod seal;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod vault;

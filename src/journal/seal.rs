@@ -8,14 +8,15 @@ use super::frame::{Frame, Kind};
 use crate::tlog::{Checkpoint, Frontier, Hash, SigningKey, TlogError, VerifierKey, leaf_hash};
 
 /// Bytes of a checkpoint frame on disk.
-pub(super) const CHECKPOINT_FRAME_BYTES: u64 = 128;
-const HEADER_BYTES: usize = 8;
+pub(super) const CHECKPOINT_FRAME_BYTES: u64 = 136;
 
 /// The key of a session and the tree it signs.
 pub(super) struct Sealer {
     key: SigningKey,
     tree: Frontier,
     signed: Signed,
+    /// Leaves that are known to be on stable storage.
+    synced: u64,
 }
 
 impl Sealer {
@@ -25,6 +26,7 @@ impl Sealer {
             key: SigningKey::generate(origin)?,
             tree: Frontier::new(),
             signed: Signed::NOTHING,
+            synced: 0,
         })
     }
 
@@ -53,8 +55,14 @@ impl Sealer {
             size: self.size(),
             root,
             signature: text.sign_bytes(&self.key)?,
+            synced: self.synced,
         };
         Ok(Some(self.signed.frame()))
+    }
+
+    /// Everything signed so far is on stable storage.
+    pub(super) const fn synced(&mut self) {
+        self.synced = self.signed.size;
     }
 
     /// The last checkpoint that was made.
@@ -72,6 +80,9 @@ pub struct Signed {
     pub root: Hash,
     /// Ed25519 over the checkpoint's text (C2SP tlog-checkpoint).
     pub signature: [u8; 64],
+    /// Leaves that were on stable storage before it was written. Not signed: it only tells what a
+    /// power cut may have left undone at the end of a record from what it cannot have.
+    pub synced: u64,
 }
 
 impl Signed {
@@ -79,6 +90,7 @@ impl Signed {
         size: 0,
         root: Hash::from_bytes([0; 32]),
         signature: [0; 64],
+        synced: 0,
     };
 
     fn frame(&self) -> Frame {
@@ -87,19 +99,21 @@ impl Signed {
         Frame {
             kind: Kind::Checkpoint,
             flags: 0,
-            header: self.size.to_le_bytes().to_vec(),
+            header: [self.size.to_le_bytes(), self.synced.to_le_bytes()].concat(),
             payload,
         }
     }
 
     /// Reads a checkpoint frame back.
     pub(super) fn of(frame: &Frame) -> Option<Self> {
-        if frame.kind != Kind::Checkpoint || frame.header.len() != HEADER_BYTES {
+        if frame.kind != Kind::Checkpoint {
             return None;
         }
+        let (size, synced) = frame.header.split_first_chunk::<8>()?;
         let (root, signature) = frame.payload.split_first_chunk::<32>()?;
         Some(Self {
-            size: u64::from_le_bytes(*frame.header.first_chunk()?),
+            size: u64::from_le_bytes(*size),
+            synced: u64::from_le_bytes(synced.try_into().ok()?),
             root: Hash::from_bytes(*root),
             signature: signature.try_into().ok()?,
         })

@@ -178,6 +178,14 @@ pub enum Gap {
         /// Leaves that its manifest or its index has seen.
         once: u64,
     },
+    /// The end of the record of a gate that died is not whole, and nothing of it had been synced.
+    #[error(
+        "what stands behind leaf {from} is not whole, as a power cut leaves it: it had not been synced, and nothing that waited for it was sent"
+    )]
+    Unsynced {
+        /// Leaves that are whole.
+        from: u64,
+    },
     /// The session has no end.
     #[error("{}", if *running { "the session is still running" } else { "the session was never closed: its gate died" })]
     NotClosed {

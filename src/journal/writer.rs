@@ -264,9 +264,11 @@ impl WriterThread {
     fn sync(&mut self) -> Result<(), Refused> {
         self.dirty = false;
         match self.durability {
-            Durability::Process => Ok(()),
-            Durability::PowerLoss => self.wal.sync().map_err(|e| self.poison(&e)),
+            Durability::Process => {}
+            Durability::PowerLoss => self.wal.sync().map_err(|e| self.poison(&e))?,
         }
+        self.sealer.synced();
+        Ok(())
     }
 
     fn poison(&mut self, error: &io::Error) -> Refused {

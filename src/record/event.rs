@@ -311,6 +311,19 @@ pub enum Event {
     SessionClose(SessionClose),
 }
 
+impl Event {
+    /// The call it is about, if it is about one.
+    #[must_use]
+    pub const fn call(&self) -> Option<CallNumber> {
+        match self {
+            Self::CallRequest(e) | Self::CallDenied(e) => Some(e.call),
+            Self::CallStream(e) => Some(e.call),
+            Self::CallResponse(e) => Some(e.call),
+            Self::SessionOpen(_) | Self::Tunnel(_) | Self::SessionClose(_) => None,
+        }
+    }
+}
+
 /// An event in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaf {

@@ -127,7 +127,9 @@ impl Log {
                 }),
                 OPENING | CONTENT => beside.push(frame),
                 CHECKPOINT => {
-                    let size = u64::from_le_bytes(*frame.header.first_chunk().unwrap());
+                    let (size, synced) = frame.header.split_first_chunk().unwrap();
+                    let size = u64::from_le_bytes(*size);
+                    let synced = u64::from_le_bytes(synced.try_into().unwrap());
                     let (root, signature) = frame.payload.split_first_chunk::<32>().unwrap();
                     signed.insert(
                         size,
@@ -135,6 +137,7 @@ impl Log {
                             size,
                             root: Hash::from_bytes(*root),
                             signature: signature.try_into().unwrap(),
+                            synced,
                         },
                     );
                 }
@@ -220,6 +223,7 @@ impl Log {
                     size,
                     root,
                     signature,
+                    synced: size,
                 },
             );
         }
@@ -242,7 +246,7 @@ impl Log {
                 frames.push(Frame {
                     kind: CHECKPOINT,
                     flags: 0,
-                    header: signed.size.to_le_bytes().to_vec(),
+                    header: [signed.size.to_le_bytes(), signed.synced.to_le_bytes()].concat(),
                     payload,
                 });
             }

@@ -51,7 +51,9 @@ fn verb(world: &World, words: &[&str]) -> Ddgate {
 
 /// A session of three calls with bodies of their own.
 fn three_calls(world: &World) {
+    // Pauses, so that each end is signed before the next call begins.
     let script = "POST /api/v1/monitor {\"name\": \"alpha-alpha\", \"type\": \"metric alert\", \"query\": \"q\"}\n\
+                  sleep 100\n\
                   GET /api/v1/monitor?name=bravo-bravo\n\
                   POST /api/v1/dashboard {\"title\": \"charlie-charlie\", \"layout_type\": \"ordered\", \"widgets\": []}\n";
     world.agent(script).succeeds();
