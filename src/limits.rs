@@ -23,9 +23,9 @@ pub const DISCARD_IDLE: Duration = Duration::from_secs(5);
 /// What a blind tunnel copies at once, each way.
 pub const TUNNEL_BUFFER_BYTES: usize = 32 << 10;
 /// Bytes queued for the journal before producers wait: back pressure instead of memory.
-pub const JOURNAL_QUEUE_BYTES_MAX: usize = 2 << 20;
+pub const JOURNAL_QUEUE_BYTES_MAX: usize = 1 << 20;
 /// Bytes written to the journal with one sync.
-pub const JOURNAL_BATCH_BYTES_MAX: usize = 1 << 20;
+pub const JOURNAL_BATCH_BYTES_MAX: usize = 512 << 10;
 /// How long a record nobody waits for may stay unsynced.
 pub const JOURNAL_SYNC_LAG: Duration = Duration::from_millis(50);
 /// A journal segment is closed and the next begun at this size.
@@ -97,8 +97,11 @@ pub const RESPONSE_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 pub const REQUEST_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Idle upstream connections are kept warm this long.
 pub const UPSTREAM_IDLE_KEEP: Duration = Duration::from_secs(90);
-/// HTTP/1 read and write buffers, a connection. hyper's own default is 400 KiB, too much times 64.
-pub const HTTP1_BUFFER_BYTES: usize = 32 << 10;
+/// HTTP/1 read and write buffers, a connection, and so the largest head: one TLS record and a little
+/// more. hyper's own default is 400 KiB, and an upload holds up to five of them.
+pub const HTTP1_BUFFER_BYTES: usize = 20 << 10;
+/// HTTP/2 bytes of one stream that wait for the socket.
+pub const HTTP2_SEND_BUFFER_BYTES: usize = 16 << 10;
 /// HTTP/2 flow-control window of a stream.
 pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// HTTP/2 flow-control window of a connection.
@@ -158,7 +161,7 @@ pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
 /// A configuration file may be this large.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.
-pub const INDEX_CACHE_BYTES: u64 = 4 << 20;
+pub const INDEX_CACHE_BYTES: u64 = 2 << 20;
 /// How long frames gather before sled gets them.
 pub const INDEX_LAG: Duration = Duration::from_millis(50);
 /// Frames waiting for sled, in bytes, before it is left behind; the rest is caught up at the next open.

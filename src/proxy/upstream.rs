@@ -64,6 +64,7 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .http1_max_buf_size(limits::HTTP1_BUFFER_BYTES)
+            .http2_max_send_buf_size(limits::HTTP2_SEND_BUFFER_BYTES)
             .http2_initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW_BYTES)
             .build(connector.clone());
