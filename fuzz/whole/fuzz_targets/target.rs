@@ -25,6 +25,6 @@ fuzz_target!(|raw: &str| {
         let with_key = format!("{raw}{SECRET}");
         let shown = redact::target(known, &operation, &with_key).into_inner();
         assert!(!shown.contains(SECRET), "{shown}");
-        let _ = redact::names(known, &operation);
+        let _ = redact::names(known, &operation, path);
     }
 });
