@@ -57,6 +57,8 @@ struct Taken {
     last: Option<CallNumber>,
     /// Those whose end was looked up before it came.
     ended_ahead: BTreeSet<CallNumber>,
+    /// The call at the front, when it was looked up and has no end: nothing waits for it any more.
+    without_end: Option<CallNumber>,
 }
 
 impl Fold {
@@ -115,8 +117,9 @@ impl Fold {
                 .taken
                 .last
                 .map_or(first.key().0 <= 1, |last| first.key().0 <= last.0 + 1);
-            let is_over =
-                first.get().response_leaf.is_some() || first.get().decision == Decision::Deny;
+            let is_over = first.get().response_leaf.is_some()
+                || first.get().decision == Decision::Deny
+                || self.taken.without_end == Some(*first.key());
             // A number that is not there by now was never recorded.
             if !is_over || !(follows || self.calls.len() > REPLAY_WINDOW_CALLS / 2) {
                 break;
@@ -158,9 +161,11 @@ impl Fold {
 
     /// Ends a call ahead of time, with what was looked up; none when it has no end.
     pub fn end_ahead(&mut self, number: CallNumber, end: Option<(CallResponse, u64)>) {
-        if let Some(call) = self.calls.get_mut(&number)
-            && let Some((response, leaf)) = end
-        {
+        let Some((response, leaf)) = end else {
+            self.taken.without_end = Some(number);
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(&number) {
             call.end(response, leaf);
             self.taken.ended_ahead.insert(number);
         }
@@ -428,6 +433,24 @@ mod tests {
         }
         let view = fold(script.leaves, false);
         assert_eq!((view.oddities.len(), view.more_oddities), (ODDITIES_MAX, 5));
+    }
+
+    #[test]
+    fn a_call_without_an_end_holds_up_no_more_than_the_window() {
+        let mut script = Script::open();
+        for call in 1..=REPLAY_WINDOW_CALLS as u64 + 2 {
+            script.request(call, "ListMonitors");
+            if call > 1 {
+                script.answer(call, 200);
+            }
+        }
+        let mut fold = Fold::new();
+        script.leaves.into_iter().for_each(|leaf| fold.push(leaf));
+        assert!(fold.take_ended().is_empty());
+        assert_eq!(fold.blocked(), Some(CallNumber(1)));
+        fold.end_ahead(CallNumber(1), None);
+        assert_eq!(fold.take_ended().len(), REPLAY_WINDOW_CALLS + 2);
+        assert_eq!(fold.blocked(), None);
     }
 
     #[test]
