@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::{Catalog, SessionDir};
 use crate::journal::chain::{self, ChainAudit, Linked};
-use crate::journal::{Expected, Pass, Verdict, audit, reader};
+use crate::journal::{Expected, JournalError, Pass, Verdict, audit, reader};
 use crate::record::SessionId;
 use crate::record::event::ChainLink;
 use crate::tlog::{SignedNote, VerifierKey};
@@ -72,6 +72,10 @@ fn all(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
     let catalog = Catalog::new(context.config.sessions());
     let chain_lines = chain::lines(catalog.path())?;
     let dirs = catalog.dirs()?;
+    if dirs.is_empty() && chain_lines.is_empty() {
+        // Nothing to check is not the same as nothing wrong: the place may be another one.
+        return Err(JournalError::NoSessions(catalog.path().to_owned()).into());
+    }
     let (unopened, opened): (Vec<_>, Vec<_>) = dirs
         .into_iter()
         .partition(|(_, dir)| reader::never_opened(dir));

@@ -178,9 +178,9 @@ pub enum Gap {
         /// Leaves that its manifest or its index has seen.
         once: u64,
     },
-    /// The end of the record of a gate that died is not whole, and nothing of it had been synced.
+    /// The end of the record of a gate that died is not whole, and nothing says it had been synced.
     #[error(
-        "what stands behind leaf {from} is not whole, as a power cut leaves it: it had not been synced, and nothing that waited for it was sent"
+        "what stands behind leaf {from} is not whole: a power cut leaves it so, and so can whoever edits these files; do not rely on it"
     )]
     Unsynced {
         /// Leaves that are whole.

@@ -63,3 +63,14 @@ fn a_session_deleted_whole_is_found() {
     let cut = verdict(&world, 1);
     assert!(cut["sessions"].to_string().contains("TRUNCATED"), "{cut}");
 }
+
+#[test]
+fn nothing_to_check_is_not_called_verified() {
+    let outcome = World::new().ddgate(["verify", "--all"]).exits(1);
+    assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    insta::assert_snapshot!(outcome.said(), @r"
+    ddgate: error: no session is recorded in [ROOT]/data/sessions
+    ddgate: hint: begin one with: ddgate run -- COMMAND
+    ddgate: hint: or is it elsewhere? name the place with --data-dir
+    ");
+}
