@@ -181,6 +181,8 @@ pub const PIECES_BESIDE_MAX: usize = 4096;
 pub const FOLLOW_POLL: Duration = Duration::from_millis(40);
 /// A session with more leaves than this is replayed while it is read.
 pub const LONG_SESSION_LEAVES: u64 = 20_000;
+/// The same for a session whose gate died, and which nobody counted the leaves of.
+pub const LONG_SESSION_BYTES: u64 = 32 << 20;
 /// Calls that wait for the end of an earlier one before they are shown.
 pub const REPLAY_WINDOW_CALLS: usize = 4096;
 /// Content up to here stands in its line of an export; a longer one in a file of its own.

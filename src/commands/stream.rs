@@ -21,8 +21,14 @@ const PART_CALLS: usize = 512;
 
 /// Whether a session is so long that it is shown while it is read.
 pub(super) fn is_long(pass: &Pass) -> bool {
-    pass.manifest()
-        .is_some_and(|manifest| manifest.leaves > limits::LONG_SESSION_LEAVES)
+    match pass.manifest() {
+        Some(manifest) => manifest.leaves > limits::LONG_SESSION_LEAVES,
+        None => {
+            // One that still runs is shown as it stands at a moment: `--follow` is for the rest.
+            pass.record_bytes() > limits::LONG_SESSION_BYTES
+                && pass.is_running().is_ok_and(|it| !it)
+        }
+    }
 }
 
 /// Calls on their way from the record to the screen.

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::reader::{self, SessionReader};
-use super::seal::Signed;
 use super::{JournalError, disk};
 use crate::record::event::{Decision, SessionClose};
 use crate::record::{Effect, Event, Leaf, Outcome, SessionId};
@@ -138,9 +137,6 @@ pub struct Manifest {
     pub counts: Counts,
     /// Bytes of the last segment.
     pub bytes: u64,
-    /// The last checkpoint: leaves and root.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signed: Option<(u64, String)>,
     /// What went wrong with the record, if anything did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -158,13 +154,8 @@ impl Manifest {
             leaves: 0,
             counts: Counts::default(),
             bytes: 0,
-            signed: None,
             trouble: None,
         }
-    }
-
-    pub(super) fn sign(&mut self, signed: &Signed) {
-        self.signed = Some((signed.size, signed.root.to_string()));
     }
 
     pub(super) fn observe(&mut self, leaf: &Leaf) {

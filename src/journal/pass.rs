@@ -103,6 +103,12 @@ impl Pass {
         reader::is_live(&self.dir)
     }
 
+    /// Bytes of the record, about.
+    #[must_use]
+    pub fn record_bytes(&self) -> u64 {
+        self.dir.record_bytes()
+    }
+
     /// The manifest written when the session closed, if it did. Nobody's evidence.
     #[must_use]
     pub fn manifest(&self) -> Option<Manifest> {

@@ -64,11 +64,6 @@ impl Sealer {
     pub(super) const fn synced(&mut self) {
         self.synced = self.signed.size;
     }
-
-    /// The last checkpoint that was made.
-    pub(super) const fn signed(&self) -> &Signed {
-        &self.signed
-    }
 }
 
 /// A signed checkpoint, as the write-ahead file holds it: origin and key stand in the first leaf.

@@ -293,7 +293,6 @@ impl WriterThread {
             }
         }
         self.manifest.bytes = self.wal.written_bytes();
-        self.manifest.sign(self.sealer.signed());
         self.manifest.trouble = self.poisoned.take();
         // The index goes to the disk while the manifest does.
         self.feeder.end();

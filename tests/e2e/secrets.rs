@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use base64::Engine as _;
+use ddgate::journal::catalog::SessionDir;
+use ddgate::journal::walk;
 
 use crate::world::{Outcome, World};
 
@@ -39,16 +41,47 @@ fn nowhere(secret: &str, place: &str, bytes: &[u8]) {
     }
 }
 
+/// What the sessions hold, unpacked: in the file most of it is compressed.
+fn recorded(world: &World) -> Vec<(String, Vec<u8>)> {
+    let mut recorded = Vec::new();
+    for id in world.session_ids() {
+        let dir = SessionDir::new(&world.sessions(), id.parse().unwrap());
+        for found in walk::walk(&dir).unwrap() {
+            match found.unwrap() {
+                walk::Found::Leaf(bytes) => recorded.push(("a leaf".into(), bytes)),
+                walk::Found::Opening(opening) => {
+                    let pieces: Vec<_> = opening.pieces().map(Result::unwrap).collect();
+                    recorded.push((format!("a recorded {}", opening.field), pieces.concat()));
+                }
+                walk::Found::Checkpoint(_) => {}
+            }
+        }
+    }
+    recorded
+}
+
 #[track_caller]
 fn search(world: &World, secrets: &[String], outcomes: &[Outcome], except: &str) {
     let files = world.all_files();
     assert!(!files.is_empty());
+    let recorded = recorded(world);
+    // Or the search below would look at nothing.
+    let is_host = |(place, _): &&(String, Vec<u8>)| place.ends_with("host");
+    assert!(
+        recorded
+            .iter()
+            .find(is_host)
+            .is_some_and(|(_, host)| !host.is_empty())
+    );
     for secret in secrets {
         for (path, bytes) in &files {
             let name = path.file_name().unwrap().to_string_lossy();
             if except.is_empty() || name != except {
                 nowhere(secret, &path.display().to_string(), bytes);
             }
+        }
+        for (place, bytes) in &recorded {
+            nowhere(secret, place, bytes);
         }
         for outcome in outcomes {
             nowhere(secret, "stdout", &outcome.stdout);
