@@ -162,9 +162,9 @@ pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.
 pub const INDEX_CACHE_BYTES: u64 = 2 << 20;
-/// How long frames gather before sled gets them.
+/// How long what is written gathers before sled learns of it.
 pub const INDEX_LAG: Duration = Duration::from_millis(50);
-/// Frames waiting for sled, in bytes, before it is left behind; the rest is caught up at the next open.
+/// What waits for sled, in bytes, before it is left behind; the rest is caught up at the next open.
 pub const INDEX_QUEUE_BYTES_MAX: usize = 8 << 20;
 /// A shorter secret is not looked for in the child's environment: it would match ordinary text.
 pub const SECRET_SCAN_BYTES_MIN: usize = 8;

@@ -3,7 +3,7 @@
 //! Version 0.34.7. Its traps, and what is done about each:
 //! - `flush()` is no `fdatasync`: the write-ahead file acknowledges, never this; [`Db::flush`]
 //!   adds the missing sync so that a closed session's index is whole.
-//! - rows over 1/80 of a segment may leave its synced log: rows hold positions ([`super::index`]).
+//! - rows over 1/80 of a segment may leave its synced log: rows hold positions ([`super::cells`]).
 //! - it panics on damage: every call is caught, and a damaged index is rebuilt from the file.
 //! - a stale `snap.*.generating` makes open fail for ever: removed before opening.
 //! - dropping it frees its lock late: opening retries for a moment.
@@ -35,9 +35,10 @@ pub(super) struct Db {
     is_whole: AtomicBool,
 }
 
-/// The mark, below the database's directory.
+/// The mark, below the database's directory. It names the version of the rows: an index of
+/// another version is built anew.
 fn mark(path: &Path) -> PathBuf {
-    path.join("whole")
+    path.join("whole-2")
 }
 
 impl Db {

@@ -5,13 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::JournalError;
 use super::db::Db;
-use super::index::{CATCH_UP_ROWS, Indexed, applied_row, index_path, rows_of};
-use super::wal::Position;
+use super::index::{Stretch, index_path};
 use crate::limits;
 
-/// Feeds sled behind the write-ahead file, on its own thread. Frames gather for a while before
+/// Feeds sled behind the write-ahead file, on its own thread. What is to be learnt gathers for a while before
 /// sled gets them: it then works seldom and in bulk, not beside every call, and a session's start
 /// is over before it is opened at all.
 pub(super) struct Feeder {
@@ -19,7 +17,7 @@ pub(super) struct Feeder {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where frames wait for sled.
+/// Where it waits for sled.
 #[derive(Default)]
 struct Trough {
     waiting: Mutex<Waiting>,
@@ -29,15 +27,14 @@ struct Trough {
 
 #[derive(Default)]
 struct Waiting {
-    frames: Vec<Indexed>,
-    bytes: usize,
+    stretch: Stretch,
     /// Nothing more will come.
     ended: bool,
 }
 
 impl Trough {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Whatever a panic left here is frames, each whole.
+        // Whatever a panic left here is whole.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -46,9 +43,9 @@ impl Trough {
         self.stirred.notify_one();
     }
 
-    /// Waits for frames and then for more of them; none when the last were taken.
-    fn take(&self) -> Option<Vec<Indexed>> {
-        let is_empty = |waiting: &mut Waiting| waiting.frames.is_empty() && !waiting.ended;
+    /// Waits for something and then for more of it; none when the last was taken.
+    fn take(&self) -> Option<Stretch> {
+        let is_empty = |waiting: &mut Waiting| waiting.stretch.is_empty() && !waiting.ended;
         let some = self.stirred.wait_while(self.waiting(), is_empty);
         let some = some.unwrap_or_else(PoisonError::into_inner);
         let is_open = |waiting: &mut Waiting| !waiting.ended;
@@ -56,8 +53,7 @@ impl Trough {
             .stirred
             .wait_timeout_while(some, limits::INDEX_LAG, is_open);
         let (mut more, _) = more.unwrap_or_else(PoisonError::into_inner);
-        more.bytes = 0;
-        Some(std::mem::take(&mut more.frames)).filter(|frames| !frames.is_empty())
+        Some(std::mem::take(&mut more.stretch)).filter(|stretch| !stretch.is_empty())
     }
 }
 
@@ -82,19 +78,18 @@ impl Feeder {
         Self { trough, thread }
     }
 
-    /// Passes frames on. Never waits: when sled is too slow it is left behind.
-    pub(super) fn feed(&mut self, batch: Vec<Indexed>) {
+    /// Passes on what a batch wrote. Never waits: when sled is too slow it is left behind.
+    pub(super) fn feed(&mut self, batch: Stretch) {
         let mut waiting = self.trough.waiting();
         if waiting.ended || batch.is_empty() {
             return;
         }
-        waiting.bytes += batch.iter().map(Indexed::held_bytes).sum::<usize>();
-        if waiting.bytes > limits::INDEX_QUEUE_BYTES_MAX {
+        let was_empty = waiting.stretch.is_empty();
+        waiting.stretch.append(batch);
+        if waiting.stretch.held_bytes() > limits::INDEX_QUEUE_BYTES_MAX {
             drop(waiting);
             return self.trough.end();
         }
-        let was_empty = waiting.frames.is_empty();
-        waiting.frames.extend(batch);
         drop(waiting);
         if was_empty {
             self.trough.stirred.notify_one();
@@ -118,7 +113,7 @@ impl Feeder {
 
 fn feed(path: &Path, trough: &Trough) {
     let mut opened = None;
-    while let Some(frames) = trough.take() {
+    while let Some(stretch) = trough.take() {
         let db = match &opened {
             Some(db) => db,
             None => match Db::open(path) {
@@ -126,26 +121,10 @@ fn feed(path: &Path, trough: &Trough) {
                 Err(_) => return,
             },
         };
-        if apply(db, &frames).is_err() {
+        if stretch.apply_to(db).is_err() {
             return;
         }
     }
     // Whatever fails here is made good by catching up at the next open.
     let _ = opened.map(|db| db.flush());
-}
-
-fn apply(db: &Db, frames: &[Indexed]) -> Result<(), JournalError> {
-    let mut rows = Vec::new();
-    for (n, indexed) in frames.iter().enumerate() {
-        rows_of(indexed, &mut rows);
-        if rows.len() >= CATCH_UP_ROWS || n + 1 == frames.len() {
-            let next = Position {
-                offset: indexed.end,
-                ..indexed.at
-            };
-            rows.push(applied_row(next, indexed.seq + 1));
-            db.apply(std::mem::take(&mut rows))?;
-        }
-    }
-    Ok(())
 }

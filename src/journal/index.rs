@@ -1,67 +1,64 @@
-//! The rows that are queried, made from frames: the same function feeds sled while a session
-//! runs, catches it up later, and fills memory when sled cannot be had.
+//! The index that is queried, made from frames: the same cells feed sled while a session runs, catch
+//! it up later, and fill memory when sled cannot be had.
 //!
-//! | key (integers big-endian) | value |
-//! |---|---|
-//! | `P` leaf | position of the leaf's frame |
-//! | `C` content, piece | position of a content frame |
-//! | `N` call, kind | index of the leaf of that kind (`q` request, `s` its stream, `r` response) |
-//! | `A` | how far the file has been applied |
-//!
-//! Positions only: a row costs sled about a hundred bytes whatever is in it, and what it points at
-//! is one read away. The openings of a leaf have no rows: they stand between the leaf before it and
-//! the leaf itself, and are found by reading from there.
+//! It knows places in the file and nothing else ([`super::cells`]); what it points at is one read
+//! away. The openings of a leaf have no cells: they stand between the leaf before it and the leaf
+//! itself, and are found by reading from there. One row, `a`, says how far the file was applied.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
+use super::cells::{self, CallLeaf, Cell, Slot};
 use super::content::{self, Opening, Salt};
 use super::crypt::Cipher;
 use super::db::{self, Db, Row};
 use super::erase;
 use super::frame::{Frame, Kind};
-use super::says::Says;
 use super::wal::{Position, Scanner, Step};
 use crate::record::CallNumber;
 
-const APPLIED: &[u8] = b"A";
-/// Rows applied at once while catching up.
-pub(super) const CATCH_UP_ROWS: usize = 4096;
-const PAGE_ROWS: usize = 512;
+const APPLIED: &[u8] = b"a";
+/// Cells applied at once while catching up.
+const CATCH_UP_CELLS: usize = 32 << 10;
+const PAGE_ROWS: usize = 16;
 
-/// A frame with its place in the file, without what the index has no use for: many of these can
-/// wait for sled at once.
-pub(super) struct Indexed {
-    pub(super) seq: u64,
-    pub(super) at: Position,
-    pub(super) end: u64,
-    frame: Frame,
+/// What the index is to learn of a stretch of the file.
+#[derive(Default)]
+pub(super) struct Stretch {
+    cells: Vec<Cell>,
+    /// Where the stretch ends; none as long as it has no frame.
+    end: Option<Position>,
 }
 
-impl Indexed {
-    pub(super) fn new(seq: u64, at: Position, mut frame: Frame) -> Self {
-        let end = at.offset + frame.stored_bytes() as u64;
-        let kept = match frame.kind {
-            Kind::Content | Kind::Checkpoint | Kind::Opening | Kind::Keys | Kind::Erased => 0,
-            Kind::Leaf | Kind::Segment | Kind::Seal => frame.payload.len(),
-        };
-        if frame.payload.len() > kept {
-            frame.payload.truncate(kept);
-            frame.payload.shrink_to_fit();
-        }
-        Self {
-            seq,
-            at,
-            end,
-            frame,
-        }
+impl Stretch {
+    /// Takes note of a frame that ends there, and of what is to be found in it.
+    pub(super) fn add(&mut self, end: Position, cells: impl IntoIterator<Item = Cell>) {
+        self.cells.extend(cells);
+        self.end = Some(end);
+    }
+
+    /// Adds the stretch behind this one.
+    pub(super) fn append(&mut self, mut next: Self) {
+        self.cells.append(&mut next.cells);
+        self.end = next.end.or(self.end);
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.end.is_none()
     }
 
     /// Memory it takes, about.
     pub(super) fn held_bytes(&self) -> usize {
-        size_of::<Self>() + self.frame.header.len() + self.frame.payload.len()
+        self.cells.len() * size_of::<Cell>()
+    }
+
+    /// Gives it to sled.
+    pub(super) fn apply_to(self, db: &Db) -> Result<(), JournalError> {
+        let mut rows = cells::merge(&self.cells, |key| db.value(key))?;
+        rows.extend(self.end.map(applied_row));
+        db.apply(rows)
     }
 }
 
@@ -86,94 +83,14 @@ pub(super) struct Opened {
     pub(super) place: Place,
 }
 
-/// The three leaves a call may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CallLeaf {
-    Request = b'q' as isize,
-    RequestStream = b's' as isize,
-    Response = b'r' as isize,
-}
-
-fn position_bytes(at: Position) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..4].copy_from_slice(&at.segment.to_be_bytes());
-    bytes[4..].copy_from_slice(&at.offset.to_be_bytes());
-    bytes
-}
-
 fn parse_position(bytes: &[u8]) -> Option<Position> {
-    let (segment, rest) = bytes.split_first_chunk::<4>()?;
-    Some(Position {
-        segment: u32::from_be_bytes(*segment),
-        offset: u64::from_be_bytes(*rest.first_chunk()?),
-    })
+    bytes
+        .first_chunk()
+        .map(|b| cells::position(u64::from_be_bytes(*b)))
 }
 
-fn leaf_key(i: u64) -> Vec<u8> {
-    let mut key = vec![b'P'];
-    key.extend_from_slice(&i.to_be_bytes());
-    key
-}
-
-fn content_key(content: u64, piece: Option<u32>) -> Vec<u8> {
-    let mut key = vec![b'C'];
-    key.extend_from_slice(&content.to_be_bytes());
-    if let Some(piece) = piece {
-        key.extend_from_slice(&piece.to_be_bytes());
-    }
-    key
-}
-
-fn call_key(call: CallNumber, kind: CallLeaf) -> Vec<u8> {
-    let mut key = vec![b'N'];
-    key.extend_from_slice(&call.0.to_be_bytes());
-    key.push(kind as u8);
-    key
-}
-
-/// The rows of one frame.
-pub(super) fn rows_of(indexed: &Indexed, rows: &mut Vec<Row>) {
-    let Indexed { at, frame, .. } = indexed;
-    match frame.kind {
-        Kind::Leaf => {
-            if let Some(says) = Says::of(&frame.payload)
-                && let Some(i) = says.number("i")
-            {
-                rows.push((leaf_key(i), position_bytes(*at).to_vec()));
-                if let Some((call, kind)) = call_leaf(&says) {
-                    rows.push((call_key(call, kind), i.to_be_bytes().to_vec()));
-                }
-            }
-        }
-        Kind::Content => {
-            if let Some((content, piece)) = content::parse_content_header(&frame.header) {
-                let key = content_key(content, Some(piece));
-                rows.push((key, position_bytes(*at).to_vec()));
-            }
-        }
-        Kind::Opening
-        | Kind::Segment
-        | Kind::Seal
-        | Kind::Checkpoint
-        | Kind::Keys
-        | Kind::Erased => {}
-    }
-}
-
-fn call_leaf(says: &Says<'_>) -> Option<(CallNumber, CallLeaf)> {
-    let kind = match (says.text("t")?, says.text("side")) {
-        ("call.request" | "call.denied", _) => CallLeaf::Request,
-        ("call.stream", Some("request")) => CallLeaf::RequestStream,
-        ("call.response", _) => CallLeaf::Response,
-        _ => return None,
-    };
-    Some((CallNumber(says.number("call")?), kind))
-}
-
-pub(super) fn applied_row(next: Position, seq: u64) -> Row {
-    let mut value = position_bytes(next).to_vec();
-    value.extend_from_slice(&seq.to_be_bytes());
-    (APPLIED.to_vec(), value)
+pub(super) fn applied_row(next: Position) -> Row {
+    (APPLIED.to_vec(), cells::place(next).to_be_bytes().to_vec())
 }
 
 pub(super) fn index_path(dir: &Path) -> PathBuf {
@@ -253,13 +170,11 @@ impl Rows {
         let io = |e: io::Error| JournalError::io("read", dir)(e);
         let mut scanner = Scanner::open(dir, from).map_err(io)?;
         let mut findings = Findings::default();
-        let mut rows = Vec::new();
-        let mut seq = 0;
+        let mut stretch = Stretch::default();
         loop {
             match scanner.step().map_err(io)? {
-                Step::Frame(found, at, frame) => {
-                    seq = found + 1;
-                    rows_of(&Indexed::new(found, at, frame), &mut rows);
+                Step::Frame(_, at, frame) => {
+                    stretch.add(findings.applied(&scanner), Cell::of_frame(&frame, at));
                 }
                 Step::Damage { from, to } => findings.damage.push((from, to)),
                 Step::End(end) => {
@@ -269,28 +184,27 @@ impl Rows {
                         End::Torn(at) => findings.torn = Some(at),
                         End::Open => {}
                     }
-                    if !rows.is_empty() {
-                        rows.push(applied_row(findings.applied(&scanner), seq));
-                        self.apply(rows)?;
-                    }
+                    self.apply(stretch)?;
                     return Ok(findings);
                 }
             }
-            if rows.len() >= CATCH_UP_ROWS {
-                rows.push(applied_row(findings.applied(&scanner), seq));
-                self.apply(std::mem::take(&mut rows))?;
+            if stretch.cells.len() >= CATCH_UP_CELLS {
+                self.apply(std::mem::take(&mut stretch))?;
             }
         }
     }
 
-    fn apply(&mut self, rows: Vec<Row>) -> Result<(), JournalError> {
+    fn apply(&mut self, stretch: Stretch) -> Result<(), JournalError> {
         match self {
-            Self::Sled(db) => db.apply(rows),
+            _ if stretch.is_empty() => {}
+            Self::Sled(db) => stretch.apply_to(db)?,
             Self::Memory(map) => {
+                let known = |key: &[u8]| Ok::<_, JournalError>(map.get(key).cloned());
+                let rows = cells::merge(&stretch.cells, known)?;
                 map.extend(rows);
-                Ok(())
             }
         }
+        Ok(())
     }
 
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
@@ -312,9 +226,14 @@ impl Rows {
         }
     }
 
+    fn cell(&self, slot: &Slot) -> Result<Option<u64>, JournalError> {
+        let row = self.value(&slot.row)?;
+        Ok(row.and_then(|row| slot.read(&row)))
+    }
+
     fn position(&self, leaf: u64) -> Result<Option<Position>, JournalError> {
-        let value = self.value(&leaf_key(leaf))?;
-        Ok(value.and_then(|value| parse_position(&value)))
+        let place = self.cell(&Slot::leaf(leaf))?;
+        Ok(place.map(cells::position))
     }
 
     /// The bytes of one leaf of the session in `dir`; none when it is not there, or damaged.
@@ -332,9 +251,20 @@ impl Rows {
 
     /// The first leaf from index `from` on; a damaged file lacks some.
     pub(super) fn leaf_from(&self, from: u64) -> Result<Option<u64>, JournalError> {
-        let page = self.page(b"P", &leaf_key(from))?;
-        let index = |(key, _): &Row| key.get(1..)?.first_chunk().copied();
-        Ok(page.first().and_then(index).map(u64::from_be_bytes))
+        let mut key = Slot::leaf(from).row;
+        loop {
+            let page = self.page(cells::LEAVES, &key)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(None);
+            };
+            let leaves = page
+                .iter()
+                .flat_map(|(key, row)| cells::leaves_in(key, row));
+            if let Some(found) = leaves.into_iter().find(|i| *i >= from) {
+                return Ok(Some(found));
+            }
+            key = behind(last);
+        }
     }
 
     /// The index of one of a call's leaves.
@@ -343,10 +273,8 @@ impl Rows {
         call: CallNumber,
         kind: CallLeaf,
     ) -> Result<Option<u64>, JournalError> {
-        let value = self.value(&call_key(call, kind))?;
-        Ok(value
-            .and_then(|value| value.first_chunk().copied())
-            .map(u64::from_be_bytes))
+        let found = self.cell(&Slot::call(call, kind))?;
+        Ok(found.map(|leaf| leaf - 1))
     }
 
     /// The opened fields of one leaf of the session in `dir`.
@@ -394,19 +322,26 @@ impl Rows {
 
     /// The positions of the frames of one content, in order.
     pub(super) fn content(&self, content: u64) -> Result<Vec<Position>, JournalError> {
-        let prefix = content_key(content, None);
-        let mut from = prefix.clone();
-        let mut positions = Vec::new();
+        let first = self.cell(&Slot::content(content, 0))?;
+        let mut places = Vec::from_iter(first);
+        let prefix = cells::pieces(content);
+        let mut key = prefix.clone();
         loop {
-            let page = self.page(&prefix, &from)?;
+            let page = self.page(&prefix, &key)?;
             let Some((last, _)) = page.last() else {
-                return Ok(positions);
+                return Ok(places.into_iter().map(cells::position).collect());
             };
-            from.clone_from(last);
-            from.push(0);
-            positions.extend(page.iter().filter_map(|(_, value)| parse_position(value)));
+            key = behind(last);
+            places.extend(page.iter().flat_map(|(_, row)| cells::filled(row)));
         }
     }
+}
+
+/// The first key behind this one.
+fn behind(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
 }
 
 /// The plain content of an opening or content frame.

@@ -9,6 +9,7 @@
 mod audit;
 mod auditor;
 pub mod catalog;
+mod cells;
 pub mod chain;
 mod content;
 mod crypt;

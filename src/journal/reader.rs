@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 
 use super::audit::Audit;
 use super::catalog::{Manifest, SessionDir};
+use super::cells::CallLeaf;
 use super::content::{self, Opening};
 use super::crypt::{Cipher, Identities};
-use super::index::{self, CallLeaf, Findings, Opened, Place, Rows};
+use super::index::{self, Findings, Opened, Place, Rows};
 use super::pass::{Beside, Pass};
 use super::seal::Signed;
 use super::vault::Vault;

@@ -92,7 +92,7 @@ impl WalWriter {
     /// # Errors
     /// The disk is full: nothing was written, and what is already written is intact.
     pub(super) fn admit(&mut self, bytes: u64) -> io::Result<()> {
-        let needed = self.end() + bytes + limits::JOURNAL_RESERVE_BYTES;
+        let needed = self.end().offset + bytes + limits::JOURNAL_RESERVE_BYTES;
         if needed <= self.allocated {
             return Ok(());
         }
@@ -110,24 +110,23 @@ impl WalWriter {
 
     /// Whether `bytes` more fit into space already taken.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
-        self.end() + bytes <= self.allocated
+        self.end().offset + bytes <= self.allocated
     }
 
     /// Where the next frame goes.
-    fn end(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+    pub(super) const fn end(&self) -> Position {
+        Position {
+            segment: self.segment,
+            offset: self.written + self.buffer.len() as u64,
+        }
     }
 
     /// Adds a frame to what the next [`Self::write`] writes.
-    pub(super) fn put(&mut self, frame: &Frame) -> (u64, Position) {
-        let at = Position {
-            segment: self.segment,
-            offset: self.end(),
-        };
-        let seq = self.seq;
-        frame.encode(seq, &mut self.buffer);
+    pub(super) fn put(&mut self, frame: &Frame) -> Position {
+        let at = self.end();
+        frame.encode(self.seq, &mut self.buffer);
         self.seq += 1;
-        (seq, at)
+        at
     }
 
     /// Bytes put and not yet written.
@@ -501,7 +500,7 @@ mod tests {
             .iter()
             .map(|payload| {
                 wal.put(&leaf(payload));
-                wal.end()
+                wal.end().offset
             })
             .collect();
         wal.write().unwrap();

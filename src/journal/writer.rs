@@ -13,12 +13,13 @@ use std::sync::mpsc;
 use chrono::{DateTime, Utc};
 
 use super::catalog::Manifest;
+use super::cells::Cell;
 use super::content;
 use super::crypt::Cipher;
 use super::feeder::Feeder;
 use super::frame::{Frame, Kind};
 use super::handle::{Admission, Answer, Append, Message, Refused, When};
-use super::index::Indexed;
+use super::index::Stretch;
 use super::seal::{CHECKPOINT_FRAME_BYTES, Sealer};
 use super::wal::WalWriter;
 use crate::limits;
@@ -72,11 +73,11 @@ impl WriterThread {
     }
 
     pub(super) fn first(&mut self, open: Append) -> Result<(), Refused> {
-        let mut indexed = Vec::new();
-        self.put(open, &mut indexed)?;
-        self.put_checkpoint(&mut indexed)?;
+        let mut stretch = Stretch::default();
+        self.put(open, &mut stretch)?;
+        self.put_checkpoint(&mut stretch)?;
         self.write_and_sync()?;
-        self.feeder.feed(indexed);
+        self.feeder.feed(stretch);
         Ok(())
     }
 
@@ -107,7 +108,7 @@ impl WriterThread {
     fn batch(&mut self, first: Message, messages: &mpsc::Receiver<Message>) -> Option<Append> {
         let mut queue = VecDeque::from([first]);
         let mut replies = Vec::new();
-        let mut indexed = Vec::new();
+        let mut stretch = Stretch::default();
         let mut close = None;
         let mut needs_sync = false;
         while let Some(message) = queue.pop_front() {
@@ -119,7 +120,7 @@ impl WriterThread {
                 }
             };
             let reply = append.reply.take();
-            match self.put(append, &mut indexed) {
+            match self.put(append, &mut stretch) {
                 Ok(leaf) => {
                     needs_sync |= matches!(reply, Some((When::Durable, _)));
                     replies.extend(reply.map(|(_, reply)| (reply, leaf)));
@@ -137,7 +138,7 @@ impl WriterThread {
                 queue.push_back(next);
             }
         }
-        let outcome = self.put_checkpoint(&mut indexed).and_then(|()| {
+        let outcome = self.put_checkpoint(&mut stretch).and_then(|()| {
             if needs_sync {
                 self.write_and_sync()
             } else {
@@ -148,7 +149,7 @@ impl WriterThread {
             let _ = reply.send(outcome.clone().map(|()| leaf));
         }
         if outcome.is_ok() {
-            self.feeder.feed(indexed);
+            self.feeder.feed(stretch);
             if let Err(e) = self.wal.roll_if_full() {
                 self.poison(&e);
             }
@@ -157,7 +158,7 @@ impl WriterThread {
     }
 
     /// Encodes one append into the batch.
-    fn put(&mut self, append: Append, indexed: &mut Vec<Indexed>) -> Answer {
+    fn put(&mut self, append: Append, stretch: &mut Stretch) -> Answer {
         if let Some(first) = &self.poisoned {
             return Err(Refused::Poisoned(first.clone()));
         }
@@ -210,8 +211,12 @@ impl WriterThread {
             if frame.kind == Kind::Leaf {
                 self.sealer.take(&frame.payload);
             }
-            let (seq, at) = self.wal.put(&frame);
-            indexed.push(Indexed::new(seq, at, frame));
+            let at = self.wal.put(&frame);
+            match (frame.kind, &leaf_index) {
+                (Kind::Leaf, Some(leaf)) => stretch.add(self.wal.end(), Cell::of_leaf(leaf, at)),
+                (Kind::Content, _) => stretch.add(self.wal.end(), Cell::of_content(&frame, at)),
+                _ => stretch.add(self.wal.end(), []),
+            }
         }
         Ok(leaf_index.map(|leaf| {
             self.manifest.observe(&leaf);
@@ -231,11 +236,11 @@ impl WriterThread {
     }
 
     /// Signs the leaves of the batch; its space was taken with each of them.
-    fn put_checkpoint(&mut self, indexed: &mut Vec<Indexed>) -> Result<(), Refused> {
+    fn put_checkpoint(&mut self, stretch: &mut Stretch) -> Result<(), Refused> {
         let signed = self.sealer.checkpoint();
         if let Some(frame) = signed.map_err(|e| self.poison(&io::Error::other(e)))? {
-            let (seq, at) = self.wal.put(&frame);
-            indexed.push(Indexed::new(seq, at, frame));
+            self.wal.put(&frame);
+            stretch.add(self.wal.end(), []);
         }
         Ok(())
     }
@@ -279,14 +284,14 @@ impl WriterThread {
 
     /// Writes the close leaf and the seal, then the index and the manifest.
     fn finish(mut self, close: Option<Append>) -> Manifest {
-        let mut indexed = Vec::new();
+        let mut stretch = Stretch::default();
         if let Some(close) = close
-            && self.put(close, &mut indexed).is_ok()
-            && self.put_checkpoint(&mut indexed).is_ok()
+            && self.put(close, &mut stretch).is_ok()
+            && self.put_checkpoint(&mut stretch).is_ok()
             && self.write().is_ok()
         {
             match self.wal.seal() {
-                Ok(()) => self.feeder.feed(indexed),
+                Ok(()) => self.feeder.feed(stretch),
                 Err(e) => {
                     self.poison(&e);
                 }
