@@ -126,6 +126,8 @@ fn document(written: &Written, format: &str, to: &Path) -> serde_json::Value {
         "calls": audit.calls,
         "checkpoints": written.checkpoints,
         "openings": written.openings,
+        "sealed": audit.sealed,
+        "erased": audit.erased,
         "blobs": written.blobs,
         "unreadable": written.unreadable,
         "files": written.files,

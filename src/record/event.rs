@@ -28,10 +28,10 @@ pub struct Commitment {
 /// How often one redaction rule fired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RedactionCount {
-    /// Rule name, for example `dd-api-key`.
-    pub rule: String,
     /// Matches removed.
     pub count: u64,
+    /// Rule name, for example `dd-api-key`.
+    pub rule: String,
 }
 
 /// What the gate decided about a call.
@@ -110,12 +110,12 @@ pub struct ChainLink {
 pub struct Prev {
     /// Origin of its log.
     pub origin: String,
-    /// Leaves under its last signed checkpoint.
-    pub size: u64,
-    /// Their root, in base64.
-    pub root: String,
     /// What state it was in.
     pub reason: PrevState,
+    /// Their root, in base64.
+    pub root: String,
+    /// Leaves under its last signed checkpoint.
+    pub size: u64,
 }
 
 /// The state of the session before.
@@ -142,10 +142,10 @@ pub struct Tool {
 /// The Datadog account as far as the gate knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatadogSide {
-    /// Site, for example `datadoghq.eu`.
-    pub site: String,
     /// Where the credential came from, never its value.
     pub credential: String,
+    /// Site, for example `datadoghq.eu`.
+    pub site: String,
 }
 
 /// `call.request` and `call.denied`.
@@ -347,8 +347,7 @@ impl Leaf {
     /// # Errors
     /// Only if serde_json fails, which these types do not provoke.
     pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        // Through `Value`, whose map is a BTreeMap: that is what sorts the keys.
-        serde_json::to_vec(&serde_json::to_value(self)?)
+        super::sorted::to_vec(self)
     }
 
     /// Reads a leaf back.

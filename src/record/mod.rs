@@ -10,6 +10,7 @@ pub mod operation;
 pub mod recording;
 pub mod secret;
 pub mod session;
+mod sorted;
 
 pub use actor::{Identity, Via};
 pub use call::{Call, Outcome};

@@ -38,12 +38,12 @@ impl Effect {
 /// A Datadog object named by a call, for example `monitor:123`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
-    /// The type, singular where Datadog's path allows it: `monitor`, `dashboard`.
-    #[serde(rename = "type")]
-    pub kind: String,
     /// Its identifier; empty for a collection.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
+    /// The type, singular where Datadog's path allows it: `monitor`, `dashboard`.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// A catalogue entry applied to one request.

@@ -208,6 +208,39 @@ fn killed() {
     proven(&world, &world.data(), 7);
 }
 
+/// What they cannot read they take as it is: leaves, tree and signatures stand without it.
+#[test]
+fn sealed_and_then_erased() {
+    let world = World::new();
+    let (recipient, _) = crate::sealed::pair(&world, "key");
+    world.settings(&format!("[journal]\nrecipients = [\"{recipient}\"]\n"));
+    world.agent(&crate::sealed::script()).succeeds();
+    let to = world.root().join("out");
+    let summary = export(&world, &world.data(), &to);
+    crate::sealed::nothing_in_the_open(&world, &to);
+    assert!(summary["sealed"].as_u64() > Some(10), "{summary:#}");
+    assert_eq!(summary["openings"], summary["sealed"]);
+    accepted(&world, &to, &summary, 0);
+    (1..=3).for_each(|call| proven(&world, &world.data(), call));
+
+    // They do look at what is sealed.
+    let blob = std::fs::read_dir(to.join("blob")).unwrap().next().unwrap();
+    std::fs::write(blob.unwrap().path(), "x").unwrap();
+    if let Some(refused) = python(&[&to]) {
+        refused.unwrap_err();
+    }
+
+    world.ddgate(["erase", "latest", "--yes"]).succeeds();
+    let to = world.root().join("erased");
+    let summary = export(&world, &world.data(), &to);
+    assert_eq!(
+        (&summary["openings"], &summary["sealed"]),
+        (&0.into(), &0.into())
+    );
+    assert!(summary["erased"].as_u64() > Some(10), "{summary:#}");
+    accepted(&world, &to, &summary, 0);
+}
+
 #[test]
 fn more_than_two_full_tiles() {
     let world = World::new();
