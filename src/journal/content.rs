@@ -4,6 +4,7 @@
 //! per field; salt and content are kept in opening and content frames. Invariant: only redacted
 //! bytes come in.
 
+use std::cell::RefCell;
 use std::io;
 
 use bytes::Bytes;
@@ -57,10 +58,10 @@ impl Attachment {
     }
 
     /// The opening frame of this field of leaf `i`.
-    pub(super) fn opening(&self, i: u64) -> Frame {
-        let (content, flags, payload): (u64, u8, &[u8]) = match &self.body {
-            AttachmentBody::Inline(flags, payload) => (0, *flags, payload),
-            AttachmentBody::Stored(content) => (*content, 0, &[]),
+    pub(super) fn opening(self, i: u64) -> Frame {
+        let (content, flags, payload) = match self.body {
+            AttachmentBody::Inline(flags, payload) => (0, flags, payload),
+            AttachmentBody::Stored(content) => (content, 0, Vec::new()),
         };
         let mut header = Vec::with_capacity(Opening::HEADER_BYTES + self.field.len());
         header.extend_from_slice(&i.to_le_bytes());
@@ -71,7 +72,7 @@ impl Attachment {
             kind: Kind::Opening,
             flags,
             header,
-            payload: payload.to_vec(),
+            payload,
         }
     }
 }
@@ -168,12 +169,35 @@ fn inline(content: &[u8]) -> AttachmentBody {
 }
 
 fn fresh_mac(field: &str) -> (Salt, Hmac<Sha256>) {
-    let mut salt = [0; 32];
-    // Without randomness nothing can be hidden behind a commitment; the system has none left to
-    // give only when it is broken, and then stopping is right.
-    #[expect(clippy::expect_used, reason = "no way on without randomness")]
-    getrandom::fill(&mut salt).expect("the operating system gives random bytes");
+    let salt = SALTS.with_borrow_mut(Salts::next);
     (salt, keyed(&salt, field))
+}
+
+thread_local! {
+    static SALTS: RefCell<Salts> = const { RefCell::new(Salts { ahead: [[0; 32]; SALTS_AHEAD], left: 0 }) };
+}
+
+/// Salts asked for at once: each would be a system call, three or four times a call.
+const SALTS_AHEAD: usize = 32;
+
+struct Salts {
+    ahead: [Salt; SALTS_AHEAD],
+    left: usize,
+}
+
+impl Salts {
+    fn next(&mut self) -> Salt {
+        if self.left == 0 {
+            // Without randomness nothing can be hidden behind a commitment; the system has none
+            // left to give only when it is broken, and then stopping is right.
+            #[expect(clippy::expect_used, reason = "no way on without randomness")]
+            getrandom::fill(self.ahead.as_flattened_mut())
+                .expect("the operating system gives random bytes");
+            self.left = SALTS_AHEAD;
+        }
+        self.left -= 1;
+        std::mem::take(&mut self.ahead[self.left])
+    }
 }
 
 fn keyed(salt: &Salt, field: &str) -> Hmac<Sha256> {

@@ -23,8 +23,8 @@ use super::seal::Sealer;
 use super::wal::WalWriter;
 use super::writer::WriterThread;
 use crate::limits;
-use crate::record::event::{CallRequest, SessionClose, SessionOpen};
-use crate::record::{CallNumber, Event};
+use crate::record::event::{CallRequest, LEAF_VERSION, LeafLine, SessionClose, SessionOpen};
+use crate::record::{CallNumber, Event, Leaf};
 
 /// Why the journal did not take a record. Every one means: nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -110,11 +110,34 @@ pub(super) struct Append {
     _budget: Option<OwnedSemaphorePermit>,
 }
 
+/// A leaf that has no place yet.
 pub(super) struct Draft {
-    pub(super) event: Event,
-    pub(super) at: DateTime<Utc>,
-    pub(super) mono: u64,
+    pub(super) leaf: Leaf,
+    pub(super) line: LeafLine,
     pub(super) attachments: Vec<Attachment>,
+}
+
+impl Draft {
+    fn new(
+        event: Event,
+        ts: DateTime<Utc>,
+        mono: u64,
+        attachments: Vec<Attachment>,
+    ) -> Result<Self, Refused> {
+        let leaf = Leaf {
+            v: LEAF_VERSION,
+            i: 0,
+            ts,
+            mono,
+            event,
+        };
+        let line = leaf.to_line();
+        Ok(Self {
+            line: line.map_err(|e| Refused::Poisoned(e.to_string()))?,
+            leaf,
+            attachments,
+        })
+    }
 }
 
 pub(super) enum Message {
@@ -193,21 +216,16 @@ impl Journal {
         let mut thread =
             WriterThread::new(wal, path, session, started, sealer, open.durability, lock)
                 .sealing(cipher);
-        let first = Append {
+        let first = |leaf| Append {
             // Behind the segment's head and before everything that needs it.
             frames: keys,
-            leaf: Some(Draft {
-                event: Event::SessionOpen(open),
-                at: started,
-                mono: 0,
-                attachments,
-            }),
+            leaf: Some(leaf),
             admission: Admission::Refusable,
             reply: None,
             _budget: None,
         };
-        thread
-            .first(first)
+        Draft::new(Event::SessionOpen(open), started, 0, attachments)
+            .and_then(|leaf| thread.first(first(leaf)))
             .map_err(|refused| match refused {
                 Refused::DiskFull { why, .. } | Refused::Poisoned(why) => io::Error::other(why),
                 other => io::Error::other(other.to_string()),
@@ -277,7 +295,7 @@ impl Journal {
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
         let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments);
+        let draft = self.draft(event, attachments)?;
         self.send(
             Vec::new(),
             Some(draft),
@@ -296,7 +314,7 @@ impl Journal {
     /// The record was refused.
     pub async fn note(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
         let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments);
+        let draft = self.draft(event, attachments)?;
         self.send(
             Vec::new(),
             Some(draft),
@@ -317,7 +335,7 @@ impl Journal {
         admission: Admission,
     ) -> Answer {
         let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments);
+        let draft = self.draft(event, attachments)?;
         self.send(Vec::new(), Some(draft), admission, When::Durable, bytes)
             .await?
             .durable()
@@ -375,7 +393,7 @@ impl Journal {
         close.calls = self.calls.load(Ordering::Relaxed);
         let last = Append {
             frames: Vec::new(),
-            leaf: Some(self.draft(Event::SessionClose(close), Vec::new())),
+            leaf: self.draft(Event::SessionClose(close), Vec::new()).ok(),
             admission: Admission::Close,
             reply: None,
             _budget: None,
@@ -390,12 +408,8 @@ impl Journal {
         thread.join().ok()
     }
 
-    fn draft(&self, event: Event, attachments: Vec<Attachment>) -> Draft {
-        Draft {
-            event,
-            at: Utc::now(),
-            mono: u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            attachments,
-        }
+    fn draft(&self, event: Event, attachments: Vec<Attachment>) -> Result<Draft, Refused> {
+        let mono = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Draft::new(event, Utc::now(), mono, attachments)
     }
 }

@@ -22,6 +22,8 @@ pub static DICTIONARY: &[u8] = include_bytes!("dictionary-1.zdict");
 const LEVEL: i32 = 1;
 /// Below this there is little to save, and the file can be read without us.
 const PACK_BYTES_MIN: usize = 64;
+/// What is packed without taking memory for it first.
+const ROOM_BYTES: usize = 4 << 10;
 
 static ENCODER: LazyLock<EncoderDictionary<'static>> =
     LazyLock::new(|| EncoderDictionary::copy(DICTIONARY, LEVEL));
@@ -71,19 +73,35 @@ pub(super) const fn coding(flags: u8) -> Coding {
 /// Packs what a frame holds; the flags say how.
 pub(super) fn pack(bytes: &[u8]) -> (u8, Vec<u8>) {
     if bytes.len() >= PACK_BYTES_MIN
-        && let Ok(mut small) = PACKER.with_borrow_mut(|kept| match kept {
-            Some(packer) => packer.compress(bytes),
-            None => kept
-                .insert(Compressor::with_prepared_dictionary(&ENCODER)?)
-                .compress(bytes),
-        })
-        && small.len() < bytes.len()
+        && let Some(small) = packed(bytes)
     {
-        // It was made large enough for the worst case, and may wait in a queue for a while.
-        small.shrink_to_fit();
         return (FLAG_ZSTD | FLAG_DICTIONARY, small);
     }
     (0, bytes.to_vec())
+}
+
+/// The bytes packed; none where that gains nothing.
+fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
+    // No room for more than what is there: what does not fit was not worth it.
+    let mut room = [0; ROOM_BYTES];
+    let mut large = Vec::new();
+    let room = match room.get_mut(..bytes.len()) {
+        Some(room) => room,
+        None => {
+            large.resize(bytes.len(), 0);
+            &mut large[..]
+        }
+    };
+    let n = PACKER.with_borrow_mut(|kept| {
+        let packer = match kept {
+            Some(packer) => packer,
+            None => kept.insert(Compressor::with_prepared_dictionary(&ENCODER).ok()?),
+        };
+        packer.compress_to_buffer(bytes, room).ok()
+    })?;
+    room.get(..n)
+        .filter(|small| small.len() < bytes.len())
+        .map(<[u8]>::to_vec)
 }
 
 /// Undoes [`pack`].

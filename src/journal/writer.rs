@@ -23,7 +23,7 @@ use super::index::Stretch;
 use super::seal::{CHECKPOINT_FRAME_BYTES, Sealer};
 use super::wal::WalWriter;
 use crate::limits;
-use crate::record::event::{Durability, LEAF_VERSION};
+use crate::record::event::Durability;
 use crate::record::{Leaf, SessionId};
 
 /// What the thread owns. Nothing here is shared.
@@ -166,15 +166,10 @@ impl WriterThread {
         let mut leaf_index = None;
         if let Some(draft) = append.leaf {
             let leaf = Leaf {
-                v: LEAF_VERSION,
                 i: self.sealer.size(),
-                ts: draft.at,
-                mono: draft.mono,
-                event: draft.event,
+                ..draft.leaf
             };
-            let payload = leaf
-                .to_bytes()
-                .map_err(|e| Refused::Poisoned(e.to_string()))?;
+            let payload = draft.line.at(leaf.i);
             if payload.len() > limits::LEAF_BYTES_MAX {
                 return Err(Refused::TooLarge {
                     bytes: payload.len(),
@@ -182,7 +177,7 @@ impl WriterThread {
                 });
             }
             // Openings first: a leaf that is there has everything that belongs to it.
-            frames.extend(draft.attachments.iter().map(|a| a.opening(leaf.i)));
+            frames.extend(draft.attachments.into_iter().map(|a| a.opening(leaf.i)));
             frames.push(Frame {
                 kind: Kind::Leaf,
                 flags: 0,

@@ -347,7 +347,18 @@ impl Leaf {
     /// # Errors
     /// Only if serde_json fails, which these types do not provoke.
     pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        super::sorted::to_vec(self)
+        Ok(super::sorted::to_vec(self, "")?.0)
+    }
+
+    /// The same, as far as it can be said before its place is known: with room for the index.
+    ///
+    /// # Errors
+    /// As for [`Self::to_bytes`].
+    pub fn to_line(&self) -> Result<LeafLine, serde_json::Error> {
+        use serde::ser::Error;
+        let (line, index) = super::sorted::to_vec(self, "i")?;
+        let index = index.ok_or_else(|| serde_json::Error::custom("a leaf without an index"))?;
+        Ok(LeafLine { line, index })
     }
 
     /// Reads a leaf back.
@@ -356,6 +367,23 @@ impl Leaf {
     /// The bytes are not a leaf of a known version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
+    }
+}
+
+/// The bytes of a leaf whose index is still to come: whoever has something to record writes them,
+/// not the one thread that gives places to all.
+#[derive(Clone, Debug)]
+pub struct LeafLine {
+    line: Vec<u8>,
+    index: std::ops::Range<usize>,
+}
+
+impl LeafLine {
+    /// The bytes of leaf `i`.
+    #[must_use]
+    pub fn at(&self, i: u64) -> Vec<u8> {
+        let (before, after) = (&self.line[..self.index.start], &self.line[self.index.end..]);
+        [before, i.to_string().as_bytes(), after].concat()
     }
 }
 
@@ -400,5 +428,13 @@ mod tests {
             r#"{"dur_us":3,"host":"example.test:443","i":7,"mono":42,"received":2,"sent":1,"t":"tunnel","ts":"2027-01-15T08:00:00.123456Z","v":1}"#
         );
         assert_eq!(Leaf::from_bytes(&bytes).unwrap(), leaf);
+        let later = Leaf {
+            i: 1_234_567,
+            ..leaf.clone()
+        };
+        assert_eq!(
+            leaf.to_line().unwrap().at(later.i),
+            later.to_bytes().unwrap()
+        );
     }
 }

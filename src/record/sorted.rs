@@ -3,18 +3,23 @@
 //! values serde_json writes in their own order, which is why the fields of what stands inside a
 //! leaf are declared in order. Debug builds compare every line with the tree's.
 
+use std::ops::Range;
+
 use serde::Serialize;
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeStruct, Serializer};
 use serde_json::Error;
 
-/// Writes `object` with sorted keys.
+/// Writes `object` with sorted keys; also says where in it the value of `key` stands, if it does.
 ///
 /// # Errors
 /// It is no struct or map, or one of its keys is no text.
-pub(super) fn to_vec<T: Serialize>(object: &T) -> Result<Vec<u8>, Error> {
+pub(super) fn to_vec<T: Serialize>(
+    object: &T,
+    key: &str,
+) -> Result<(Vec<u8>, Option<Range<usize>>), Error> {
     let mut fields = Fields::default();
     object.serialize(Top(&mut fields))?;
-    let line = fields.line();
+    let (line, place) = fields.line(key.as_bytes());
     debug_assert_eq!(
         serde_json::to_value(object)
             .and_then(|tree| serde_json::to_vec(&tree))
@@ -23,14 +28,14 @@ pub(super) fn to_vec<T: Serialize>(object: &T) -> Result<Vec<u8>, Error> {
         Some(&line),
         "declare the fields of what stands in a leaf in order"
     );
-    Ok(line)
+    Ok((line, place))
 }
 
 /// What was written so far: `"key":value`, each with its place and the length of its key.
 #[derive(Default)]
 struct Fields {
     text: Vec<u8>,
-    places: Vec<(std::ops::Range<usize>, usize)>,
+    places: Vec<(Range<usize>, usize)>,
 }
 
 impl Fields {
@@ -53,23 +58,28 @@ impl Fields {
         Ok(())
     }
 
-    fn line(mut self) -> Vec<u8> {
+    fn line(mut self, wanted: &[u8]) -> (Vec<u8>, Option<Range<usize>>) {
         let text = &self.text;
-        // Without the closing quote, which is less than some letters are.
-        let key = |(place, bytes): &(std::ops::Range<usize>, usize)| {
+        // Without the quotes, which are less than some letters are.
+        let key = |(place, bytes): &(Range<usize>, usize)| {
             &text[place.start + 1..place.start + bytes - 1]
         };
         self.places.sort_unstable_by(|a, b| key(a).cmp(key(b)));
         let mut line = Vec::with_capacity(text.len() + self.places.len() + 2);
+        let mut found = None;
         line.push(b'{');
-        for (n, (place, _)) in self.places.iter().enumerate() {
+        for (n, field) in self.places.iter().enumerate() {
             if n > 0 {
                 line.push(b',');
             }
-            line.extend_from_slice(&text[place.clone()]);
+            let from = line.len() + field.1 + 1;
+            line.extend_from_slice(&text[field.0.clone()]);
+            if key(field) == wanted {
+                found = Some(from..line.len());
+            }
         }
         line.push(b'}');
-        line
+        (line, found)
     }
 }
 
@@ -216,11 +226,13 @@ mod tests {
             aa: None,
             a: vec![1, 2],
         };
-        let line = to_vec(&object).unwrap();
+        let (line, place) = to_vec(&object, "b").unwrap();
+        assert_eq!(&line[place.unwrap()], b"3");
         assert_eq!(
             std::str::from_utf8(&line).unwrap(),
             r#"{"a":[1,2],"aa":null,"b":3,"z":"\"\u0007ü"}"#
         );
-        assert!(to_vec(&7).is_err() && to_vec(&[1]).is_err() && to_vec("x").is_err());
+        assert_eq!(to_vec(&object, "c").unwrap().1, None);
+        assert!(to_vec(&7, "").is_err() && to_vec(&[1], "").is_err() && to_vec(&"x", "").is_err());
     }
 }
