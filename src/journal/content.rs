@@ -57,14 +57,14 @@ impl Attachment {
         }
     }
 
-    /// The opening frame of this field of leaf `i`.
-    pub(super) fn opening(self, i: u64) -> Frame {
+    /// The opening frame of this field, of a leaf that has no place yet: see [`belong_to`].
+    pub(super) fn opening(self) -> Frame {
         let (content, flags, payload) = match self.body {
             AttachmentBody::Inline(flags, payload) => (0, flags, payload),
             AttachmentBody::Stored(content) => (content, 0, Vec::new()),
         };
         let mut header = Vec::with_capacity(Opening::HEADER_BYTES + self.field.len());
-        header.extend_from_slice(&i.to_le_bytes());
+        header.extend_from_slice(&[0; 8]);
         header.extend_from_slice(&content.to_le_bytes());
         header.extend_from_slice(&self.salt);
         header.extend_from_slice(self.field.as_bytes());
@@ -74,6 +74,13 @@ impl Attachment {
             header,
             payload,
         }
+    }
+}
+
+/// Makes an opening one of leaf `i`; other frames stay as they are.
+pub(super) fn belong_to(frame: &mut Frame, i: u64) {
+    if let (Kind::Opening, Some(leaf)) = (frame.kind, frame.header.first_chunk_mut()) {
+        *leaf = i.to_le_bytes();
     }
 }
 

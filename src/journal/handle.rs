@@ -55,10 +55,32 @@ pub enum Refused {
 
 pub(super) type Answer = Result<Option<u64>, Refused>;
 
+/// What the writer sends back.
+pub(super) struct Done {
+    pub(super) answer: Answer,
+    /// What was written, to be thrown away by whoever made it: memory that one thread takes and
+    /// another gives back is dear, and the writer is one for all.
+    _remains: Option<Box<Append>>,
+}
+
+impl Done {
+    pub(super) const fn new(answer: Answer, remains: Option<Box<Append>>) -> Self {
+        Self {
+            answer,
+            _remains: remains,
+        }
+    }
+}
+
 /// Resolves when what it was given for is on stable storage (or was refused).
-#[derive(Debug)]
 #[must_use]
-pub struct Ticket(oneshot::Receiver<Answer>);
+pub struct Ticket(oneshot::Receiver<Done>);
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ticket")
+    }
+}
 
 impl Ticket {
     /// Waits for the writer.
@@ -66,7 +88,9 @@ impl Ticket {
     /// # Errors
     /// The record was refused.
     pub async fn durable(self) -> Result<Option<u64>, Refused> {
-        self.0.await.unwrap_or(Err(Refused::Closed))
+        self.0
+            .await
+            .map_or(Err(Refused::Closed), |done| done.answer)
     }
 
     /// The same, without giving up the ticket: may be cancelled and asked again until it resolves.
@@ -74,10 +98,8 @@ impl Ticket {
     /// # Errors
     /// The record was refused.
     pub async fn ready(&mut self) -> Result<(), Refused> {
-        (&mut self.0)
-            .await
-            .unwrap_or(Err(Refused::Closed))
-            .map(drop)
+        let done = (&mut self.0).await;
+        done.map_or(Err(Refused::Closed), |done| done.answer.map(drop))
     }
 }
 
@@ -103,27 +125,35 @@ pub(super) enum Admission {
 }
 
 pub(super) struct Append {
+    /// Content; and of a leaf what stands before it.
     pub(super) frames: Vec<Frame>,
     pub(super) leaf: Option<Draft>,
     pub(super) admission: Admission,
-    pub(super) reply: Option<(When, oneshot::Sender<Answer>)>,
-    _budget: Option<OwnedSemaphorePermit>,
+    pub(super) reply: Option<(When, oneshot::Sender<Done>)>,
+    /// Its share of the queue.
+    pub(super) budget: Option<OwnedSemaphorePermit>,
+}
+
+impl Append {
+    fn new(frames: Vec<Frame>, leaf: Option<Draft>, admission: Admission) -> Self {
+        Self {
+            frames,
+            leaf,
+            admission,
+            reply: None,
+            budget: None,
+        }
+    }
 }
 
 /// A leaf that has no place yet.
 pub(super) struct Draft {
     pub(super) leaf: Leaf,
     pub(super) line: LeafLine,
-    pub(super) attachments: Vec<Attachment>,
 }
 
 impl Draft {
-    fn new(
-        event: Event,
-        ts: DateTime<Utc>,
-        mono: u64,
-        attachments: Vec<Attachment>,
-    ) -> Result<Self, Refused> {
+    fn new(event: Event, ts: DateTime<Utc>, mono: u64) -> Result<Self, Refused> {
         let leaf = Leaf {
             v: LEAF_VERSION,
             i: 0,
@@ -135,9 +165,17 @@ impl Draft {
         Ok(Self {
             line: line.map_err(|e| Refused::Poisoned(e.to_string()))?,
             leaf,
-            attachments,
         })
     }
+}
+
+/// The openings of a leaf, which stand before it: a leaf that is there has everything that
+/// belongs to it.
+fn openings(mut before: Vec<Frame>, attachments: Vec<Attachment>) -> Vec<Frame> {
+    // The leaf itself comes behind them.
+    before.reserve(attachments.len() + 1);
+    before.extend(attachments.into_iter().map(Attachment::opening));
+    before
 }
 
 pub(super) enum Message {
@@ -148,7 +186,7 @@ pub(super) enum Message {
 /// Where calls are recorded. Shared by every task of a session.
 #[derive(Debug)]
 pub struct Journal {
-    queue: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Message>,
     budget: Arc<Semaphore>,
     calls: AtomicU64,
     contents: AtomicU64,
@@ -216,28 +254,22 @@ impl Journal {
         let mut thread =
             WriterThread::new(wal, path, session, started, sealer, open.durability, lock)
                 .sealing(cipher);
-        let first = |leaf| Append {
-            // Behind the segment's head and before everything that needs it.
-            frames: keys,
-            leaf: Some(leaf),
-            admission: Admission::Refusable,
-            reply: None,
-            _budget: None,
-        };
-        Draft::new(Event::SessionOpen(open), started, 0, attachments)
-            .and_then(|leaf| thread.first(first(leaf)))
+        // The keys right behind the segment's head, before everything that needs them.
+        let frames = openings(keys, attachments);
+        Draft::new(Event::SessionOpen(open), started, 0)
+            .and_then(|leaf| thread.first(Append::new(frames, Some(leaf), Admission::Refusable)))
             .map_err(|refused| match refused {
                 Refused::DiskFull { why, .. } | Refused::Poisoned(why) => io::Error::other(why),
                 other => io::Error::other(other.to_string()),
             })
             .map_err(JournalError::io("write", path))?;
-        let (queue, messages) = mpsc::channel();
+        let (messages, theirs) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("ddgate-journal".into())
-            .spawn(move || thread.run(&messages))
+            .spawn(move || thread.run(&theirs))
             .map_err(JournalError::io("start the writer of", path))?;
         Ok(Self {
-            queue,
+            messages,
             budget: Arc::new(Semaphore::new(limits::JOURNAL_QUEUE_BYTES_MAX)),
             calls: AtomicU64::new(0),
             contents: AtomicU64::new(0),
@@ -294,17 +326,9 @@ impl Journal {
         event: Event,
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
-        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments)?;
-        self.send(
-            Vec::new(),
-            Some(draft),
-            Admission::Conclusion,
-            When::Written,
-            bytes,
-        )
-        .await
-        .map(drop)
+        self.queue(event, attachments, Admission::Conclusion, When::Written)
+            .await
+            .map(drop)
     }
 
     /// Records something that belongs to no admitted call (a refusal, a tunnel) and waits until it
@@ -313,19 +337,11 @@ impl Journal {
     /// # Errors
     /// The record was refused.
     pub async fn note(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
-        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments)?;
-        self.send(
-            Vec::new(),
-            Some(draft),
-            Admission::Refusable,
-            When::Written,
-            bytes,
-        )
-        .await?
-        .durable()
-        .await
-        .map(drop)
+        self.queue(event, attachments, Admission::Refusable, When::Written)
+            .await?
+            .durable()
+            .await
+            .map(drop)
     }
 
     async fn leaf(
@@ -334,18 +350,32 @@ impl Journal {
         attachments: Vec<Attachment>,
         admission: Admission,
     ) -> Answer {
-        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments)?;
-        self.send(Vec::new(), Some(draft), admission, When::Durable, bytes)
+        self.queue(event, attachments, admission, When::Durable)
             .await?
             .durable()
             .await
     }
 
+    /// Queues a leaf and what belongs to it.
+    async fn queue(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+        when: When,
+    ) -> Result<Ticket, Refused> {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event)?;
+        let frames = openings(Vec::new(), attachments);
+        let append = Append::new(frames, Some(draft), admission);
+        self.send(append, when, bytes).await
+    }
+
     /// Queues content and waits until it is written.
     pub(super) async fn append(&self, frames: Vec<Frame>) -> Result<(), Refused> {
         let bytes = frames.iter().map(Frame::stored_bytes).sum();
-        self.send(frames, None, Admission::Refusable, When::Written, bytes)
+        let append = Append::new(frames, None, Admission::Refusable);
+        self.send(append, When::Written, bytes)
             .await?
             .durable()
             .await
@@ -355,32 +385,20 @@ impl Journal {
     /// Queues content; the ticket resolves when it, and all before it, is durable.
     pub(super) async fn append_durably(&self, frames: Vec<Frame>) -> Result<Ticket, Refused> {
         let bytes = frames.iter().map(Frame::stored_bytes).sum();
-        self.send(frames, None, Admission::Refusable, When::Durable, bytes)
-            .await
+        let append = Append::new(frames, None, Admission::Refusable);
+        self.send(append, When::Durable, bytes).await
     }
 
-    async fn send(
-        &self,
-        frames: Vec<Frame>,
-        leaf: Option<Draft>,
-        admission: Admission,
-        when: When,
-        bytes: usize,
-    ) -> Result<Ticket, Refused> {
+    async fn send(&self, mut append: Append, when: When, bytes: usize) -> Result<Ticket, Refused> {
         let share = bytes.clamp(1, limits::JOURNAL_QUEUE_BYTES_MAX) as u32;
         let budget = Arc::clone(&self.budget)
             .acquire_many_owned(share)
             .await
             .map_err(|_| Refused::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let append = Append {
-            frames,
-            leaf,
-            admission,
-            reply: Some((when, reply)),
-            _budget: Some(budget),
-        };
-        self.queue
+        append.reply = Some((when, reply));
+        append.budget = Some(budget);
+        self.messages
             .send(Message::Append(Box::new(append)))
             .map_err(|_| Refused::Closed)?;
         Ok(Ticket(answer))
@@ -391,15 +409,10 @@ impl Journal {
     /// Later appends are refused. Returns `None` when the session was already closed.
     pub fn close(&self, mut close: SessionClose) -> Option<Manifest> {
         close.calls = self.calls.load(Ordering::Relaxed);
-        let last = Append {
-            frames: Vec::new(),
-            leaf: self.draft(Event::SessionClose(close), Vec::new()).ok(),
-            admission: Admission::Close,
-            reply: None,
-            _budget: None,
-        };
+        let leaf = self.draft(Event::SessionClose(close)).ok();
+        let last = Append::new(Vec::new(), leaf, Admission::Close);
         // A send that fails means the thread is gone, and `join` below says how it ended.
-        let _ = self.queue.send(Message::Close(Box::new(last)));
+        let _ = self.messages.send(Message::Close(Box::new(last)));
         let thread = self
             .thread
             .lock()
@@ -408,8 +421,8 @@ impl Journal {
         thread.join().ok()
     }
 
-    fn draft(&self, event: Event, attachments: Vec<Attachment>) -> Result<Draft, Refused> {
+    fn draft(&self, event: Event) -> Result<Draft, Refused> {
         let mono = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Draft::new(event, Utc::now(), mono, attachments)
+        Draft::new(event, Utc::now(), mono)
     }
 }

@@ -18,13 +18,13 @@ use super::content;
 use super::crypt::Cipher;
 use super::feeder::Feeder;
 use super::frame::{Frame, Kind};
-use super::handle::{Admission, Answer, Append, Message, Refused, When};
+use super::handle::{Admission, Answer, Append, Done, Message, Refused, When};
 use super::index::Stretch;
 use super::seal::{CHECKPOINT_FRAME_BYTES, Sealer};
 use super::wal::WalWriter;
 use crate::limits;
+use crate::record::SessionId;
 use crate::record::event::Durability;
-use crate::record::{Leaf, SessionId};
 
 /// What the thread owns. Nothing here is shared.
 pub(super) struct WriterThread {
@@ -72,9 +72,9 @@ impl WriterThread {
         Self { cipher, ..self }
     }
 
-    pub(super) fn first(&mut self, open: Append) -> Result<(), Refused> {
+    pub(super) fn first(&mut self, mut open: Append) -> Result<(), Refused> {
         let mut stretch = Stretch::default();
-        self.put(open, &mut stretch)?;
+        self.put(&mut open, &mut stretch)?;
         self.put_checkpoint(&mut stretch)?;
         self.write_and_sync()?;
         self.feeder.feed(stretch);
@@ -113,22 +113,28 @@ impl WriterThread {
         let mut needs_sync = false;
         while let Some(message) = queue.pop_front() {
             let mut append = match message {
-                Message::Append(append) => *append,
+                Message::Append(append) => append,
                 Message::Close(append) => {
                     close = Some(*append);
                     break;
                 }
             };
             let reply = append.reply.take();
-            match self.put(append, &mut stretch) {
+            let put = self.put(&mut append, &mut stretch);
+            append.budget = None;
+            if append.leaf.is_none() {
+                // Content is what memory would be full of.
+                append.frames.clear();
+            }
+            match put {
                 Ok(leaf) => {
                     needs_sync |= matches!(reply, Some((When::Durable, _)));
-                    replies.extend(reply.map(|(_, reply)| (reply, leaf)));
+                    replies.extend(reply.map(|(_, reply)| (reply, leaf, append)));
                 }
                 Err(refused) => {
                     if let Some((_, reply)) = reply {
                         // The caller may have gone away; its refusal then concerns nobody.
-                        let _ = reply.send(Err(refused));
+                        let _ = reply.send(Done::new(Err(refused), None));
                     }
                 }
             }
@@ -145,8 +151,9 @@ impl WriterThread {
                 self.write()
             }
         });
-        for (reply, leaf) in replies {
-            let _ = reply.send(outcome.clone().map(|()| leaf));
+        for (reply, leaf, remains) in replies {
+            let answer = outcome.clone().map(|()| leaf);
+            let _ = reply.send(Done::new(answer, Some(remains)));
         }
         if outcome.is_ok() {
             self.feeder.feed(stretch);
@@ -158,37 +165,34 @@ impl WriterThread {
     }
 
     /// Encodes one append into the batch.
-    fn put(&mut self, append: Append, stretch: &mut Stretch) -> Answer {
+    fn put(&mut self, append: &mut Append, stretch: &mut Stretch) -> Answer {
         if let Some(first) = &self.poisoned {
             return Err(Refused::Poisoned(first.clone()));
         }
-        let mut frames = append.frames;
-        let mut leaf_index = None;
-        if let Some(draft) = append.leaf {
-            let leaf = Leaf {
-                i: self.sealer.size(),
-                ..draft.leaf
-            };
-            let payload = draft.line.at(leaf.i);
+        let mut leaf = None;
+        if let Some(draft) = &mut append.leaf {
+            draft.leaf.i = self.sealer.size();
+            let payload = std::mem::take(&mut draft.line).at(draft.leaf.i);
             if payload.len() > limits::LEAF_BYTES_MAX {
                 return Err(Refused::TooLarge {
                     bytes: payload.len(),
                     max: limits::LEAF_BYTES_MAX,
                 });
             }
-            // Openings first: a leaf that is there has everything that belongs to it.
-            frames.extend(draft.attachments.into_iter().map(|a| a.opening(leaf.i)));
-            frames.push(Frame {
+            let openings = append.frames.iter_mut();
+            openings.for_each(|frame| content::belong_to(frame, draft.leaf.i));
+            append.frames.push(Frame {
                 kind: Kind::Leaf,
                 flags: 0,
                 header: Vec::new(),
                 payload,
             });
-            leaf_index = Some(leaf);
+            leaf = Some(&draft.leaf);
         }
-        let frames = self.sealed(frames)?;
+        self.seal(&mut append.frames)?;
+        let frames = &append.frames;
         let bytes = frames.iter().map(Frame::stored_bytes).sum::<usize>() as u64
-            + u64::from(leaf_index.is_some()) * CHECKPOINT_FRAME_BYTES;
+            + u64::from(leaf.is_some()) * CHECKPOINT_FRAME_BYTES;
         if let Err(e) = self.wal.admit(bytes) {
             let fits = match append.admission {
                 Admission::Refusable => false,
@@ -206,28 +210,30 @@ impl WriterThread {
             if frame.kind == Kind::Leaf {
                 self.sealer.take(&frame.payload);
             }
-            let at = self.wal.put(&frame);
-            match (frame.kind, &leaf_index) {
+            let at = self.wal.put(frame);
+            match (frame.kind, leaf) {
                 (Kind::Leaf, Some(leaf)) => stretch.add(self.wal.end(), Cell::of_leaf(leaf, at)),
-                (Kind::Content, _) => stretch.add(self.wal.end(), Cell::of_content(&frame, at)),
+                (Kind::Content, _) => stretch.add(self.wal.end(), Cell::of_content(frame, at)),
                 _ => stretch.add(self.wal.end(), []),
             }
         }
-        Ok(leaf_index.map(|leaf| {
-            self.manifest.observe(&leaf);
+        Ok(leaf.map(|leaf| {
+            self.manifest.observe(leaf);
             leaf.i
         }))
     }
 
     /// Seals what holds content. Every frame passes here, and from here on nothing is unsealed.
-    fn sealed(&self, frames: Vec<Frame>) -> Result<Vec<Frame>, Refused> {
+    fn seal(&self, frames: &mut Vec<Frame>) -> Result<(), Refused> {
         let Some(cipher) = &self.cipher else {
-            return Ok(frames);
+            return Ok(());
         };
-        let sealed = frames.into_iter().map(|it| content::seal(it, cipher));
-        sealed
+        let open = std::mem::take(frames).into_iter();
+        *frames = open
+            .map(|it| content::seal(it, cipher))
             .collect::<io::Result<_>>()
-            .map_err(|e| Refused::Poisoned(e.to_string()))
+            .map_err(|e| Refused::Poisoned(e.to_string()))?;
+        Ok(())
     }
 
     /// Signs the leaves of the batch; its space was taken with each of them.
@@ -280,8 +286,8 @@ impl WriterThread {
     /// Writes the close leaf and the seal, then the index and the manifest.
     fn finish(mut self, close: Option<Append>) -> Manifest {
         let mut stretch = Stretch::default();
-        if let Some(close) = close
-            && self.put(close, &mut stretch).is_ok()
+        if let Some(mut close) = close
+            && self.put(&mut close, &mut stretch).is_ok()
             && self.put_checkpoint(&mut stretch).is_ok()
             && self.write().is_ok()
         {

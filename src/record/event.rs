@@ -356,7 +356,8 @@ impl Leaf {
     /// As for [`Self::to_bytes`].
     pub fn to_line(&self) -> Result<LeafLine, serde_json::Error> {
         use serde::ser::Error;
-        let (line, index) = super::sorted::to_vec(self, "i")?;
+        let (mut line, index) = super::sorted::to_vec(self, "i")?;
+        line.reserve(u64::MAX.ilog10() as usize + 1);
         let index = index.ok_or_else(|| serde_json::Error::custom("a leaf without an index"))?;
         Ok(LeafLine { line, index })
     }
@@ -372,7 +373,7 @@ impl Leaf {
 
 /// The bytes of a leaf whose index is still to come: whoever has something to record writes them,
 /// not the one thread that gives places to all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LeafLine {
     line: Vec<u8>,
     index: std::ops::Range<usize>,
@@ -381,9 +382,9 @@ pub struct LeafLine {
 impl LeafLine {
     /// The bytes of leaf `i`.
     #[must_use]
-    pub fn at(&self, i: u64) -> Vec<u8> {
-        let (before, after) = (&self.line[..self.index.start], &self.line[self.index.end..]);
-        [before, i.to_string().as_bytes(), after].concat()
+    pub fn at(mut self, i: u64) -> Vec<u8> {
+        self.line.splice(self.index, i.to_string().into_bytes());
+        self.line
     }
 }
 
