@@ -59,11 +59,14 @@ always\t'Always'
 never\t'Never: fail at once where an answer would be needed'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l durability -d 'What an acknowledged record survives: `process` is for throwaway runs' -r -f -a "power-loss\t'A power cut'
 process\t'The end of ddgate\'s process, but no power cut'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l allow -d 'Allow these operations and deny all others; may be repeated' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l deny -d 'Deny these operations, even allowed ones; may be repeated' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l read-only -d 'Deny every call that is not a read'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s q -l quiet -d 'Say nothing unless something is wrong'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -11,10 +11,12 @@ use crate::ui::ColorWish;
 
 mod hand_on;
 mod look;
+mod policy;
 mod sealed;
 
 pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
 pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
+pub use policy::PolicyArgs;
 pub use sealed::{EraseArgs, IdentityFileArgs};
 
 /// A gate between an AI coding agent and Datadog.
@@ -223,6 +225,8 @@ Examples:
   ddgate run -- claude
   ddgate run -- python3 tidy_monitors.py --dry-run
   ddgate run --site datadoghq.eu -- pup monitors list
+  ddgate run --read-only -- claude               Deny every call that is not a read
+  ddgate run --deny 'Delete*' --deny tag:Users -- claude
   ddgate run --identity local -- ./report.sh     Record the OS user, unverified; no sign-in"
 )]
 pub struct RunArgs {
@@ -244,6 +248,9 @@ pub struct RunArgs {
     /// What an acknowledged record survives: `process` is for throwaway runs
     #[arg(long, value_enum, value_name = "WHAT")]
     pub durability: Option<DurabilityChoice>,
+    /// What the session may do.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Say nothing unless something is wrong
     #[arg(short, long)]
     pub quiet: bool,

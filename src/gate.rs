@@ -22,6 +22,7 @@ use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
 use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scrubber, TrustPaths};
 use crate::limits;
 use crate::net::{Dialer, NetError};
+use crate::policy::Policy;
 use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub redaction_key: Option<Secret<String>>,
     /// How much of each call is recorded.
     pub recording: Recording,
+    /// What the session may do.
+    pub policy: Policy,
     /// The Datadog site of base-URL calls.
     pub site: Site,
     /// Sends every Datadog host to this address.
@@ -151,6 +154,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         keys,
         known,
         recording: plan.recording.clone(),
+        policy: plan.policy.clone(),
         swap,
         swap_keeps_length,
         site: plan.site.clone(),
@@ -292,6 +296,7 @@ fn open_journal(
             credential: plan.credential.source.clone(),
         },
         durability: plan.durability,
+        policy: plan.policy.in_force(),
     };
     Journal::create_for(dir, open, vec![who, cmd, host], &plan.recipients)
 }

@@ -18,6 +18,7 @@ pub mod journal;
 pub mod launch;
 pub mod limits;
 pub mod net;
+pub mod policy;
 pub mod proxy;
 pub mod record;
 pub mod redact;

@@ -55,6 +55,10 @@ pub const NOTE_BYTES_MAX: usize = 1 << 20;
 pub const NOTE_SIGNATURES_MAX: usize = 100;
 /// A proof file that is read may be this large: a note, and extra data of whoever made it.
 pub const PROOF_BYTES_MAX: usize = 2 << 20;
+/// A pattern of a policy may be this long: twice the longest operation id or tag there is.
+pub const POLICY_PATTERN_BYTES_MAX: usize = 128;
+/// Patterns of one policy: all of them stand in the first leaf, which is to stay one.
+pub const POLICY_PATTERNS_MAX: usize = 256;
 /// Recipients one session is sealed for: its header is one frame, read before anything else.
 pub const RECIPIENTS_MAX: usize = 64;
 /// A file of age identities may be this large.

@@ -13,7 +13,7 @@ use std::path::Path;
 const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["net"]),
     ("cli", &["replay", "ui"]),
-    ("config", &["datadog", "journal"]),
+    ("config", &["datadog", "journal", "policy"]),
     ("content_coding", &[]),
     ("datadog", &[]),
     ("demo", &["datadog", "net"]),
@@ -21,12 +21,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "gate",
         &[
-            "auth", "config", "datadog", "journal", "launch", "net", "proxy", "redact",
+            "auth", "config", "datadog", "journal", "launch", "net", "policy", "proxy", "redact",
         ],
     ),
     ("journal", &["redact", "tlog"]),
     ("launch", &[]),
     ("net", &[]),
+    ("policy", &["datadog"]),
     (
         "proxy",
         &[
@@ -35,6 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "datadog",
             "journal",
             "net",
+            "policy",
             "redact",
         ],
     ),

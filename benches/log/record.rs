@@ -59,6 +59,7 @@ impl Session {
                 credential: "bench".into(),
             },
             durability,
+            policy: None,
             vkey: None,
             chain: None,
         };

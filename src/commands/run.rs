@@ -56,6 +56,9 @@ pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Resu
             }
             .to_owned()
         }),
+        read_only: args.policy.read_only,
+        allow: args.policy.allow,
+        deny: args.policy.deny,
         ..Overrides::default()
     };
     let printer = match args.quiet {
@@ -120,6 +123,7 @@ pub(super) async fn session(
         credential,
         redaction_key: redaction_key.map(|key| key.text),
         recording: context.config.recording.rules.clone(),
+        policy: context.config.policy.rules.clone(),
         site,
         upstream,
         dialer,
@@ -145,6 +149,9 @@ pub(super) async fn session(
             "this session is recorded as {}, which nobody has verified",
             escape(identity.label())
         ));
+    }
+    if let Some(policy) = plan.policy.in_force() {
+        printer.say(&format!("policy: {}", escape(&policy.to_string())));
     }
     let warn = |text: &str| printer.warn(&escape(text));
     let report = Box::pin(gate::run(plan, &warn)).await?;

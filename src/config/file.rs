@@ -30,6 +30,8 @@ pub(super) enum Kind {
     TextOrTexts,
     /// A whole number, not negative.
     Number,
+    /// True or false.
+    Flag,
     /// A table of strings under names of the user's own.
     Pairs,
 }
@@ -41,6 +43,7 @@ impl Kind {
             Self::Texts => "an array of strings",
             Self::TextOrTexts => "a string or an array of strings",
             Self::Number => "a whole number",
+            Self::Flag => "true or false",
             Self::Pairs => "a table of strings",
         }
     }
@@ -71,6 +74,9 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("recording.unknown", Kind::Text),
     ("recording.body_bytes_max", Kind::Number),
     ("recording.operations", Kind::Pairs),
+    ("policy.read_only", Kind::Flag),
+    ("policy.allow", Kind::Texts),
+    ("policy.deny", Kind::Texts),
 ];
 
 /// What a key holds.
@@ -82,6 +88,8 @@ pub(super) enum Value {
     Texts(Vec<String>),
     /// A whole number.
     Number(u64),
+    /// True or false.
+    Flag(bool),
     /// Names and strings, sorted by name.
     Pairs(Vec<(String, String)>),
 }
@@ -245,6 +253,7 @@ fn entry(
             u64::from_str_radix(number.as_str(), number.radix())
                 .map_err(|_| wrong("one below zero or beyond all bounds"))?,
         ),
+        (Kind::Flag, DeValue::Boolean(flag)) => Value::Flag(*flag),
         (Kind::Pairs, DeValue::Table(table)) => Value::Pairs(
             table
                 .iter()
@@ -334,6 +343,10 @@ mod tests {
             unknown = "full"
             body_bytes_max = 1_000
             operations = { "Logs*" = "metadata" }
+            [policy]
+            read_only = true
+            allow = ["List*"]
+            deny = ["tag:Monitors"]
         "#;
         let entries = parse_text(text).unwrap();
         let keys: Vec<_> = entries.iter().map(|entry| entry.key).collect();
@@ -380,6 +393,10 @@ mod tests {
                 "[recording.operations]\nx = 1",
                 "f.toml:1:1: `recording.operations` must be a table of strings, not a table of \
                  something else",
+            ),
+            (
+                "[policy]\nread_only = \"yes\"",
+                "f.toml:2:13: `policy.read_only` must be true or false, not a string",
             ),
         ] {
             assert_eq!(refusal(text), expected, "{text}");

@@ -1,7 +1,7 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
-//! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`
-//! and `recording` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`,
+//! `recording` and `policy` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
@@ -10,6 +10,7 @@ pub mod env;
 mod error;
 mod file;
 mod paths;
+mod policy;
 mod recording;
 mod resolve;
 mod settings;
@@ -21,6 +22,6 @@ pub use paths::{Paths, create_private};
 pub use resolve::{Lookup, Overrides, load};
 pub use settings::{
     Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Origin,
-    RecordingSettings, Row, Setting,
+    PolicySettings, RecordingSettings, Row, Setting,
 };
 pub use value::{IdentityMode, Prompt, Storage};

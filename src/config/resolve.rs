@@ -10,6 +10,7 @@ use super::env;
 use super::error::{ConfigError, Place, Whence};
 use super::file::{self, Entry, Value};
 use super::paths::Paths;
+use super::policy;
 use super::recording;
 use super::settings::{
     Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Origin, Setting,
@@ -46,6 +47,12 @@ pub struct Overrides {
     pub durability: Option<String>,
     /// `--age-identity FILE`, each
     pub age_identities: Vec<PathBuf>,
+    /// `--read-only`
+    pub read_only: bool,
+    /// `--allow PATTERN`, each
+    pub allow: Vec<String>,
+    /// `--deny PATTERN`, each
+    pub deny: Vec<String>,
 }
 
 /// Reads every layer and says what is meant.
@@ -165,6 +172,7 @@ pub fn load(
     Ok(Config {
         journal,
         recording: recording::settings(&layers.user, &layers.project)?,
+        policy: policy::settings(&layers.user, &layers.project, overrides)?,
         redaction_key,
         data_dir: layers.data_dir(overrides.data_dir.as_deref(), paths, directory)?,
         identity,
@@ -391,15 +399,15 @@ impl Value {
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text.expose(),
-            Self::Texts(_) | Self::Number(_) | Self::Pairs(_) => "",
+            Self::Texts(_) | Self::Number(_) | Self::Flag(_) | Self::Pairs(_) => "",
         }
     }
 
     /// The list. `file` made sure that a key of many strings holds them.
-    fn list(&self) -> &[String] {
+    pub(super) fn list(&self) -> &[String] {
         match self {
             Self::Texts(list) => list,
-            Self::Text(_) | Self::Number(_) | Self::Pairs(_) => &[],
+            Self::Text(_) | Self::Number(_) | Self::Flag(_) | Self::Pairs(_) => &[],
         }
     }
 }
@@ -438,14 +446,14 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         }
         Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
         // `file` lets neither through.
-        Value::Number(_) | Value::Pairs(_) => Err("must be words".to_owned()),
+        Value::Number(_) | Value::Flag(_) | Value::Pairs(_) => Err("must be words".to_owned()),
     }
 }
 
 /// A project is code from somewhere else: it may say which of Datadog's sites it is about, and that
-/// more be recorded (see [`recording`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
+/// more be recorded (see [`recording`]) or denied (see [`policy`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
 fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
-    if recording::is_open_to_projects(entry.key) {
+    if recording::is_open_to_projects(entry.key) || policy::is_open_to_projects(entry.key) {
         return Ok(());
     }
     if entry.key != "datadog.site" {
@@ -612,7 +620,10 @@ mod tests {
             assert_eq!(World::new().project(text).refusal(), expected);
         }
         for (key, kind) in file::KEYS {
-            if *key == "datadog.site" || recording::is_open_to_projects(key) {
+            if *key == "datadog.site"
+                || recording::is_open_to_projects(key)
+                || policy::is_open_to_projects(key)
+            {
                 continue;
             }
             let value = match kind {

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::value::{Choice, IdentityMode, Prompt, Storage};
 use crate::journal::Recipients;
+use crate::policy::Policy;
 use crate::record::event::Durability;
 use crate::record::{Level, Recording, Secret};
 
@@ -119,6 +120,19 @@ pub struct RecordingSettings {
     pub rules: Recording,
 }
 
+/// Settings about what a session may do. They add up: no place takes back what another one denies.
+#[derive(Clone, Debug)]
+pub struct PolicySettings {
+    /// `policy.read_only`
+    pub read_only: Setting<bool>,
+    /// `policy.allow`: a list a place.
+    pub allow: Setting<Vec<Vec<String>>>,
+    /// `policy.deny`
+    pub deny: Setting<Vec<String>>,
+    /// The same, as the gate uses it.
+    pub rules: Policy,
+}
+
 /// Settings about how the record is kept.
 #[derive(Clone, Debug)]
 pub struct JournalSettings {
@@ -143,6 +157,8 @@ pub struct Config {
     pub redaction_key: Setting<Option<Secret<String>>>,
     /// `[recording]`
     pub recording: RecordingSettings,
+    /// `[policy]`
+    pub policy: PolicySettings,
     /// `[journal]`
     pub journal: JournalSettings,
     /// The user's file, whether or not it exists: where a hint sends people.
@@ -243,6 +259,12 @@ impl Config {
                 let shown = pairs.map(|(name, level)| format!("{name:?} = {}", level.word()));
                 shown.collect::<Vec<_>>().join(", ")
             }),
+            row("policy.read_only", &self.policy.read_only, bool::to_string),
+            row("policy.allow", &self.policy.allow, |lists| {
+                let lists: Vec<_> = lists.iter().map(|list| list.join(", ")).collect();
+                lists.join("; and of these, ")
+            }),
+            row("policy.deny", &self.policy.deny, |list| list.join(", ")),
         ]
     }
 }

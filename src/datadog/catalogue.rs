@@ -49,6 +49,12 @@ pub fn classify(method: &Method, host: &str, path: &str) -> Operation {
     })
 }
 
+/// Every operation's id and tag, in the order of the table. Some ids stand there twice: for both
+/// versions of the API.
+pub fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
+    catalogue().rows.iter().map(|row| (row.id, row.group))
+}
+
 fn unknown_effect(method: &Method, host: HostKind) -> Effect {
     match *method {
         _ if host == HostKind::Mcp => Effect::Unknown,

@@ -44,6 +44,7 @@ fn session_for(
             credential: "test".into(),
         },
         durability: Durability::default(),
+        policy: None,
         vkey: None,
         chain: None,
     };

@@ -1,6 +1,6 @@
 //! Between the child and Datadog, on the loopback.
 //!
-//! Begin with `pipeline`: a call is one readable function of nine steps. `listener` tells the
+//! Begin with `pipeline`: a call is one readable function of ten steps. `listener` tells the
 //! three ways in apart by their first bytes; `connect` tunnels what is not Datadog's, blind.
 //! Invariant: nothing reaches Datadog but through [`upstream::Upstream`], which takes a permit.
 
@@ -37,6 +37,7 @@ pub use upstream::{TlsSource, Upstream};
 use crate::datadog::Site;
 use crate::journal::Journal;
 use crate::net::Dialer;
+use crate::policy::Policy;
 use crate::record::Recording;
 use crate::redact::{KnownSecrets, Replacer};
 
@@ -51,6 +52,8 @@ pub struct Proxy {
     pub known: KnownSecrets,
     /// How much of each call is recorded.
     pub recording: Recording,
+    /// What the session may do.
+    pub policy: Policy,
     /// Replaces real keys by placeholders in what the child sees.
     pub swap: Replacer,
     /// Whether a swap keeps lengths, so that `Content-Length` stays true.

@@ -4,16 +4,18 @@
 //! |---|---|---|
 //! | 1 classify | `datadog` | method and path become an operation |
 //! | 2 identify | `keys` | the placeholders prove that this is our child |
-//! | 3 gather | `intake` | a short body is read whole; a long one will be streamed |
-//! | 4 intend | `journal` | the redacted request is put on stable storage; that makes a permit |
-//! | 5 arm | `keys` | placeholders become real keys |
-//! | 6 send | `upstream` | spends the permit |
-//! | 7 stream | `intake` | the rest of a long body, every piece on disk before it is sent |
-//! | 8 relay | `relay` | the answer, to the child and to the record |
-//! | 9 conclude | `relay` | how it ended |
+//! | 3 decide | `policy` | may this session do that? |
+//! | 4 gather | `intake` | a short body is read whole; a long one will be streamed |
+//! | 5 intend | `journal` | the redacted request is put on stable storage; that makes a permit |
+//! | 6 arm | `keys` | placeholders become real keys |
+//! | 7 send | `upstream` | spends the permit |
+//! | 8 stream | `intake` | the rest of a long body, every piece on disk before it is sent |
+//! | 9 relay | `relay` | the answer, to the child and to the record |
+//! | 10 conclude | `relay` | how it ended |
 //!
 //! Runs on a task of its own, so that a child that hangs up does not take the record with it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -34,6 +36,7 @@ use super::send_error::SendError;
 use super::{Proxy, headers, respond};
 use crate::datadog;
 use crate::journal::{Attachment, Permit, Refused, Withheld, commit};
+use crate::policy::{self, Asked, Verdict};
 use crate::record::event::{CallRequest, Decision};
 use crate::record::{CallNumber, Commitment, Event, Level, Operation, Secret};
 use crate::redact::{self, Redacted};
@@ -44,7 +47,10 @@ pub(super) type Reply = oneshot::Sender<Response<PassBody>>;
 /// Why a call is refused before anything is sent.
 struct Refusal {
     status: StatusCode,
-    rule: &'static str,
+    /// For the record.
+    rule: Cow<'static, str>,
+    /// The same in one word, for the child.
+    word: &'static str,
     message: String,
 }
 
@@ -52,7 +58,8 @@ impl Refusal {
     fn forbidden(rule: &'static str, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::FORBIDDEN,
-            rule,
+            rule: rule.into(),
+            word: rule,
             message: message.into(),
         }
     }
@@ -85,6 +92,10 @@ pub(super) async fn call(
         Ok(right) => right,
         Err(refusal) => return request.deny(refusal, body, reply).await,
     };
+    let rule = match decide(&proxy, &head, &operation) {
+        Ok(rule) => rule,
+        Err(refusal) => return request.deny(refusal, body, reply).await,
+    };
     let intake = match Intake::gather(body, &proxy.stopping).await {
         Ok(intake) => intake,
         Err(why) => return request.never_complete(&why, reply).await,
@@ -93,7 +104,7 @@ pub(super) async fn call(
         permit,
         recorder,
         gone,
-    } = match request.intend(&intake).await {
+    } = match request.intend(&intake, &rule).await {
         Ok(intended) => intended,
         Err(refused) => {
             unrecordable(&proxy, &refused, reply);
@@ -137,11 +148,30 @@ fn admit(proxy: &Proxy, head: &request::Parts, target: &PathAndQuery) -> Result<
     if headers::asks_for_websocket(&head.headers) {
         return Err(Refusal {
             status: StatusCode::NOT_IMPLEMENTED,
-            rule: "no-upgrade",
+            rule: "no-upgrade".into(),
+            word: "no-upgrade",
             message: "a WebSocket cannot be recorded call by call, so it is not opened".into(),
         });
     }
     Ok(right)
+}
+
+/// May this session do that? Gives the rule that says yes.
+fn decide(
+    proxy: &Proxy,
+    head: &request::Parts,
+    operation: &Operation,
+) -> Result<Cow<'static, str>, Refusal> {
+    match policy::decide(&proxy.policy, &Asked::call(head.method.as_str(), operation)) {
+        Verdict::Allow { rule } => Ok(rule),
+        // Never 429 or 5xx: clients try again after those.
+        Verdict::Deny { rule, word, why } => Err(Refusal {
+            status: StatusCode::FORBIDDEN,
+            rule,
+            word,
+            message: why,
+        }),
+    }
 }
 
 /// Makes a head fit for Datadog: real keys, no hop-by-hop headers, and the URI that names the host.
@@ -194,7 +224,7 @@ impl Described<'_> {
     /// Records the request and everything of its body that is known, durably.
     ///
     /// Returns the recorder of a body that is still to come.
-    async fn intend(&self, intake: &Intake) -> Result<Intended, Refused> {
+    async fn intend(&self, intake: &Intake, rule: &str) -> Result<Intended, Refused> {
         let journal = &self.proxy.journal;
         let mut recorder = BodyRecorder::new(
             self.proxy,
@@ -204,7 +234,7 @@ impl Described<'_> {
             self.text(CONTENT_ENCODING),
             self.operation.secret_request,
         );
-        let (mut event, mut attachments) = self.event(Decision::Allow, "default");
+        let (mut event, mut attachments) = self.event(Decision::Allow, rule);
         let mut gone = redact::gone_from_target(self.operation, self.target.as_str());
         let Some(whole) = intake.whole() else {
             event.streamed = true;
@@ -236,7 +266,7 @@ impl Described<'_> {
 
     /// Records a refusal and answers the child. Nothing was sent.
     async fn deny(self, refusal: Refusal, body: Incoming, reply: Reply) {
-        let (mut event, attachments) = self.event(Decision::Deny, refusal.rule);
+        let (mut event, attachments) = self.event(Decision::Deny, &refusal.rule);
         if self.has_body() {
             event.unkept = Some("refused before the body was read".into());
         }
@@ -247,7 +277,7 @@ impl Described<'_> {
             .await;
         let answer = respond::refusal(
             refusal.status,
-            refusal.rule,
+            refusal.word,
             &refusal.message,
             Some(self.number),
         );

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Outcome;
 use super::operation::{Effect, Resource};
+use super::policy::PolicyInForce;
 use super::recording::Level;
 use super::session::{CallNumber, SessionId};
 
@@ -69,6 +70,9 @@ pub struct SessionOpen {
     pub dd: DatadogSide,
     /// What an acknowledged record survives.
     pub durability: Durability,
+    /// What the session may do; none when it may do everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyInForce>,
 }
 
 /// What an acknowledged record survives.

@@ -301,6 +301,7 @@ fn head_of(
         credential: open.dd.credential,
         tool_version: open.tool.version,
         durability: open.durability,
+        policy: open.policy,
         state,
     }
 }

@@ -96,6 +96,7 @@ impl Script {
                 credential: "keyring".into(),
             },
             durability: Durability::default(),
+            policy: None,
             vkey: None,
             chain: None,
         }));

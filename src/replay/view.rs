@@ -9,7 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{
-    Call, CallNumber, Effect, HostFacts, Identity, Level, Outcome, Resource, SessionId,
+    Call, CallNumber, Effect, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource,
+    SessionId,
 };
 
 /// What the journal found beside leaf 0. Erased content is none.
@@ -60,6 +61,8 @@ pub struct SessionHead {
     pub tool_version: String,
     /// What an acknowledged record survives.
     pub durability: Durability,
+    /// What it may do; none when it may do everything.
+    pub policy: Option<PolicyInForce>,
     /// Whether it is over.
     pub state: State,
 }

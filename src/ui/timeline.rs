@@ -185,6 +185,9 @@ fn head_rows(head: &SessionHead, look: &Look) -> Vec<(&'static str, String)> {
         ));
     }
     rows.push(("site", escape(&head.site).into_owned()));
+    if let Some(policy) = &head.policy {
+        rows.push(("policy", escape(&policy.to_string()).into_owned()));
+    }
     rows
 }
 

@@ -36,6 +36,9 @@ fn every_layer_is_named() {
     recording.unknown  not set  default
     recording.body_bytes_max  104857600  default
     recording.operations  not set  default
+    policy.read_only  false  default
+    policy.allow  not set  default
+    policy.deny  not set  default
     ");
     assert!(shown.stderr.is_empty());
 }

@@ -84,6 +84,7 @@ fn long_session(sessions: &Path, calls: u64) -> SessionId {
             credential: "test".into(),
         },
         durability: Durability::Process,
+        policy: None,
     };
     let dir = SessionDir::new(sessions, session);
     let journal = Journal::create(&dir, open, vec![who, cmd, host]).unwrap();

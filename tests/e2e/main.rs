@@ -32,6 +32,7 @@ mod keys;
 mod kill_points;
 mod normal;
 mod outside;
+mod policy;
 mod pseudonym;
 mod replay;
 mod run;

@@ -8,6 +8,7 @@ use ddgate::datadog::Site;
 use ddgate::journal::catalog::{Manifest, SessionDir};
 use ddgate::journal::{Journal, commit};
 use ddgate::net::Dialer;
+use ddgate::policy::Policy;
 use ddgate::proxy::{self, Keys, Proxy, SessionCa, Slot, TlsSource};
 use ddgate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use ddgate::record::{Recording, Secret, SessionId};
@@ -60,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) bearer: bool,
     /// How much is recorded.
     pub(crate) recording: Recording,
+    /// What the session may do.
+    pub(crate) policy: Policy,
 }
 
 /// A running gate.
@@ -109,6 +112,7 @@ impl Gate {
             keys,
             known,
             recording: setup.recording,
+            policy: setup.policy,
             swap_keeps_length: pairs.iter().all(|(old, new)| old.len() == new.len()),
             swap: Replacer::new(pairs).unwrap(),
             site: Site::default(),
@@ -285,6 +289,7 @@ fn open_journal(dir: &SessionDir, session: SessionId, known: &KnownSecrets) -> J
             credential: "test".into(),
         },
         durability: Durability::default(),
+        policy: None,
         vkey: None,
         chain: None,
     };

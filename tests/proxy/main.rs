@@ -24,6 +24,8 @@ mod keys;
 #[cfg(test)]
 mod many;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod recording;
 #[cfg(test)]
 mod session;

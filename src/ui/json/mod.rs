@@ -32,6 +32,7 @@ use shapes::{
 ///   "command": ["sh"] | null, "host": {"name", "os", "cwd"} | null,
 ///   "sealed": false, "erased": {"at": "<time>", "by", "contents": 1} | null,
 ///   "site", "credential", "ddgate_version",
+///   "policy": {"read_only": true, "allow": [["tag:Monitors"]], "deny": ["Delete*"]} | null,
 ///   "state": "running" | "closed" | "not_closed", "reason": "exit" | null, "exit": 0 | null,
 ///   "counts": {"calls", "reads", "writes", "deletes", "unclassified", "denied",
 ///              "error_answers", "failed", "under_way", "in_doubt"},
@@ -62,6 +63,7 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
         site: &head.site,
         credential: &head.credential,
         ddgate_version: &head.tool_version,
+        policy: head.policy.as_ref(),
         state: StateJson::of(&head.state),
         counts: CountsJson::of(&view.counts()),
         calls: view

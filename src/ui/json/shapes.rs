@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::record::event::{RedactionCount, Tunnel};
-use crate::record::{Contents, HostFacts, Identity, Level, Outcome, Resource};
+use crate::record::{Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource};
 use crate::replay::{Body, Counts, Message, Seen, State};
 
 use super::super::status::{KeyView, SignIn};
@@ -24,6 +24,7 @@ pub(super) struct SessionJson<'a> {
     pub(super) site: &'a str,
     pub(super) credential: &'a str,
     pub(super) ddgate_version: &'a str,
+    pub(super) policy: Option<&'a PolicyInForce>,
     #[serde(flatten)]
     pub(super) state: StateJson<'a>,
     pub(super) counts: CountsJson,

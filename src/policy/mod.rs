@@ -1,0 +1,11 @@
+//! What a session may do: read-only, and which operations.
+//!
+//! Pure: [`decide()`] takes a policy and what is asked for, and gives a verdict. Invariant: more
+//! rules never allow more, and what nobody knows is never taken for a read. It reads no files,
+//! asks nobody, and does not look at who asks.
+
+mod decide;
+mod pattern;
+
+pub use decide::{Asked, Policy, Verdict, decide};
+pub use pattern::{Pattern, PatternError};
