@@ -226,3 +226,7 @@ pub const DEMO_ANSWER_BYTES_MAX: usize = 4 << 20;
 pub const STOP_SETTLE: Duration = Duration::from_millis(100);
 /// A signal that stops the whole process group has stopped all of it after this time.
 pub const GROUP_STOP: Duration = Duration::from_millis(10);
+/// The path of a script's interpreter: Linux reads 256 bytes of a script's first line.
+pub const INTERPRETER_BYTES_MAX: usize = 240;
+/// A launcher holds some forty variables, mostly paths.
+pub const LAUNCHER_BYTES_MAX: u64 = 1 << 20;
