@@ -24,7 +24,9 @@ use crate::launch::{
 };
 use crate::limits;
 use crate::net::{Dialer, NetError};
-use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
+use crate::proxy::{
+    self, CaError, Distrust, Keys, Proxy, SessionCa, Slot, TlsSource, Tried, Upstream,
+};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
 use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
@@ -78,6 +80,8 @@ pub struct Report {
     pub manifest: Option<Manifest>,
     /// Calls that were refused because they could not be recorded.
     pub unrecorded: u64,
+    /// Datadog hosts, and how often a client did not trust the session's certificate for them.
+    pub distrusting: Vec<(String, Tried)>,
 }
 
 /// Why a session did not run.
@@ -168,6 +172,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         dialer: plan.dialer.clone(),
         address,
         unrecorded: AtomicU64::new(0),
+        distrust: Distrust::default(),
         uploads: Arc::default(),
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
@@ -195,6 +200,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         end: ended?,
         manifest,
         unrecorded: proxy.unrecorded.load(Ordering::Relaxed),
+        distrusting: proxy.distrust.hosts(),
     })
 }
 
@@ -215,6 +221,12 @@ fn child_files(
         domains: &name_constraints(extra_domains),
     };
     files.write(&contents, warn)?;
+    let directory = std::env::current_dir().unwrap_or_default();
+    let (command, environment) = (&plan.command, &plan.environment);
+    if let Some(advice) = launch::advice(command, environment, &plan.home, &directory, gate.port())
+    {
+        warn(&advice);
+    }
     Ok(files)
 }
 

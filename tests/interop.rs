@@ -64,6 +64,23 @@ struct Line {
     sha256_unpacked: Option<String>,
 }
 
+impl Line {
+    /// For a client that says nothing of its calls: two accounts are left.
+    fn of(seen: &Seen) -> Self {
+        Self {
+            method: seen.method.clone(),
+            path: seen.path.clone(),
+            status: seen.status,
+            sha256_request: seen.request_sha256.clone(),
+            sha256_response: seen.answer_sha256.clone(),
+            sha256_unpacked: None,
+        }
+    }
+}
+
+/// Programs as they come, without a driver.
+const SILENT: &str = "bundle.js";
+
 /// A client and how it is run.
 struct Client {
     /// The driver, below `tests/interop`.
@@ -318,12 +335,23 @@ fn node_datadog_api_client() {
 #[test]
 fn datadog_ci() {
     const UPLOAD: &[Step] = &[("POST", "/api/v2/cireport", "")];
-    node_does(
-        "node_datadog_ci.mjs",
-        Node::System,
-        &[UPLOAD, SUBMIT_METRICS],
-        "",
-    );
+    let Some(node) = node_of(Node::System) else {
+        return;
+    };
+    follow(&Client {
+        driver: "node_modules/@datadog/datadog-ci/dist/bundle.js",
+        interpreter: vec![node],
+        arguments: &[
+            "junit",
+            "upload",
+            "--service",
+            "interop",
+            "--skip-git-metadata-upload",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/report.xml"),
+        ],
+        steps: &[UPLOAD],
+        agent: "datadog-ci/",
+    });
 }
 
 #[test]
@@ -368,11 +396,14 @@ fn follow(client: &Client) {
     let home = Home::new();
 
     let began = Instant::now();
-    let lines = run(client, &home, &upstream, &keys);
+    let mut lines = run(client, &home, &upstream, &keys);
     let took = began.elapsed();
 
     let steps = client.steps.concat();
     let seen = upstream.seen();
+    if lines.is_empty() && client.driver.ends_with(SILENT) {
+        lines = seen.iter().map(Line::of).collect();
+    }
     let record = home.json(&["replay", "latest", "--json"]);
     let calls = record["calls"].as_array().unwrap();
     let counts = [lines.len(), seen.len(), calls.len()];
@@ -432,7 +463,9 @@ fn run(client: &Client, home: &Home, upstream: &FakeDatadog, keys: &Keys) -> Vec
     assert!(ran.status.success(), "{}: {ran:?}", client.driver);
     let lines = String::from_utf8(ran.stdout).unwrap();
     let parse = |line| serde_json::from_str(line).unwrap();
-    lines.lines().map(parse).collect()
+    // Some clients say more than their drivers do.
+    let calls = lines.lines().filter(|line| line.starts_with('{'));
+    calls.map(parse).collect()
 }
 
 /// The driver did what it was to do.
@@ -455,12 +488,15 @@ fn is_step(line: &Line, (method, path, _): &(&str, &str, &str)) {
 fn reached_datadog(line: &Line, seen: &Seen, client: &Client) {
     let sent = (&line.method, &line.path, line.status);
     assert_eq!(sent, (&seen.method, &seen.path, seen.status));
-    let is_log = line.path == "/api/v2/logs";
-    let host = if is_log { "http-intake.logs" } else { "api" };
+    let host = match line.path.as_str() {
+        "/api/v2/logs" => "http-intake.logs",
+        "/api/v2/cireport" => "cireport-intake",
+        _ => "api",
+    };
     assert_eq!(seen.host, format!("{host}.datadoghq.com"), "{seen:?}");
     assert!(seen.complete && seen.real_api_key, "{seen:?}");
     // Logs are submitted without an application key: the gate must not add one.
-    assert_eq!(seen.real_application_key, !is_log, "{seen:?}");
+    assert_eq!(seen.real_application_key, host == "api", "{seen:?}");
     let agent = seen.user_agent.as_deref().unwrap_or_default();
     assert!(agent.contains(client.agent), "{agent}");
 }
@@ -469,7 +505,8 @@ fn reached_datadog(line: &Line, seen: &Seen, client: &Client) {
 fn is_on_record(line: &Line, call: &Value, number: usize, operation: &str) {
     assert_eq!(call["number"], number, "{call:#}");
     assert_eq!(call["method"], line.method, "{call:#}");
-    assert_eq!(call["operation"], operation, "{call:#}");
+    let known = call["operation"].as_str().unwrap_or_default();
+    assert_eq!(known, operation, "{call:#}");
     assert_eq!(call["status"], line.status, "{call:#}");
     assert_eq!(call["decision"], "allow", "{call:#}");
     assert_eq!(call["outcome"], "answered", "{call:#}");

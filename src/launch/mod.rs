@@ -2,9 +2,11 @@
 //!
 //! Read in this order: `env` (what the child sees, pure), `no_proxy`, `chain` and `scrub` (parts
 //! of that), `files` (what the environment names), `trust`, `jks`, `preload` and `launcher` (what
-//! stands in them), `child` (start and wait), `signals` (what is handed on, and why). Invariant: the child holds no real
+//! stands in them), `agents` (what
+//! people are told), `child` (start and wait), `signals` (what is handed on, and why). Invariant: the child holds no real
 //! credential, and apart from its environment everything is as if ddgate were not there.
 
+mod agents;
 mod chain;
 mod child;
 pub mod env;
@@ -18,6 +20,7 @@ mod scrub;
 mod signals;
 mod trust;
 
+pub use agents::advice;
 pub use child::{ChildEnd, INTERRUPT, LaunchError, Running, die_by, spawn};
 pub use env::{Inputs, Placeholders};
 pub use files::{ChildFiles, Contents, FilesError};

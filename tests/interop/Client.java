@@ -25,8 +25,11 @@ public class Client {
     record Answer(int status, byte[] body) {
         String field(String name) {
             var found = Pattern.compile("\"" + name + "\":\"?([^\",}]+)").matcher(new String(body, StandardCharsets.UTF_8));
-            if (!found.find()) throw new IllegalStateException("no " + name);
-            return found.group(1);
+            // Those of objects within come first.
+            String last = null;
+            while (found.find()) last = found.group(1);
+            if (last == null) throw new IllegalStateException("no " + name);
+            return last;
         }
     }
 

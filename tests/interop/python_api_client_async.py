@@ -30,7 +30,8 @@ beneath = aiosonic.HTTPClient.request
 
 async def watched(self, url, method="GET", headers=None, params=None, data=None, **options):
     answer = await beneath(self, url, method, headers, params, data, **options)
-    body = data or b""
+    # It is handed `null` for every GET, and sends nothing.
+    body = b"" if method == "GET" else data or b""
     body = body.encode() if isinstance(body, str) else body
     packed = (headers or {}).get("Content-Encoding") == "gzip"
     unpacked = gzip.decompress(body) if packed else None

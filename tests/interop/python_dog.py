@@ -30,8 +30,9 @@ def dog(*words):
 
 
 query = "avg(last_5m):avg:system.load.1{*} > 4"
+named = ("--name", "interop dog", "--message", "It is high.", "--options", "{}")
 dog("monitor", "show_all")
-monitor = str(json.loads(dog("monitor", "post", "query alert", query, "--name", "interop dog"))["id"])
+monitor = str(json.loads(dog("monitor", "post", "query alert", query, *named))["id"])
 assert json.loads(dog("monitor", "show", monitor))["name"] == "interop dog"
 dog("monitor", "update", monitor, "--name", "changed")
 dog("monitor", "delete", monitor)

@@ -31,7 +31,7 @@ https.request = (...list) => {
         sha256_request: digest(body),
         sha256_response: digest(Buffer.concat(got)),
       }
-      if (asked.getHeader('content-encoding') === 'gzip') line.sha256_unpacked = digest(gunzipSync(body))
+      if (String(asked.getHeader('content-encoding')) === 'gzip') line.sha256_unpacked = digest(gunzipSync(body))
       process.stdout.write(JSON.stringify(line) + '\n')
     })
   })
