@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -16,14 +16,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::credential::{Credential, redaction};
-use crate::datadog::{Site, base_host};
+use crate::datadog::{Site, base_host, name_constraints};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
-use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scrubber, TrustPaths};
+use crate::launch::{
+    self, ChildEnd, ChildFiles, FilesError, LaunchError, Placeholders, Replacement, Scrubber,
+};
 use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::policy::Policy;
-use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
+use crate::proxy::{
+    self, CaError, Distrust, Keys, Proxy, SessionCa, Slot, TlsSource, Tried, Upstream,
+};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
 use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
@@ -79,6 +83,8 @@ pub struct Report {
     pub manifest: Option<Manifest>,
     /// Calls that were refused because they could not be recorded.
     pub unrecorded: u64,
+    /// Datadog hosts, and how often a client did not trust the session's certificate for them.
+    pub distrusting: Vec<(String, Tried)>,
 }
 
 /// Why a session did not run.
@@ -112,6 +118,12 @@ pub enum GateError {
     Net(#[from] NetError),
 }
 
+impl From<FilesError> for GateError {
+    fn from(FilesError { path, source }: FilesError) -> Self {
+        Self::Files { path, source }
+    }
+}
+
 /// Runs one session from open to close.
 ///
 /// `warn` hears what people should be told once, before the child has the terminal.
@@ -130,25 +142,25 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
     )?);
     let listener = proxy::bind().await.map_err(GateError::Listen)?;
     let address = listener.local_addr().map_err(GateError::Listen)?;
-    let files = ChildFiles::write(&plan, ca.pem(), address, warn)?;
+    let files = child_files(&plan, ca.pem(), address, &extra_domains, warn)?;
     let dir = SessionDir::new(&plan.sessions, plan.session);
     let journal = Arc::new(open_journal(&plan, &dir, &known)?);
 
     let (swap, swap_keeps_length) = swap(&keys)?;
     let scrubber = scrubber(&keys, strays);
     let command = scrubbed(&plan.command, &scrubber);
-    let environment = launch::env::build(
-        &plan.environment,
-        &launch::Inputs {
-            gate: address,
-            site: plan.site.as_str(),
-            placeholders: &placeholders(&keys),
-            scrubber: &scrubber,
-            trust: files.paths(),
-            pup_config_dir: &files.pup,
-            intercepted: &extra_domains,
-        },
-    );
+    let inputs = launch::Inputs {
+        gate: address,
+        site: plan.site.as_str(),
+        placeholders: &placeholders(&keys),
+        scrubber: &scrubber,
+        files: &files,
+        intercepted: &extra_domains,
+    };
+    let environment = launch::env::build(&plan.environment, &inputs);
+    // What a program gets back is the gate's own, and nothing its starter may have held back.
+    let gates_own = launch::env::build(&[], &inputs);
+    files.write_launchers(&plan.environment, &gates_own, warn)?;
     let proxy = Arc::new(Proxy {
         journal: Arc::clone(&journal),
         keys,
@@ -164,6 +176,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         dialer: plan.dialer.clone(),
         address,
         unrecorded: AtomicU64::new(0),
+        distrust: Distrust::default(),
         uploads: Arc::default(),
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
@@ -191,57 +204,34 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         end: ended?,
         manifest,
         unrecorded: proxy.unrecorded.load(Ordering::Relaxed),
+        distrusting: proxy.distrust.hosts(),
     })
 }
 
-/// The files the child's environment names.
-struct ChildFiles {
-    ca: PathBuf,
-    bundle: PathBuf,
-    wgetrc: PathBuf,
-    pup: PathBuf,
-}
-
-impl ChildFiles {
-    fn write(
-        plan: &Plan,
-        session_ca: &str,
-        gate: SocketAddr,
-        warn: &dyn Fn(&str),
-    ) -> Result<Self, GateError> {
-        let files = Self {
-            ca: plan.runtime.join("ca.pem"),
-            bundle: plan.runtime.join("bundle.pem"),
-            wgetrc: plan.runtime.join("wgetrc"),
-            pup: plan.runtime.join("pup"),
-        };
-        let home = Some(plan.home.as_path());
-        let contents = launch::files(&plan.environment, home, session_ca, &files.bundle, gate);
-        for warning in &contents.warnings {
-            warn(&warning.to_string());
-        }
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| GateError::Files { path, source }
-        };
-        for (path, bytes) in [
-            (&files.ca, &contents.ca),
-            (&files.bundle, &contents.bundle),
-            (&files.wgetrc, &contents.wgetrc),
-        ] {
-            std::fs::write(path, bytes).map_err(failed(path))?;
-        }
-        std::fs::create_dir_all(&files.pup).map_err(failed(&files.pup))?;
-        Ok(files)
+/// Writes what the child's environment names.
+fn child_files(
+    plan: &Plan,
+    session_ca: &str,
+    gate: SocketAddr,
+    extra_domains: &[String],
+    warn: &dyn Fn(&str),
+) -> Result<ChildFiles, GateError> {
+    let files = ChildFiles::below(&plan.runtime);
+    let contents = launch::Contents {
+        parent: &plan.environment,
+        home: &plan.home,
+        session_ca,
+        gate,
+        domains: &name_constraints(extra_domains),
+    };
+    files.write(&contents, warn)?;
+    let directory = std::env::current_dir().unwrap_or_default();
+    let (command, environment) = (&plan.command, &plan.environment);
+    if let Some(advice) = launch::advice(command, environment, &plan.home, &directory, gate.port())
+    {
+        warn(&advice);
     }
-
-    fn paths(&self) -> TrustPaths<'_> {
-        TrustPaths {
-            ca: &self.ca,
-            bundle: &self.bundle,
-            wgetrc: &self.wgetrc,
-        }
-    }
+    Ok(files)
 }
 
 /// Lets what is under way finish, for a while.

@@ -230,3 +230,11 @@ pub const DEMO_ANSWER_BYTES_MAX: usize = 4 << 20;
 pub const STOP_SETTLE: Duration = Duration::from_millis(100);
 /// A signal that stops the whole process group has stopped all of it after this time.
 pub const GROUP_STOP: Duration = Duration::from_millis(10);
+/// Datadog hosts, in one session, that are told of as those whose certificate was not trusted.
+pub const DISTRUST_HOSTS_MAX: usize = 16;
+/// Of an agent's own settings so much is read.
+pub const AGENT_SETTINGS_BYTES_MAX: u64 = 1 << 20;
+/// The path of a script's interpreter: Linux reads 256 bytes of a script's first line.
+pub const INTERPRETER_BYTES_MAX: usize = 240;
+/// A launcher holds some forty variables, mostly paths.
+pub const LAUNCHER_BYTES_MAX: u64 = 1 << 20;

@@ -29,16 +29,28 @@ use crate::cli::{Cli, Command, ConfigCommand, GlobalArgs, IdentityFileArgs};
 use crate::config::Overrides;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::ui::{Printer, Talk};
+use crate::launch;
+use crate::ui::{ColorWish, Printer, Talk};
 
 use context::Context;
 
 /// Parses the command line, runs the verb, prints what went wrong if something did.
 pub fn main() -> Exit {
-    bug::guarded(|| match Cli::try_parse() {
+    bug::guarded(|| match launch::launched(std::env::args_os()) {
+        None => command_line(),
+        Some(error) => {
+            let exit = error.exit();
+            Printer::new(ColorWish::Auto, Talk::Normal).error(&error.into());
+            exit
+        }
+    })
+}
+
+fn command_line() -> Exit {
+    match Cli::try_parse() {
         Ok(cli) => dispatch(cli),
         Err(error) => usage::refuse(&error),
-    })
+    }
 }
 
 /// Runs the verb.

@@ -171,6 +171,7 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
             }
         ));
     }
+    distrusting(printer, report);
     match &report.manifest {
         Some(manifest) => {
             if let Some(trouble) = &manifest.trouble {
@@ -185,6 +186,37 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
             printer.say(&(line + &context.data_dir_flag()));
         }
         None => printer.warn("the record's writer died; `ddgate replay` shows what it still wrote"),
+    }
+}
+
+/// Names the hosts that some client did not trust the session's certificate for: it tried, and the
+/// record cannot say so.
+fn distrusting(printer: Printer, report: &Report) {
+    let connections = |count: u64| match count {
+        1 => "1 connection".to_owned(),
+        many => format!("{many} connections"),
+    };
+    for (host, tried) in &report.distrusting {
+        let host = escape(host);
+        if tried.refused > 0 {
+            printer.warn(&format!(
+                "{} to {host} did not trust the session's certificate, and nothing of them was sent",
+                connections(tried.refused)
+            ));
+        }
+        if tried.left > 0 {
+            printer.warn(&format!(
+                "{} to {host} ended before a request, as by a program that does not trust the \
+                 session's certificate",
+                connections(tried.left)
+            ));
+        }
+    }
+    if !report.distrusting.is_empty() {
+        printer.warn(
+            "such a program brings authorities of its own: give it the file in $SSL_CERT_FILE, or \
+             the base URL in $DD_HOST",
+        );
     }
 }
 

@@ -17,6 +17,8 @@ mod platform;
 #[path = "unix.rs"]
 mod platform;
 
+#[cfg(unix)]
+pub(super) use platform::find;
 pub use platform::{Running, die_by, spawn};
 
 /// SIGINT, the same number everywhere.

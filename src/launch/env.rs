@@ -3,14 +3,14 @@
 //! Pure. Invariant: no real secret in any value, every Datadog client that can be steered by
 //! a variable is steered to the gate, and a variable that concerns neither stays byte for
 //! byte as it was. Which files the variables name is decided here, what stands in them in
-//! `trust`. Preload files, Java's options and `PATH` launchers are not set here.
+//! `files`.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::no_proxy;
 use super::scrub::Scrubber;
+use super::{ChildFiles, chain, jks, no_proxy};
 
 /// What the child holds instead of real credentials. Random for each session.
 #[derive(Clone, Debug)]
@@ -21,17 +21,6 @@ pub struct Placeholders {
     pub app_key: String,
     /// Stands in for an OAuth or personal access token.
     pub bearer: String,
-}
-
-/// The session's certificate files (contents: [`super::trust::files`]).
-#[derive(Clone, Copy, Debug)]
-pub struct TrustPaths<'a> {
-    /// The session's CA and the user's own additions, for clients that *add* to their roots.
-    pub ca: &'a Path,
-    /// All roots and the session's CA, for clients that *replace* their roots.
-    pub bundle: &'a Path,
-    /// The user's wgetrc, and the bundle.
-    pub wgetrc: &'a Path,
 }
 
 /// Everything [`build`] needs to know.
@@ -45,10 +34,8 @@ pub struct Inputs<'a> {
     pub placeholders: &'a Placeholders,
     /// Knows the real secrets.
     pub scrubber: &'a Scrubber,
-    /// The session's certificate files.
-    pub trust: TrustPaths<'a>,
-    /// An empty directory: hides what `pup` has stored.
-    pub pup_config_dir: &'a Path,
+    /// The session's files.
+    pub files: &'a ChildFiles,
     /// Domains the gate intercepts beyond Datadog's own.
     pub intercepted: &'a [String],
 }
@@ -132,7 +119,7 @@ pub fn build(parent: &[(OsString, OsString)], inputs: &Inputs<'_>) -> Vec<(OsStr
     if child.value("DD_MCP_DOMAIN").is_none() {
         child.set("DD_MCP_DOMAIN", format!("mcp.{}", inputs.site));
     }
-    child.set("PUP_CONFIG_DIR", inputs.pup_config_dir);
+    child.set("PUP_CONFIG_DIR", &inputs.files.pup);
     child.set("DD_TOKEN_STORAGE", "file");
 
     child.set_all(PROXIES, &gate);
@@ -146,9 +133,18 @@ pub fn build(parent: &[(OsString, OsString)], inputs: &Inputs<'_>) -> Vec<(OsStr
     child.set("NODE_USE_ENV_PROXY", "1");
     child.set("DDGATE_TLS_PORT", inputs.gate.port().to_string());
 
-    child.set_all(BUNDLES, inputs.trust.bundle);
-    child.set("NODE_EXTRA_CA_CERTS", inputs.trust.ca);
-    child.set("WGETRC", inputs.trust.wgetrc);
+    child.set_all(BUNDLES, &inputs.files.bundle);
+    child.set("NODE_EXTRA_CA_CERTS", &inputs.files.ca);
+    child.set("WGETRC", &inputs.files.wgetrc);
+
+    child.preload(inputs.files);
+    child.steer_java(inputs.gate, &inputs.files.jks);
+    if cfg!(unix)
+        && let Some(path) = child.value("PATH")
+    {
+        let path = chain::list(&inputs.files.launchers, Some(path));
+        child.set("PATH", path);
+    }
     child.variables
 }
 
@@ -197,6 +193,68 @@ impl ChildEnvironment {
         }
     }
 
+    /// Names the files that Python, Node and Ruby load before the program.
+    fn preload(&mut self, files: &ChildFiles) {
+        let python = chain::list(&files.python, self.value("PYTHONPATH"));
+        self.set("PYTHONPATH", python);
+
+        // In quotes, a path may have spaces.
+        let mut node = OsString::from("--require=\"");
+        node.push(quotable(&files.node));
+        node.push("\"");
+        let options = self.value("NODE_OPTIONS");
+        let options = chain::options(options, &node, "--require=\"", "ddgate-preload.cjs\"");
+        self.set("NODE_OPTIONS", options);
+
+        // Here nothing quotes a space: then the file's name alone, and where to look for it.
+        let ruby = files.ruby.with_extension("");
+        let name = if !has_space(&ruby) {
+            ruby.as_os_str()
+        } else {
+            let directory = ruby.parent().unwrap_or(&ruby);
+            let directories = chain::list(directory, self.value("RUBYLIB"));
+            self.set("RUBYLIB", directories);
+            ruby.file_name().unwrap_or_default()
+        };
+        let mut require = OsString::from("-r");
+        require.push(name);
+        let options = self.value("RUBYOPT");
+        let options = chain::options(options, &require, "-r", "ddgate_preload");
+        self.set("RUBYOPT", options);
+    }
+
+    /// A JVM reads no variable for a proxy or for certificates, but it reads options. It says so on
+    /// its standard error, which is the price (ARCHITECTURE.md, "Clients").
+    fn steer_java(&mut self, gate: SocketAddr, jks: &Path) {
+        let (host, port) = (gate.ip(), gate.port());
+        let start = format!("-Dhttps.proxyHost={host} -Dhttps.proxyPort=");
+        let mut ours = OsString::from(format!(
+            "{start}{port} -Dhttp.proxyHost={host} -Dhttp.proxyPort={port} "
+        ));
+        let theirs = self.value("JAVA_TOOL_OPTIONS");
+        let store = b"javax.net.ssl.trustStore";
+        if theirs.is_some_and(|theirs| {
+            let theirs = theirs.as_encoded_bytes();
+            theirs.windows(store.len()).any(|window| window == store)
+        }) {
+            // What they say of their own store must not be held against ours.
+            ours.push(format!(
+                "-Djavax.net.ssl.trustStoreType=JKS -Djavax.net.ssl.trustStorePassword={} ",
+                jks::PASSWORD
+            ));
+        }
+        ours.push("-Djavax.net.ssl.trustStore=");
+        let directory = jks.parent().unwrap_or(jks);
+        let quote = if has_space(directory) { "\"" } else { "" };
+        ours.push(quote);
+        ours.push(directory);
+        ours.push(quote);
+        // Outside the quotes, so that it ends the same way with and without.
+        ours.push(format!("{}ddgate-trust.jks", std::path::MAIN_SEPARATOR));
+        let options = chain::options(theirs, &ours, &start, "ddgate-trust.jks");
+        self.set("JAVA_TOOL_OPTIONS", options);
+    }
+
     fn set_all(&mut self, names: &[&str], value: impl AsRef<OsStr>) {
         for name in names {
             self.set(name, &value);
@@ -210,6 +268,19 @@ impl ChildEnvironment {
                 self.set(name, &value);
             }
         }
+    }
+}
+
+fn has_space(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.iter().any(u8::is_ascii_whitespace)
+}
+
+/// A path as Node reads it in quotes, where a backslash escapes; Windows takes both kinds.
+fn quotable(path: &Path) -> OsString {
+    match path.to_str() {
+        Some(text) if cfg!(windows) => text.replace('\\', "/").into(),
+        _ => path.as_os_str().to_owned(),
     }
 }
 
@@ -287,12 +358,7 @@ mod tests {
                     bearer: BEARER.to_owned(),
                 },
                 scrubber: &scrubber,
-                trust: TrustPaths {
-                    ca: Path::new("/s/ca.pem"),
-                    bundle: Path::new("/s/bundle.pem"),
-                    wgetrc: Path::new("/s/wgetrc"),
-                },
-                pup_config_dir: Path::new("/s/pup"),
+                files: &ChildFiles::below(Path::new("/s")),
                 intercepted: &["intercepted.example".to_owned()],
             },
         )
@@ -317,7 +383,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn an_empty_parent_yields_the_whole_recommendation() {
-        insta::assert_snapshot!(shown(&child(&[])), @r"
+        insta::assert_snapshot!(shown(&child(&[])), @r#"
         AWS_CA_BUNDLE=/s/bundle.pem
         CARGO_HTTP_CAINFO=/s/bundle.pem
         CODEX_CA_CERTIFICATE=/s/bundle.pem
@@ -340,19 +406,23 @@ mod tests {
         GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=/s/bundle.pem
         HTTPS_PROXY=http://127.0.0.1:4000
         HTTP_PROXY=http://127.0.0.1:4000
+        JAVA_TOOL_OPTIONS=-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=4000 -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=4000 -Djavax.net.ssl.trustStore=/s/ddgate-trust.jks
         NODE_EXTRA_CA_CERTS=/s/ca.pem
+        NODE_OPTIONS=--require="/s/ddgate-preload.cjs"
         NODE_USE_ENV_PROXY=1
         NO_PROXY=localhost,127.0.0.1,::1
         PIP_CERT=/s/bundle.pem
         PUP_CONFIG_DIR=/s/pup
+        PYTHONPATH=/s/ddgate-python
         REQUESTS_CA_BUNDLE=/s/bundle.pem
+        RUBYOPT=-r/s/ddgate_preload
         SSL_CERT_FILE=/s/bundle.pem
         WGETRC=/s/wgetrc
         http_proxy=http://127.0.0.1:4000
         https_proxy=http://127.0.0.1:4000
         no_proxy=localhost,127.0.0.1,::1
         npm_config_cafile=/s/bundle.pem
-        ");
+        "#);
     }
 
     #[test]

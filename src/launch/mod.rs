@@ -1,19 +1,28 @@
 //! Launching the agent: its environment, its certificate files, its life.
 //!
-//! Read in this order: `env` (what the child sees, pure), `no_proxy` and `scrub` (two parts
-//! of that), `trust` (what stands in the files the environment names), `child` (start and
-//! wait), `signals` (what is handed on, and why). Invariant: the child holds no real
+//! Read in this order: `env` (what the child sees, pure), `no_proxy`, `chain` and `scrub` (parts
+//! of that), `files` (what the environment names), `trust`, `jks`, `preload` and `launcher` (what
+//! stands in them), `agents` (what
+//! people are told), `child` (start and wait), `signals` (what is handed on, and why). Invariant: the child holds no real
 //! credential, and apart from its environment everything is as if ddgate were not there.
 
+mod agents;
+mod chain;
 mod child;
 pub mod env;
+mod files;
+mod jks;
+mod launcher;
 mod no_proxy;
+mod preload;
 mod scrub;
 #[cfg(unix)]
 mod signals;
 mod trust;
 
+pub use agents::advice;
 pub use child::{ChildEnd, INTERRUPT, LaunchError, Running, die_by, spawn};
-pub use env::{Inputs, Placeholders, TrustPaths};
+pub use env::{Inputs, Placeholders};
+pub use files::{ChildFiles, Contents, FilesError};
+pub use launcher::launched;
 pub use scrub::{Replacement, Scrubber};
-pub use trust::{TrustFiles, TrustWarning, files};

@@ -12,17 +12,22 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::env::value;
+use super::jks;
 use crate::limits::TRUST_FILE_BYTES_MAX;
 
-/// Contents for the paths of [`super::TrustPaths`].
+/// Contents for the files of [`super::ChildFiles`] that are about certificates.
 #[derive(Clone, Debug)]
-pub struct TrustFiles {
+pub(super) struct TrustFiles {
     /// The session's CA, and what NODE_EXTRA_CA_CERTS named before.
     pub ca: Vec<u8>,
     /// Roots and the session's CA.
     pub bundle: Vec<u8>,
+    /// The same as a Java trust store.
+    pub jks: Vec<u8>,
     /// The user's lines, and the bundle.
     pub wgetrc: Vec<u8>,
     /// What could not be carried over. The session goes on; people should be told once.
@@ -31,7 +36,7 @@ pub struct TrustFiles {
 
 /// Something of the user's that could not be carried over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TrustWarning {
+pub(super) enum TrustWarning {
     /// A file that a variable names, or that a tool would have read.
     #[error("{named_by} names {}, which is left out: {reason}", path.display())]
     LeftOut {
@@ -79,7 +84,7 @@ const WGET_OVERRULED: &[&str] = &[
 ///
 /// `session_ca` is PEM. `bundle` is where the bundle will stand; `gate` the proxy.
 #[must_use]
-pub fn files(
+pub(super) fn files(
     parent: &[(OsString, OsString)],
     home: Option<&Path>,
     session_ca: &str,
@@ -106,6 +111,7 @@ pub fn files(
     let wgetrc = wgetrc(parent, home, bundle, gate, &mut warnings);
     TrustFiles {
         ca,
+        jks: jks::store(&der(&roots)),
         bundle: roots,
         wgetrc,
         warnings,
@@ -152,6 +158,11 @@ fn certificates(path: &Path) -> Result<Vec<u8>, String> {
         return Err("no certificate in it".to_owned());
     }
     Ok(bytes)
+}
+
+/// The certificates of a PEM text. What is none, or broken, every reader of the text skips as well.
+fn der(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem).flatten().collect()
 }
 
 fn pem(certificates: &[impl AsRef<[u8]>]) -> Vec<u8> {

@@ -253,7 +253,7 @@ fn start(
 
 /// Finds the program as `execvp` does: what may not be executed is passed over, but
 /// remembered as the reason if nothing better comes.
-fn find(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, LaunchError> {
+pub(in crate::launch) fn find(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, LaunchError> {
     let not_found = || LaunchError::NotFound {
         command: name.to_owned(),
     };

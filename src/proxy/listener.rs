@@ -13,10 +13,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use rustls::server::Acceptor;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::body::{PassBody, discard};
 use super::{Proxy, connect, pipeline, respond};
@@ -113,24 +115,63 @@ async fn tls<S>(proxy: Arc<Proxy>, stream: S, named: Option<Arc<str>>) -> io::Re
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let acceptor = TlsAcceptor::from(Arc::clone(&proxy.tls));
-    let stream = tokio::select! {
+    let (stream, host) = tokio::select! {
         () = proxy.draining.cancelled() => return Ok(()),
-        accepted = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => {
-            accepted??
+        shaken = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, handshake(&proxy, stream, named)) => {
+            match shaken?? {
+                Some(shaken) => shaken,
+                None => return Ok(()),
+            }
         }
     };
+    let mut stream = stream;
+    tokio::select! {
+        () = proxy.draining.cancelled() => return Ok(()),
+        // Only looks: what came is still there for whoever serves it.
+        came = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, stream.fill_buf()) => {
+            match came? {
+                Ok(bytes) if !bytes.is_empty() => proxy.distrust.served(&host),
+                Ok(_) | Err(_) => {
+                    proxy.distrust.left(&host);
+                    return Ok(());
+                }
+            }
+        }
+    }
     let (_, session) = stream.get_ref();
-    let h2_asked = session.alpn_protocol() == Some(b"h2");
-    let host: Arc<str> = match (session.server_name(), named) {
-        (Some(name), _) => name.to_ascii_lowercase().into(),
-        (None, Some(named)) => named,
-        (None, None) => return Ok(()),
-    };
-    if h2_asked {
+    if session.alpn_protocol() == Some(b"h2") {
         h2(proxy, stream, Way::For(host)).await
     } else {
         h1(proxy, stream, Way::For(host)).await
+    }
+}
+
+/// Shakes hands as the host a CONNECT named, or else as the one in the SNI; nothing if neither says
+/// one. Notes who does not trust the certificate.
+async fn handshake<S>(
+    proxy: &Proxy,
+    stream: S,
+    named: Option<Arc<str>>,
+) -> io::Result<Option<(TlsStream<S>, Arc<str>)>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let name = hello
+        .client_hello()
+        .server_name()
+        .map(str::to_ascii_lowercase);
+    let Some(host) = name.map(Arc::from).or(named) else {
+        return Ok(None);
+    };
+    match hello.into_stream(Arc::clone(&proxy.tls)).await {
+        Ok(stream) => Ok(Some((stream, host))),
+        Err(error) => {
+            if datadog::site::is_datadog_host(&host, &proxy.extra_domains) {
+                proxy.distrust.failed(&host, &error);
+            }
+            Err(error)
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod body;
 mod ca;
 mod connect;
+mod distrust;
 mod headers;
 mod intake;
 mod keys;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use ca::{CaError, SessionCa};
+pub use distrust::{Distrust, Tried};
 pub use keys::{Keys, Slot};
 pub use listener::{bind, serve};
 pub use respond::{CALL_HEADER, VERDICT_HEADER};
@@ -73,6 +75,8 @@ pub struct Proxy {
     /// Calls that were not sent because they could not be recorded: the one thing the record
     /// cannot tell.
     pub unrecorded: AtomicU64,
+    /// Clients that did not trust the session's certificate, which the record cannot tell either.
+    pub distrust: Distrust,
     /// Streamed requests under way.
     pub uploads: Arc<AtomicUsize>,
     /// Everything under way.

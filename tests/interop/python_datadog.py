@@ -1,33 +1,13 @@
 """datadogpy against Datadog; see README.md.
 
 The library neither submits logs nor shows its requests: it submits a (deflated) metric series
-instead, and what it sends is looked at in the HTTP library beneath it, without changing anything.
+instead.
 """
 
 import time
-import zlib
-from urllib.parse import urlsplit
 
-import requests
+import watch_requests
 from datadog import api, initialize
-
-from steps import report
-
-beneath = requests.adapters.HTTPAdapter.send
-
-
-def watched(self, request, **options):
-    answer = beneath(self, request, **options)
-    body = request.body or b""
-    body = body.encode() if isinstance(body, str) else body
-    packed = request.headers.get("Content-Encoding") == "deflate"
-    unpacked = zlib.decompress(body) if packed else None
-    path = urlsplit(request.url).path
-    report(request.method, path, answer.status_code, body, answer.content, unpacked)
-    return answer
-
-
-requests.adapters.HTTPAdapter.send = watched
 
 initialize(mute=False)
 

@@ -107,6 +107,7 @@ impl Gate {
         let tls = setup.tls.unwrap_or_else(|| client_config(&[], &[]));
         let proxy = Arc::new(Proxy {
             unrecorded: std::sync::atomic::AtomicU64::new(0),
+            distrust: proxy::Distrust::default(),
             uploads: Arc::default(),
             journal,
             keys,
