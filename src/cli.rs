@@ -9,10 +9,12 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::ui::ColorWish;
 
+mod confine;
 mod hand_on;
 mod look;
 mod sealed;
 
+pub use confine::{ConfineArgs, EgressChoice, EnforceChoice};
 pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
 pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
 pub use sealed::{EraseArgs, IdentityFileArgs};
@@ -244,6 +246,9 @@ pub struct RunArgs {
     /// What an acknowledged record survives: `process` is for throwaway runs
     #[arg(long, value_enum, value_name = "WHAT")]
     pub durability: Option<DurabilityChoice>,
+    /// What the command is held to
+    #[command(flatten)]
+    pub confine: ConfineArgs,
     /// Say nothing unless something is wrong
     #[arg(short, long)]
     pub quiet: bool,

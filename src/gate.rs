@@ -19,12 +19,17 @@ use crate::auth::credential::{Credential, redaction};
 use crate::datadog::{Site, base_host};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
-use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scrubber, TrustPaths};
+use crate::launch::{
+    self, ChildEnd, LaunchError, Placeholders, Replacement, Sandbox, Scrubber, TrustPaths,
+};
 use crate::limits;
 use crate::net::{Dialer, NetError};
-use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
+use crate::proxy::{self, CaError, Egress, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
-use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
+use crate::record::{
+    EgressRule, Enforce, Enforcement, HostFacts, HostRule, Identity, Recording, Secret, SessionId,
+    enforcement,
+};
 use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
 
 /// Everything a session needs, decided before it opens.
@@ -63,6 +68,22 @@ pub struct Plan {
     pub durability: Durability,
     /// Who can read what the session holds.
     pub recipients: Recipients,
+    /// What the system is to hold the child to.
+    pub enforce: Enforce,
+    /// TCP ports the child may connect to itself.
+    pub allow_ports: Vec<u16>,
+    /// Whom the child may reach through the gate beside Datadog.
+    pub egress: EgressRule,
+    /// Whom it may reach in any case, or alone, as the rule says.
+    pub allow_hosts: Vec<HostRule>,
+}
+
+/// Hears what people should be told once, before the child has the terminal.
+pub trait Opening {
+    /// Something that is not as it should be.
+    fn warn(&self, text: &str);
+    /// What the child is held to.
+    fn held(&self, enforcement: &Enforcement);
 }
 
 /// How a session went.
@@ -111,11 +132,9 @@ pub enum GateError {
 
 /// Runs one session from open to close.
 ///
-/// `warn` hears what people should be told once, before the child has the terminal.
-///
 /// # Errors
 /// Something needed could not be had. If the session was already open it is closed on record.
-pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
+pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError> {
     let keys = fresh_keys(&plan.credential);
     let mut strays = stray_keys(&plan.environment, &keys);
     strays.extend(plan.redaction_key.clone().map(|key| (redaction::WORD, key)));
@@ -125,11 +144,16 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         &plan.session.short(),
         extra_domains.clone(),
     )?);
-    let listener = proxy::bind().await.map_err(GateError::Listen)?;
+    let listener = proxy::bind(plan.dialer.local_proxy())
+        .await
+        .map_err(GateError::Listen)?;
     let address = listener.local_addr().map_err(GateError::Listen)?;
-    let files = ChildFiles::write(&plan, ca.pem(), address, warn)?;
+    let sandbox = Sandbox::prepare(plan.enforce, address.port(), &plan.allow_ports)
+        .map_err(LaunchError::from)?;
+    let files = ChildFiles::write(&plan, ca.pem(), address, opening)?;
     let dir = SessionDir::new(&plan.sessions, plan.session);
-    let journal = Arc::new(open_journal(&plan, &dir, &known)?);
+    let journal = Arc::new(open_journal(&plan, &dir, &known, sandbox.enforcement())?);
+    opening.held(sandbox.enforcement());
 
     let (swap, swap_keeps_length) = swap(&keys)?;
     let scrubber = scrubber(&keys, strays);
@@ -158,6 +182,11 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         tls: Arc::new(Arc::clone(&ca).server_config()?),
         upstream: Upstream::new(plan.dialer.clone(), tls_source(), plan.upstream.clone()),
         dialer: plan.dialer.clone(),
+        egress: Egress {
+            rule: plan.egress,
+            hosts: plan.allow_hosts.clone(),
+            confined: sandbox.enforcement().holds(enforcement::TCP),
+        },
         address,
         unrecorded: AtomicU64::new(0),
         uploads: Arc::default(),
@@ -176,7 +205,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         }
     });
 
-    let ended = match launch::spawn(&command, &environment) {
+    let ended = match launch::spawn(&command, &environment, &sandbox) {
         Ok(child) => child.wait().await,
         Err(e) => Err(e),
     };
@@ -203,7 +232,7 @@ impl ChildFiles {
         plan: &Plan,
         session_ca: &str,
         gate: SocketAddr,
-        warn: &dyn Fn(&str),
+        opening: &dyn Opening,
     ) -> Result<Self, GateError> {
         let files = Self {
             ca: plan.runtime.join("ca.pem"),
@@ -214,7 +243,7 @@ impl ChildFiles {
         let home = Some(plan.home.as_path());
         let contents = launch::files(&plan.environment, home, session_ca, &files.bundle, gate);
         for warning in &contents.warnings {
-            warn(&warning.to_string());
+            opening.warn(&warning.to_string());
         }
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -271,6 +300,7 @@ fn open_journal(
     plan: &Plan,
     dir: &SessionDir,
     known: &KnownSecrets,
+    enforcement: &Enforcement,
 ) -> Result<Journal, JournalError> {
     let command: Vec<_> = plan.command.iter().map(|a| a.to_string_lossy()).collect();
     let who = committed("who", known, &plan.identity);
@@ -292,6 +322,8 @@ fn open_journal(
             credential: plan.credential.source.clone(),
         },
         durability: plan.durability,
+        enforce: Some(enforcement.clone()),
+        egress: plan.egress,
     };
     Journal::create_for(dir, open, vec![who, cmd, host], &plan.recipients)
 }

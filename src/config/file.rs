@@ -30,6 +30,8 @@ pub(super) enum Kind {
     TextOrTexts,
     /// A whole number, not negative.
     Number,
+    /// An array of such.
+    Numbers,
     /// A table of strings under names of the user's own.
     Pairs,
 }
@@ -41,6 +43,7 @@ impl Kind {
             Self::Texts => "an array of strings",
             Self::TextOrTexts => "a string or an array of strings",
             Self::Number => "a whole number",
+            Self::Numbers => "an array of whole numbers",
             Self::Pairs => "a table of strings",
         }
     }
@@ -63,6 +66,10 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("journal.durability", Kind::Text),
     ("journal.recipients", Kind::Texts),
     ("journal.age_identities", Kind::Texts),
+    ("enforce.mode", Kind::Text),
+    ("enforce.allow_ports", Kind::Numbers),
+    ("egress.rule", Kind::Text),
+    ("egress.allow_hosts", Kind::Texts),
     ("redaction.key", Kind::Text),
     ("recording.level", Kind::Text),
     ("recording.read", Kind::Text),
@@ -82,6 +89,8 @@ pub(super) enum Value {
     Texts(Vec<String>),
     /// A whole number.
     Number(u64),
+    /// Whole numbers.
+    Numbers(Vec<u64>),
     /// Names and strings, sorted by name.
     Pairs(Vec<(String, String)>),
 }
@@ -241,9 +250,16 @@ fn entry(
                 })
                 .collect::<Result<_, _>>()?,
         ),
-        (Kind::Number, DeValue::Integer(number)) => Value::Number(
-            u64::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| wrong("one below zero or beyond all bounds"))?,
+        (Kind::Number, DeValue::Integer(_)) => Value::Number(
+            whole(value.get_ref()).ok_or_else(|| wrong("one below zero or beyond all bounds"))?,
+        ),
+        (Kind::Numbers, DeValue::Array(items)) => Value::Numbers(
+            items
+                .iter()
+                .map(|item| {
+                    whole(item.get_ref()).ok_or_else(|| wrong("an array of something else"))
+                })
+                .collect::<Result<_, _>>()?,
         ),
         (Kind::Pairs, DeValue::Table(table)) => Value::Pairs(
             table
@@ -261,6 +277,14 @@ fn entry(
         value: held,
         place: value_place,
     })
+}
+
+/// A whole number that is not negative.
+fn whole(value: &DeValue<'_>) -> Option<u64> {
+    match value {
+        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    }
 }
 
 /// Suggests the key that is nearest in spelling, or the same word in another table.

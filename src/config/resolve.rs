@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::confine;
 use super::env;
 use super::error::{ConfigError, Place, Whence};
 use super::file::{self, Entry, Value};
@@ -44,6 +45,14 @@ pub struct Overrides {
     pub prompt: Option<String>,
     /// `--durability power-loss|process`
     pub durability: Option<String>,
+    /// `--enforce auto|on|strict|off`
+    pub enforce: Option<String>,
+    /// `--allow-port PORT`, each
+    pub allow_ports: Vec<u16>,
+    /// `--egress any|listed|datadog-only`
+    pub egress: Option<String>,
+    /// `--allow-host HOST[:PORT]`, each
+    pub allow_hosts: Vec<String>,
     /// `--age-identity FILE`, each
     pub age_identities: Vec<PathBuf>,
 }
@@ -164,6 +173,8 @@ pub fn load(
     };
     Ok(Config {
         journal,
+        enforce: confine::enforce(&layers, overrides)?,
+        egress: confine::egress(&layers, overrides)?,
         recording: recording::settings(&layers.user, &layers.project)?,
         redaction_key,
         data_dir: layers.data_dir(overrides.data_dir.as_deref(), paths, directory)?,
@@ -175,7 +186,7 @@ pub fn load(
 }
 
 /// What each layer says, before anybody won.
-struct Layers<'a> {
+pub(super) struct Layers<'a> {
     lookup: Lookup<'a>,
     user_file: PathBuf,
     user: Vec<Entry>,
@@ -271,7 +282,7 @@ impl<'a> Layers<'a> {
 
     /// The winner, understood. Losers in files are checked too: a mistake there would
     /// otherwise wait for the day the variable is unset.
-    fn pick<T>(
+    pub(super) fn pick<T>(
         &self,
         key: &'static str,
         flag: Option<(&'static str, String)>,
@@ -391,15 +402,15 @@ impl Value {
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text.expose(),
-            Self::Texts(_) | Self::Number(_) | Self::Pairs(_) => "",
+            Self::Texts(_) | Self::Number(_) | Self::Numbers(_) | Self::Pairs(_) => "",
         }
     }
 
     /// The list. `file` made sure that a key of many strings holds them.
-    fn list(&self) -> &[String] {
+    pub(super) fn list(&self) -> &[String] {
         match self {
             Self::Texts(list) => list,
-            Self::Text(_) | Self::Number(_) | Self::Pairs(_) => &[],
+            Self::Text(_) | Self::Number(_) | Self::Numbers(_) | Self::Pairs(_) => &[],
         }
     }
 }
@@ -438,7 +449,7 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         }
         Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
         // `file` lets neither through.
-        Value::Number(_) | Value::Pairs(_) => Err("must be words".to_owned()),
+        Value::Number(_) | Value::Numbers(_) | Value::Pairs(_) => Err("must be words".to_owned()),
     }
 }
 

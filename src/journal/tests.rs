@@ -44,6 +44,8 @@ fn session_for(
             credential: "test".into(),
         },
         durability: Durability::default(),
+        enforce: None,
+        egress: crate::record::EgressRule::Any,
         vkey: None,
         chain: None,
     };

@@ -2,12 +2,13 @@
 //!
 //! Read in this order: `env` (what the child sees, pure), `no_proxy` and `scrub` (two parts
 //! of that), `trust` (what stands in the files the environment names), `child` (start and
-//! wait), `signals` (what is handed on, and why). Invariant: the child holds no real
+//! wait), `sandbox` (what the system holds it to), `signals` (what is handed on, and why). Invariant: the child holds no real
 //! credential, and apart from its environment everything is as if ddgate were not there.
 
 mod child;
 pub mod env;
 mod no_proxy;
+pub mod sandbox;
 mod scrub;
 #[cfg(unix)]
 mod signals;
@@ -15,5 +16,6 @@ mod trust;
 
 pub use child::{ChildEnd, INTERRUPT, LaunchError, Running, die_by, spawn};
 pub use env::{Inputs, Placeholders, TrustPaths};
+pub use sandbox::Sandbox;
 pub use scrub::{Replacement, Scrubber};
 pub use trust::{TrustFiles, TrustWarning, files};

@@ -7,6 +7,7 @@
 mod body;
 mod ca;
 mod connect;
+mod egress;
 mod headers;
 mod intake;
 mod keys;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use ca::{CaError, SessionCa};
+pub use egress::Egress;
 pub use keys::{Keys, Slot};
 pub use listener::{bind, serve};
 pub use respond::{CALL_HEADER, VERDICT_HEADER};
@@ -65,6 +67,8 @@ pub struct Proxy {
     pub upstream: Upstream,
     /// The way to everybody else.
     pub dialer: Dialer,
+    /// Whether they may be reached.
+    pub egress: Egress,
     /// Where the listener is bound.
     pub address: SocketAddr,
     /// Calls that were not sent because they could not be recorded: the one thing the record

@@ -301,6 +301,8 @@ fn head_of(
         credential: open.dd.credential,
         tool_version: open.tool.version,
         durability: open.durability,
+        enforce: open.enforce,
+        egress: open.egress,
         state,
     }
 }

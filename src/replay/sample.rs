@@ -96,6 +96,8 @@ impl Script {
                 credential: "keyring".into(),
             },
             durability: Durability::default(),
+            enforce: None,
+            egress: crate::record::EgressRule::Any,
             vkey: None,
             chain: None,
         }));
@@ -243,6 +245,7 @@ pub(crate) fn session() -> SessionView {
         received: 3_000_000,
         dur_us: 1_500_000,
         error: None,
+        rule: None,
     }));
     script.request(8, "CreateMonitor");
     script.later(65);

@@ -9,7 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{
-    Call, CallNumber, Effect, HostFacts, Identity, Level, Outcome, Resource, SessionId,
+    Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, Level, Outcome,
+    Resource, SessionId,
 };
 
 /// What the journal found beside leaf 0. Erased content is none.
@@ -60,6 +61,10 @@ pub struct SessionHead {
     pub tool_version: String,
     /// What an acknowledged record survives.
     pub durability: Durability,
+    /// What the system held the child to; none in a session older than that.
+    pub enforce: Option<Enforcement>,
+    /// Whom the child could reach through the gate beside Datadog.
+    pub egress: EgressRule,
     /// Whether it is over.
     pub state: State,
 }

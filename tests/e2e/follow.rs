@@ -84,6 +84,8 @@ fn long_session(sessions: &Path, calls: u64) -> SessionId {
             credential: "test".into(),
         },
         durability: Durability::Process,
+        enforce: None,
+        egress: ddgate::record::EgressRule::Any,
     };
     let dir = SessionDir::new(sessions, session);
     let journal = Journal::create(&dir, open, vec![who, cmd, host]).unwrap();

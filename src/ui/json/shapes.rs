@@ -4,6 +4,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::record::Enforcement;
 use crate::record::event::{RedactionCount, Tunnel};
 use crate::record::{Contents, HostFacts, Identity, Level, Outcome, Resource};
 use crate::replay::{Body, Counts, Message, Seen, State};
@@ -24,6 +25,8 @@ pub(super) struct SessionJson<'a> {
     pub(super) site: &'a str,
     pub(super) credential: &'a str,
     pub(super) ddgate_version: &'a str,
+    pub(super) enforcement: Option<&'a Enforcement>,
+    pub(super) egress: &'static str,
     #[serde(flatten)]
     pub(super) state: StateJson<'a>,
     pub(super) counts: CountsJson,
@@ -249,6 +252,8 @@ pub(super) struct TunnelJson<'a> {
     received: u64,
     duration_us: u64,
     error: Option<&'a str>,
+    /// The rule by which the gate refused it.
+    rule: Option<&'a str>,
 }
 
 impl<'a> TunnelJson<'a> {
@@ -260,6 +265,7 @@ impl<'a> TunnelJson<'a> {
             received: tunnel.received,
             duration_us: tunnel.dur_us,
             error: tunnel.error.as_deref(),
+            rule: tunnel.rule.as_deref(),
         }
     }
 }
