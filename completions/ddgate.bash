@@ -783,6 +783,7 @@ _ddgate() {
             ;;
         ddgate__subcmd__run)
             opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -821,6 +822,19 @@ _ddgate() {
                     return 0
                     ;;
                 --deny)
+                --enforce)
+                    COMPREPLY=($(compgen -W "auto on strict off" -- "${cur}"))
+                    return 0
+                    ;;
+                --allow-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --egress)
+                    COMPREPLY=($(compgen -W "any listed datadog-only" -- "${cur}"))
+                    return 0
+                    ;;
+                --allow-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -61,6 +61,15 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l durability -d 'Wha
 process\t'The end of ddgate\'s process, but no power cut'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l allow -d 'Allow these operations and deny all others; may be repeated' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l deny -d 'Deny these operations, even allowed ones; may be repeated' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l enforce -d 'What the system, which must be Linux, is to hold the command to' -r -f -a "auto\t'As much as this system can; what that is, is said and recorded'
+on\t'TCP leads to the gate alone, or the command does not run'
+strict\t'The same, and no UDP, so no DNS'
+off\t'Nothing'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l allow-port -d 'Let the command connect to this TCP port itself, on any host; may be repeated' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l egress -d 'Whom the command may reach through the gate beside Datadog' -r -f -a "any\t'Everybody; each connection is recorded: host, bytes, time'
+listed\t'The hosts named by --allow-host and by the settings'
+datadog-only\t'Nobody but Datadog'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l allow-host -d 'A host it may reach through the gate, such as *.example.com; may be repeated' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'

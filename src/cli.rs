@@ -9,11 +9,13 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::ui::ColorWish;
 
+mod confine;
 mod hand_on;
 mod look;
 mod policy;
 mod sealed;
 
+pub use confine::{ConfineArgs, EgressChoice, EnforceChoice};
 pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
 pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
 pub use policy::PolicyArgs;
@@ -251,6 +253,9 @@ pub struct RunArgs {
     /// What the session may do.
     #[command(flatten)]
     pub policy: PolicyArgs,
+    /// What the command is held to
+    #[command(flatten)]
+    pub confine: ConfineArgs,
     /// Say nothing unless something is wrong
     #[arg(short, long)]
     pub quiet: bool,

@@ -20,16 +20,20 @@ use crate::datadog::{Site, base_host, name_constraints};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
 use crate::launch::{
-    self, ChildEnd, ChildFiles, FilesError, LaunchError, Placeholders, Replacement, Scrubber,
+    self, ChildEnd, ChildFiles, FilesError, LaunchError, Placeholders, Replacement, Sandbox,
+    Scrubber,
 };
 use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::policy::Policy;
 use crate::proxy::{
-    self, CaError, Distrust, Keys, Proxy, SessionCa, Slot, TlsSource, Tried, Upstream,
+    self, CaError, Distrust, Egress, Keys, Proxy, SessionCa, Slot, TlsSource, Tried, Upstream,
 };
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
-use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
+use crate::record::{
+    EgressRule, Enforce, Enforcement, HostFacts, HostRule, Identity, Recording, Secret, SessionId,
+    enforcement,
+};
 use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
 
 /// Everything a session needs, decided before it opens.
@@ -70,6 +74,22 @@ pub struct Plan {
     pub durability: Durability,
     /// Who can read what the session holds.
     pub recipients: Recipients,
+    /// What the system is to hold the child to.
+    pub enforce: Enforce,
+    /// TCP ports the child may connect to itself.
+    pub allow_ports: Vec<u16>,
+    /// Whom the child may reach through the gate beside Datadog.
+    pub egress: EgressRule,
+    /// Whom it may reach in any case, or alone, as the rule says.
+    pub allow_hosts: Vec<HostRule>,
+}
+
+/// Hears what people should be told once, before the child has the terminal.
+pub trait Opening {
+    /// Something that is not as it should be.
+    fn warn(&self, text: &str);
+    /// What the child is held to.
+    fn held(&self, enforcement: &Enforcement);
 }
 
 /// How a session went.
@@ -126,11 +146,9 @@ impl From<FilesError> for GateError {
 
 /// Runs one session from open to close.
 ///
-/// `warn` hears what people should be told once, before the child has the terminal.
-///
 /// # Errors
 /// Something needed could not be had. If the session was already open it is closed on record.
-pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
+pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError> {
     let keys = fresh_keys(&plan.credential);
     let mut strays = stray_keys(&plan.environment, &keys);
     strays.extend(plan.redaction_key.clone().map(|key| (redaction::WORD, key)));
@@ -140,11 +158,16 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         &plan.session.short(),
         extra_domains.clone(),
     )?);
-    let listener = proxy::bind().await.map_err(GateError::Listen)?;
+    let listener = proxy::bind(plan.dialer.local_proxy())
+        .await
+        .map_err(GateError::Listen)?;
     let address = listener.local_addr().map_err(GateError::Listen)?;
-    let files = child_files(&plan, ca.pem(), address, &extra_domains, warn)?;
+    let sandbox = Sandbox::prepare(plan.enforce, address.port(), &plan.allow_ports)
+        .map_err(LaunchError::from)?;
+    let files = child_files(&plan, ca.pem(), address, &extra_domains, opening)?;
     let dir = SessionDir::new(&plan.sessions, plan.session);
-    let journal = Arc::new(open_journal(&plan, &dir, &known)?);
+    let journal = Arc::new(open_journal(&plan, &dir, &known, sandbox.enforcement())?);
+    opening.held(sandbox.enforcement());
 
     let (swap, swap_keeps_length) = swap(&keys)?;
     let scrubber = scrubber(&keys, strays);
@@ -160,7 +183,9 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
     let environment = launch::env::build(&plan.environment, &inputs);
     // What a program gets back is the gate's own, and nothing its starter may have held back.
     let gates_own = launch::env::build(&[], &inputs);
-    files.write_launchers(&plan.environment, &gates_own, warn)?;
+    files.write_launchers(&plan.environment, &gates_own, &|text: &str| {
+        opening.warn(text)
+    })?;
     let proxy = Arc::new(Proxy {
         journal: Arc::clone(&journal),
         keys,
@@ -174,6 +199,11 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         tls: Arc::new(Arc::clone(&ca).server_config()?),
         upstream: Upstream::new(plan.dialer.clone(), tls_source(), plan.upstream.clone()),
         dialer: plan.dialer.clone(),
+        egress: Egress {
+            rule: plan.egress,
+            hosts: plan.allow_hosts.clone(),
+            confined: sandbox.enforcement().holds(enforcement::TCP),
+        },
         address,
         unrecorded: AtomicU64::new(0),
         distrust: Distrust::default(),
@@ -193,7 +223,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         }
     });
 
-    let ended = match launch::spawn(&command, &environment) {
+    let ended = match launch::spawn(&command, &environment, &sandbox) {
         Ok(child) => child.wait().await,
         Err(e) => Err(e),
     };
@@ -214,7 +244,7 @@ fn child_files(
     session_ca: &str,
     gate: SocketAddr,
     extra_domains: &[String],
-    warn: &dyn Fn(&str),
+    opening: &dyn Opening,
 ) -> Result<ChildFiles, GateError> {
     let files = ChildFiles::below(&plan.runtime);
     let contents = launch::Contents {
@@ -224,12 +254,12 @@ fn child_files(
         gate,
         domains: &name_constraints(extra_domains),
     };
-    files.write(&contents, warn)?;
+    files.write(&contents, &|text: &str| opening.warn(text))?;
     let directory = std::env::current_dir().unwrap_or_default();
     let (command, environment) = (&plan.command, &plan.environment);
     if let Some(advice) = launch::advice(command, environment, &plan.home, &directory, gate.port())
     {
-        warn(&advice);
+        opening.warn(&advice);
     }
     Ok(files)
 }
@@ -265,6 +295,7 @@ fn open_journal(
     plan: &Plan,
     dir: &SessionDir,
     known: &KnownSecrets,
+    enforcement: &Enforcement,
 ) -> Result<Journal, JournalError> {
     let command: Vec<_> = plan.command.iter().map(|a| a.to_string_lossy()).collect();
     let who = committed("who", known, &plan.identity);
@@ -287,6 +318,8 @@ fn open_journal(
         },
         durability: plan.durability,
         policy: plan.policy.in_force(),
+        enforce: Some(enforcement.clone()),
+        egress: plan.egress,
     };
     Journal::create_for(dir, open, vec![who, cmd, host], &plan.recipients)
 }

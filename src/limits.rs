@@ -22,6 +22,9 @@ pub const DISCARD_BYTES_MAX: usize = 256 << 20;
 pub const DISCARD_IDLE: Duration = Duration::from_secs(5);
 /// What a blind tunnel copies at once, each way.
 pub const TUNNEL_BUFFER_BYTES: usize = 32 << 10;
+/// A tunnel through which nothing passes for so long is closed: it holds one of
+/// [`CONNECTIONS_MAX`] places. Far longer than a client keeps an idle connection for re-use.
+pub const TUNNEL_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Bytes queued for the journal before producers wait: back pressure instead of memory.
 pub const JOURNAL_QUEUE_BYTES_MAX: usize = 1 << 20;
 /// Bytes written to the journal with one sync.
@@ -77,12 +80,14 @@ pub const REDACT_GATHER_BYTES_MAX: usize = 4 << 20;
 pub const RECORDED_BODY_BYTES_MAX: u64 = 100 << 20;
 /// An object's identifier in a leaf is cut here: it is a name to find the object by, not content.
 pub const RESOURCE_ID_BYTES_MAX: usize = 256;
-/// Calls and tunnels the gate serves at once; more connections wait in the backlog.
+/// Connections the gate serves at once, tunnels among them; more wait in the backlog.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// After a failed accept (no descriptors left), wait this long before the next.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Calls under way at once on one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// An HTTP/2 connection without a request for so long is asked to go; streams still open end first.
+pub const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A connection's next request head must be complete within this time. Generous, because it also
 /// ends idle connections, and a client that re-uses one just then sees an error.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(120);

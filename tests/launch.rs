@@ -22,7 +22,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ddgate::exit::Exit;
-use ddgate::launch::{self, ChildEnd};
+use ddgate::launch::{self, ChildEnd, Sandbox};
 
 /// Names the command, one argument a line, and makes [`probe`] do something.
 const COMMAND: &str = "LAUNCH_PROBE_COMMAND";
@@ -48,7 +48,11 @@ fn probe() {
         .enable_all()
         .build()
         .unwrap();
-    let end = runtime.block_on(async { launch::spawn(&command, &environment)?.wait().await });
+    let end = runtime.block_on(async {
+        launch::spawn(&command, &environment, &Sandbox::off())?
+            .wait()
+            .await
+    });
     let exit = match end {
         Ok(end) => {
             if let ChildEnd::Signalled(2) = end {
@@ -344,9 +348,9 @@ fn the_end_is_learnt_even_where_sigchld_is_ignored() {
 
 #[test]
 fn outside_a_runtime_nothing_starts() {
-    let error = launch::spawn(&["true".into()], &[]).unwrap_err();
+    let error = launch::spawn(&["true".into()], &[], &Sandbox::off()).unwrap_err();
     assert_eq!(error.exit(), Exit::GateFailed);
-    let error = launch::spawn(&[], &[]).unwrap_err();
+    let error = launch::spawn(&[], &[], &Sandbox::off()).unwrap_err();
     assert_eq!(error.to_string(), "no command to run");
 }
 

@@ -62,8 +62,11 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("hyper_util", &["demo/", "net/", "proxy/"]),
     ("indicatif", &["ui/progress.rs"]),
     ("keyring", &["auth/secret_store"]),
+    ("landlock", &["launch/sandbox/landlock.rs"]),
+    ("libc", &["launch/sandbox/seccomp.rs"]),
     ("openidconnect", &["auth/identity", "net/http.rs"]),
     ("rcgen", &["proxy/ca.rs"]),
+    ("seccompiler", &["launch/sandbox/seccomp.rs"]),
     ("sled", &["journal/db.rs"]),
 ];
 /// Who may own one of the two streams: `ui`, the pretend agent, and the child's launcher.

@@ -9,7 +9,10 @@ use http::Uri;
 use super::context::{Context, host_facts, runtime};
 use super::{look, sign_in};
 use crate::auth::credential;
-use crate::cli::{DurabilityChoice, GlobalArgs, IdentityChoice, PromptChoice, RunArgs};
+use crate::cli::{
+    DurabilityChoice, EgressChoice, EnforceChoice, GlobalArgs, IdentityChoice, PromptChoice,
+    RunArgs,
+};
 use crate::config::{Overrides, create_private};
 use crate::datadog::Site;
 use crate::error::CliError;
@@ -17,7 +20,7 @@ use crate::exit::Exit;
 use crate::gate::{self, GateError, Plan, Report};
 use crate::journal::catalog::Catalog;
 use crate::launch::{self, ChildEnd};
-use crate::record::{Identity, SessionId};
+use crate::record::{EgressRule, Enforce, Enforcement, Identity, SessionId, enforcement};
 use crate::ui::escape::escape;
 use crate::ui::{Printer, Talk, timeline};
 
@@ -59,6 +62,10 @@ pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Resu
         read_only: args.policy.read_only,
         allow: args.policy.allow,
         deny: args.policy.deny,
+        enforce: args.confine.enforce.map(|how| enforce_word(how).to_owned()),
+        allow_ports: args.confine.allow_port,
+        egress: args.confine.egress.map(|whom| egress_word(whom).to_owned()),
+        allow_hosts: args.confine.allow_host,
         ..Overrides::default()
     };
     let printer = match args.quiet {
@@ -72,6 +79,23 @@ pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Resu
     runtime.shutdown_background();
     let (report, _) = ran.map_err(as_gate_failure)?;
     Ok(end(&report))
+}
+
+const fn enforce_word(choice: EnforceChoice) -> &'static str {
+    match choice {
+        EnforceChoice::Auto => Enforce::Auto.word(),
+        EnforceChoice::On => Enforce::On.word(),
+        EnforceChoice::Strict => Enforce::Strict.word(),
+        EnforceChoice::Off => Enforce::Off.word(),
+    }
+}
+
+const fn egress_word(choice: EgressChoice) -> &'static str {
+    match choice {
+        EgressChoice::Any => EgressRule::Any.word(),
+        EgressChoice::Listed => EgressRule::Listed.word(),
+        EgressChoice::DatadogOnly => EgressRule::DatadogOnly.word(),
+    }
 }
 
 /// `run` has exit codes of its own: what is neither usage nor sign-in nor about the command is 125.
@@ -97,6 +121,8 @@ pub(super) async fn session(
     context: &Context,
     command: Vec<OsString>,
 ) -> Result<(Report, Identity), CliError> {
+    // Before the first key is read.
+    launch::sandbox::shield();
     let printer = context.printer;
     let store = context.store();
     let dialer = context.dialer()?;
@@ -134,6 +160,10 @@ pub(super) async fn session(
         host: host_facts(),
         durability: context.config.journal.durability.value,
         recipients: context.config.journal.recipients.value.clone(),
+        enforce: context.config.enforce.mode.value,
+        allow_ports: context.config.enforce.allow_ports.value.clone(),
+        egress: context.config.egress.rule.value,
+        allow_hosts: context.config.egress.allow_hosts.value.clone(),
     };
     printer.detail(&format!(
         "keys from {}; {}; record in {}",
@@ -153,10 +183,52 @@ pub(super) async fn session(
     if let Some(policy) = plan.policy.in_force() {
         printer.say(&format!("policy: {}", escape(&policy.to_string())));
     }
-    let warn = |text: &str| printer.warn(&escape(text));
-    let report = Box::pin(gate::run(plan, &warn)).await?;
+    let heard = Heard { printer };
+    let report = Box::pin(gate::run(plan, &heard)).await?;
     summarise(context, &report, &identity);
     Ok((report, identity))
+}
+
+/// Says what a session that opens has to say.
+struct Heard {
+    printer: Printer,
+}
+
+impl gate::Opening for Heard {
+    fn warn(&self, text: &str) {
+        self.printer.warn(&escape(text));
+    }
+
+    fn held(&self, enforcement: &Enforcement) {
+        if let Some(line) = held_line(enforcement) {
+            self.printer.say(&escape(&line));
+        }
+    }
+}
+
+/// What the command is held to, in one line; nothing where nothing was asked for.
+fn held_line(enforcement: &Enforcement) -> Option<String> {
+    if enforcement.asked == Enforce::Off {
+        return None;
+    }
+    if let Some(why) = &enforcement.why {
+        return Some(format!(
+            "the command is not held to the gate and could go round it: {why}"
+        ));
+    }
+    let udp = match enforcement.holds(enforcement::UDP) {
+        true => "and not by UDP",
+        false => "UDP is not held back",
+    };
+    let ports: Vec<_> = enforcement.ports.iter().map(u16::to_string).collect();
+    let but = match ports.is_empty() {
+        true => String::new(),
+        false => format!(" (and to port {} itself)", ports.join(", ")),
+    };
+    Some(format!(
+        "the command reaches the network by TCP only through the gate{but}, {udp}; sudo does not \
+         work in it (--enforce=off lifts this)"
+    ))
 }
 
 /// The one line at the end.

@@ -25,6 +25,8 @@ variables! {
     DDGATE_PROMPT = "When a person may be asked: auto, always or never (`identity.prompt`).";
     DDGATE_IDENTITY = "Who opens the session: oidc or local (`identity.mode`).";
     DDGATE_DURABILITY = "What an acknowledged record survives: power-loss or process (`journal.durability`).";
+    DDGATE_ENFORCE = "What the system holds the command to: auto, on, strict or off (`enforce.mode`).";
+    DDGATE_EGRESS = "Whom the command may reach through the gate beside Datadog: any, listed or datadog-only (`egress.rule`).";
     DDGATE_RECIPIENTS = "Who can read what sessions hold: age recipients, blanks between them (`journal.recipients`).";
     DDGATE_AGE_IDENTITY = "A file with the age identity that opens sealed sessions; several as in PATH (`journal.age_identities`).";
     DD_SITE = "The Datadog site, as Datadog's own tools read it. DDGATE_SITE wins.";

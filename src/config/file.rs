@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Number,
     /// True or false.
     Flag,
+    /// An array of such.
+    Numbers,
     /// A table of strings under names of the user's own.
     Pairs,
 }
@@ -44,6 +46,7 @@ impl Kind {
             Self::TextOrTexts => "a string or an array of strings",
             Self::Number => "a whole number",
             Self::Flag => "true or false",
+            Self::Numbers => "an array of whole numbers",
             Self::Pairs => "a table of strings",
         }
     }
@@ -66,6 +69,10 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("journal.durability", Kind::Text),
     ("journal.recipients", Kind::Texts),
     ("journal.age_identities", Kind::Texts),
+    ("enforce.mode", Kind::Text),
+    ("enforce.allow_ports", Kind::Numbers),
+    ("egress.rule", Kind::Text),
+    ("egress.allow_hosts", Kind::Texts),
     ("redaction.key", Kind::Text),
     ("recording.level", Kind::Text),
     ("recording.read", Kind::Text),
@@ -90,6 +97,8 @@ pub(super) enum Value {
     Number(u64),
     /// True or false.
     Flag(bool),
+    /// Whole numbers.
+    Numbers(Vec<u64>),
     /// Names and strings, sorted by name.
     Pairs(Vec<(String, String)>),
 }
@@ -249,9 +258,16 @@ fn entry(
                 })
                 .collect::<Result<_, _>>()?,
         ),
-        (Kind::Number, DeValue::Integer(number)) => Value::Number(
-            u64::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| wrong("one below zero or beyond all bounds"))?,
+        (Kind::Number, DeValue::Integer(_)) => Value::Number(
+            whole(value.get_ref()).ok_or_else(|| wrong("one below zero or beyond all bounds"))?,
+        ),
+        (Kind::Numbers, DeValue::Array(items)) => Value::Numbers(
+            items
+                .iter()
+                .map(|item| {
+                    whole(item.get_ref()).ok_or_else(|| wrong("an array of something else"))
+                })
+                .collect::<Result<_, _>>()?,
         ),
         (Kind::Flag, DeValue::Boolean(flag)) => Value::Flag(*flag),
         (Kind::Pairs, DeValue::Table(table)) => Value::Pairs(
@@ -270,6 +286,14 @@ fn entry(
         value: held,
         place: value_place,
     })
+}
+
+/// A whole number that is not negative.
+fn whole(value: &DeValue<'_>) -> Option<u64> {
+    match value {
+        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    }
 }
 
 /// Suggests the key that is nearest in spelling, or the same word in another table.

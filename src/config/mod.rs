@@ -1,11 +1,12 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
 //! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`,
-//! `recording` and `policy` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! `recording`, `policy` and `confine` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
 
+mod confine;
 pub mod env;
 mod error;
 mod file;
@@ -21,7 +22,7 @@ pub use file::FILE_NAME;
 pub use paths::{Paths, create_private};
 pub use resolve::{Lookup, Overrides, load};
 pub use settings::{
-    Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Origin,
-    PolicySettings, RecordingSettings, Row, Setting,
+    Config, CredentialCommand, DatadogSettings, EgressSettings, EnforceSettings, IdentitySettings,
+    JournalSettings, Origin, PolicySettings, RecordingSettings, Row, Setting,
 };
 pub use value::{IdentityMode, Prompt, Storage};

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::confine;
 use super::env;
 use super::error::{ConfigError, Place, Whence};
 use super::file::{self, Entry, Value};
@@ -45,6 +46,14 @@ pub struct Overrides {
     pub prompt: Option<String>,
     /// `--durability power-loss|process`
     pub durability: Option<String>,
+    /// `--enforce auto|on|strict|off`
+    pub enforce: Option<String>,
+    /// `--allow-port PORT`, each
+    pub allow_ports: Vec<u16>,
+    /// `--egress any|listed|datadog-only`
+    pub egress: Option<String>,
+    /// `--allow-host HOST[:PORT]`, each
+    pub allow_hosts: Vec<String>,
     /// `--age-identity FILE`, each
     pub age_identities: Vec<PathBuf>,
     /// `--read-only`
@@ -171,6 +180,8 @@ pub fn load(
     };
     Ok(Config {
         journal,
+        enforce: confine::enforce(&layers, overrides)?,
+        egress: confine::egress(&layers, overrides)?,
         recording: recording::settings(&layers.user, &layers.project)?,
         policy: policy::settings(&layers.user, &layers.project, overrides)?,
         redaction_key,
@@ -183,7 +194,7 @@ pub fn load(
 }
 
 /// What each layer says, before anybody won.
-struct Layers<'a> {
+pub(super) struct Layers<'a> {
     lookup: Lookup<'a>,
     user_file: PathBuf,
     user: Vec<Entry>,
@@ -279,7 +290,7 @@ impl<'a> Layers<'a> {
 
     /// The winner, understood. Losers in files are checked too: a mistake there would
     /// otherwise wait for the day the variable is unset.
-    fn pick<T>(
+    pub(super) fn pick<T>(
         &self,
         key: &'static str,
         flag: Option<(&'static str, String)>,
@@ -399,7 +410,11 @@ impl Value {
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text.expose(),
-            Self::Texts(_) | Self::Number(_) | Self::Flag(_) | Self::Pairs(_) => "",
+            Self::Texts(_)
+            | Self::Number(_)
+            | Self::Numbers(_)
+            | Self::Flag(_)
+            | Self::Pairs(_) => "",
         }
     }
 
@@ -407,7 +422,9 @@ impl Value {
     pub(super) fn list(&self) -> &[String] {
         match self {
             Self::Texts(list) => list,
-            Self::Text(_) | Self::Number(_) | Self::Flag(_) | Self::Pairs(_) => &[],
+            Self::Text(_) | Self::Number(_) | Self::Numbers(_) | Self::Flag(_) | Self::Pairs(_) => {
+                &[]
+            }
         }
     }
 }
@@ -446,7 +463,9 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         }
         Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
         // `file` lets neither through.
-        Value::Number(_) | Value::Flag(_) | Value::Pairs(_) => Err("must be words".to_owned()),
+        Value::Number(_) | Value::Numbers(_) | Value::Flag(_) | Value::Pairs(_) => {
+            Err("must be words".to_owned())
+        }
     }
 }
 

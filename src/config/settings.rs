@@ -11,7 +11,7 @@ use super::value::{Choice, IdentityMode, Prompt, Storage};
 use crate::journal::Recipients;
 use crate::policy::Policy;
 use crate::record::event::Durability;
-use crate::record::{Level, Recording, Secret};
+use crate::record::{EgressRule, Enforce, HostRule, Level, Recording, Secret};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,24 @@ pub struct JournalSettings {
     pub age_identities: Setting<Vec<PathBuf>>,
 }
 
+/// Settings about what the system holds the command to.
+#[derive(Clone, Debug)]
+pub struct EnforceSettings {
+    /// `enforce.mode`
+    pub mode: Setting<Enforce>,
+    /// `enforce.allow_ports`: TCP ports the command may connect to itself, on any host.
+    pub allow_ports: Setting<Vec<u16>>,
+}
+
+/// Settings about whom the command may reach through the gate beside Datadog.
+#[derive(Clone, Debug)]
+pub struct EgressSettings {
+    /// `egress.rule`
+    pub rule: Setting<EgressRule>,
+    /// `egress.allow_hosts`
+    pub allow_hosts: Setting<Vec<HostRule>>,
+}
+
 /// Every setting, as meant.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -161,6 +179,10 @@ pub struct Config {
     pub policy: PolicySettings,
     /// `[journal]`
     pub journal: JournalSettings,
+    /// `[enforce]`
+    pub enforce: EnforceSettings,
+    /// `[egress]`
+    pub egress: EgressSettings,
     /// The user's file, whether or not it exists: where a hint sends people.
     pub user_file: PathBuf,
     /// The project's file, if there is one.
@@ -243,6 +265,16 @@ impl Config {
                     paths.collect::<Vec<_>>().join(" ")
                 },
             ),
+            row("enforce.mode", &self.enforce.mode, |it| {
+                it.word().to_owned()
+            }),
+            row("enforce.allow_ports", &self.enforce.allow_ports, |ports| {
+                spaced(ports)
+            }),
+            row("egress.rule", &self.egress.rule, |it| it.word().to_owned()),
+            row("egress.allow_hosts", &self.egress.allow_hosts, |hosts| {
+                spaced(hosts)
+            }),
             row("redaction.key", &self.redaction_key, hidden),
             row("recording.level", &recording.level, level),
             row("recording.read", &recording.read, level),
@@ -267,4 +299,9 @@ impl Config {
             row("policy.deny", &self.policy.deny, |list| list.join(", ")),
         ]
     }
+}
+
+fn spaced(items: &[impl fmt::Display]) -> String {
+    let words = items.iter().map(ToString::to_string);
+    words.collect::<Vec<_>>().join(" ")
 }

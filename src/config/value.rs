@@ -9,6 +9,7 @@ use url::{Host, Url};
 
 use crate::datadog::Site;
 use crate::record::event::Durability;
+use crate::record::{EgressRule, Enforce};
 
 /// Who opens a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,23 @@ impl Choice for IdentityMode {
 impl Choice for Durability {
     const WORDS: &'static [(&'static str, Self)] =
         &[("power-loss", Self::PowerLoss), ("process", Self::Process)];
+}
+
+impl Choice for Enforce {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("on", Self::On),
+        ("strict", Self::Strict),
+        ("off", Self::Off),
+    ];
+}
+
+impl Choice for EgressRule {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("any", Self::Any),
+        ("listed", Self::Listed),
+        ("datadog-only", Self::DatadogOnly),
+    ];
 }
 
 impl Choice for Storage {

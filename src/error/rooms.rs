@@ -61,7 +61,7 @@ impl From<NetError> for CliError {
             NetError::ProxyVariable { .. } => told
                 .exiting(Exit::Usage)
                 .hint("it should look like http://proxy.example:3128; leave it empty if there is none"),
-            NetError::Host { .. } => told.exiting(Exit::Usage),
+            NetError::Host { .. } | NetError::NotAdmitted { .. } => told.exiting(Exit::Usage),
             NetError::Resolve { .. } | NetError::Connect { .. } => {
                 told.hint("is the network up, and the name spelled right?")
             }
@@ -244,6 +244,10 @@ impl From<GateError> for CliError {
             GateError::Launch(error) => error.into(),
             GateError::Net(error) => error.into(),
             GateError::Files { .. } => told.hint("is there space, and is the directory yours?"),
+            GateError::Listen(source) if source.kind() == ErrorKind::PermissionDenied => told.hint(
+                "this runs inside something that forbids TCP on the loopback, such as a sandbox: \
+                 run ddgate around it instead",
+            ),
             GateError::Listen(_) => told.hint("is the loopback interface up?"),
             GateError::Ca(_) | GateError::Redactor(_) => {
                 told.hint("this should not happen; please report it")
@@ -264,6 +268,9 @@ impl From<LaunchError> for CliError {
             }
             LaunchError::NoCommand => told.hint("for example: ddgate run -- claude"),
             LaunchError::Start { .. } => told.hint("is the machine out of processes or memory?"),
+            LaunchError::Sandbox(_) => {
+                told.hint("--enforce=auto runs it all the same, and records that it was not held")
+            }
             LaunchError::Signals(_) | LaunchError::Wait(_) => {
                 told.hint("this should not happen; please report it")
             }

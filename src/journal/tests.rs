@@ -45,6 +45,8 @@ fn session_for(
         },
         durability: Durability::default(),
         policy: None,
+        enforce: None,
+        egress: crate::record::EgressRule::Any,
         vkey: None,
         chain: None,
     };

@@ -73,6 +73,9 @@ pub enum LaunchError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system cannot hold the child to what was demanded.
+    #[error("the command cannot be held to the gate here: {0}")]
+    Sandbox(#[from] super::sandbox::NotHeld),
     /// Signals cannot be received, so the child could not be run faithfully.
     #[error("cannot receive signals")]
     Signals(#[source] io::Error),
@@ -89,9 +92,11 @@ impl LaunchError {
         match self {
             Self::NotFound { .. } => Exit::NotFound,
             Self::NotExecutable { .. } => Exit::NotExecutable,
-            Self::NoCommand | Self::Start { .. } | Self::Signals(_) | Self::Wait(_) => {
-                Exit::GateFailed
-            }
+            Self::NoCommand
+            | Self::Start { .. }
+            | Self::Sandbox(_)
+            | Self::Signals(_)
+            | Self::Wait(_) => Exit::GateFailed,
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Read in this order: `env` (what the child sees, pure), `no_proxy`, `chain` and `scrub` (parts
 //! of that), `files` (what the environment names), `trust`, `jks`, `preload` and `launcher` (what
-//! stands in them), `agents` (what
-//! people are told), `child` (start and wait), `signals` (what is handed on, and why). Invariant: the child holds no real
+//! stands in them), `agents` (what people are told), `child` (start and wait), `sandbox` (what the
+//! system holds it to), `signals` (what is handed on, and why). Invariant: the child holds no real
 //! credential, and apart from its environment everything is as if ddgate were not there.
 
 mod agents;
@@ -15,6 +15,7 @@ mod jks;
 mod launcher;
 mod no_proxy;
 mod preload;
+pub mod sandbox;
 mod scrub;
 #[cfg(unix)]
 mod signals;
@@ -25,4 +26,5 @@ pub use child::{ChildEnd, INTERRUPT, LaunchError, Running, die_by, spawn};
 pub use env::{Inputs, Placeholders};
 pub use files::{ChildFiles, Contents, FilesError};
 pub use launcher::launched;
+pub use sandbox::Sandbox;
 pub use scrub::{Replacement, Scrubber};

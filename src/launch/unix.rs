@@ -23,6 +23,7 @@ use rustix::process::{
 use tokio::sync::oneshot;
 
 use super::super::env::value;
+use super::super::sandbox::{NotHeld, Sandbox};
 use super::super::signals::{self, Signals};
 use super::{ChildEnd, LaunchError};
 use crate::limits::{GROUP_STOP, STOP_SETTLE};
@@ -53,7 +54,7 @@ enum Life {
     Reaped,
 }
 
-/// Starts `command` with exactly this environment.
+/// Starts `command` with exactly this environment, held to what the `sandbox` says.
 ///
 /// Must be called within a tokio runtime that does I/O. From here on ddgate itself no longer
 /// dies of the signals it hands on: the session has to be closed first.
@@ -63,6 +64,7 @@ enum Life {
 pub fn spawn(
     command: &[OsString],
     environment: &[(OsString, OsString)],
+    sandbox: &Sandbox,
 ) -> Result<Running, LaunchError> {
     let (name, arguments) = command.split_first().ok_or(LaunchError::NoCommand)?;
     let program = find(name, value(environment, "PATH"))?;
@@ -88,7 +90,7 @@ pub fn spawn(
             source,
         })?;
 
-    let mut child = start(name, &program, arguments, environment)
+    let mut child = confined(sandbox, || start(name, &program, arguments, environment))?
         .map_err(|source| LaunchError::from_start(name.clone(), source))?;
     signals.install_rest().map_err(|source| {
         let _ = child.kill().and_then(|()| child.wait());
@@ -223,6 +225,25 @@ fn is_still_stopped(child: &Watched) -> bool {
     let events = WaitIdOptions::EXITED | WaitIdOptions::CONTINUED;
     let look = WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::Pid(child.pid), events | look), Ok(None))
+}
+
+/// Does `work` on a thread that is confined first, and ends with it: what it starts inherits the
+/// restrictions, and the rest of ddgate stays free.
+fn confined<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> T + Send) -> Result<T, NotHeld> {
+    if sandbox.is_off() {
+        return Ok(work());
+    }
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("ddgate-launch".to_owned())
+            .spawn_scoped(scope, || {
+                sandbox.confine_thread()?;
+                Ok(work())
+            })
+            .map_err(|error| NotHeld(error.to_string()))?
+            .join()
+            .unwrap_or_else(|_| Err(NotHeld("the launching thread broke off".to_owned())))
+    })
 }
 
 fn start(

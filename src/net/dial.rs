@@ -57,6 +57,13 @@ impl Dialer {
         })
     }
 
+    /// The port of the proxy, where it is on this machine: another ddgate's, it may be.
+    #[must_use]
+    pub fn local_proxy(&self) -> Option<u16> {
+        let proxy = self.proxy.as_deref()?;
+        is_loopback(&proxy.host).then_some(proxy.port)
+    }
+
     /// Connects to a host (a name, or an address with or without brackets); small writes leave at
     /// once (`TCP_NODELAY`).
     ///
@@ -64,6 +71,20 @@ impl Dialer {
     /// The name does not resolve, no address answers, or the proxy opens no tunnel. Each address
     /// gets [`CONNECT_TIMEOUT`].
     pub async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, NetError> {
+        self.tcp_where(host, port, |_| true).await
+    }
+
+    /// The same, but only to addresses that `admits` takes. Where the user's proxy resolves the
+    /// name, only a host that is an address can be asked about.
+    ///
+    /// # Errors
+    /// Also when no address of the host is admitted.
+    pub async fn tcp_where(
+        &self,
+        host: &str,
+        port: u16,
+        admits: impl Fn(IpAddr) -> bool + Send + Sync,
+    ) -> Result<TcpStream, NetError> {
         let host = host
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
@@ -78,14 +99,19 @@ impl Dialer {
                 host: host.to_owned(),
             });
         }
+        if host.parse::<IpAddr>().is_ok_and(|address| !admits(address)) {
+            return Err(NetError::NotAdmitted {
+                host: host.to_owned(),
+            });
+        }
         match &self.proxy {
             Some(proxy) if !is_loopback(host) && !self.exempt.matches(host, port) => {
-                let stream = Box::pin(connect(&proxy.host, proxy.port))
+                let stream = Box::pin(connect(&proxy.host, proxy.port, &|_| true))
                     .await
                     .map_err(|error| proxy.unreachable(&error, host, port))?;
                 Box::pin(proxy.tunnel(stream, host, port)).await
             }
-            _ => Box::pin(connect(host, port)).await,
+            _ => Box::pin(connect(host, port, &admits)).await,
         }
     }
 }
@@ -103,8 +129,21 @@ pub fn is_loopback(host: &str) -> bool {
 
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, NetError> {
-    let mut waiting = resolve(host, port).await?.into_iter();
+async fn connect(
+    host: &str,
+    port: u16,
+    admits: &(impl Fn(IpAddr) -> bool + Send + Sync),
+) -> Result<TcpStream, NetError> {
+    let mut addresses = resolve(host, port).await?;
+    if !addresses.is_empty() {
+        addresses.retain(|address| admits(address.ip()));
+        if addresses.is_empty() {
+            return Err(NetError::NotAdmitted {
+                host: host.to_owned(),
+            });
+        }
+    }
+    let mut waiting = addresses.into_iter();
     let mut running: Vec<Attempt> = Vec::new();
     let mut last = io::Error::other("the name has no address");
     loop {

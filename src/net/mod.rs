@@ -51,6 +51,12 @@ pub enum NetError {
         #[source]
         source: io::Error,
     },
+    /// Every address of the host is one that the caller does not want dialled.
+    #[error("{host} leads to no address that may be dialled")]
+    NotAdmitted {
+        /// Host as given.
+        host: String,
+    },
     /// No address of the host took the connection.
     #[error("cannot connect to {host} port {port}")]
     Connect {
@@ -154,6 +160,7 @@ impl NetError {
             | Self::Tls(_)
             | Self::ProxyVariable { .. }
             | Self::Host { .. }
+            | Self::NotAdmitted { .. }
             | Self::Scheme { .. }
             | Self::Redirect { .. }
             | Self::Encoding { .. }

@@ -20,7 +20,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Counted, PassBody};
-use super::listener::{self, Way};
+use super::egress::{Admission, Closed};
+use super::listener::{self, Place, Way};
 use super::rewind::Rewind;
 use super::{Proxy, headers, respond};
 use crate::record::Event;
@@ -33,6 +34,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(super) async fn connect(
     proxy: Arc<Proxy>,
     way: &Way,
+    place: &Place,
     request: Request<Incoming>,
 ) -> Response<PassBody> {
     let (Way::Open, Some(authority)) = (way, request.uri().authority().cloned()) else {
@@ -44,33 +46,73 @@ pub(super) async fn connect(
     let upgrade = hyper::upgrade::on(request);
     if listener::is_gate(&proxy, &authority) {
         // Some clients tunnel even to a plain base URL.
-        let shared = Arc::clone(&proxy);
+        let (shared, place) = (Arc::clone(&proxy), Arc::clone(place));
         proxy.tasks.spawn(async move {
             let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
-            listener::h1_within(shared, stream, Way::Open).await
+            listener::h1_within(shared, stream, Way::Open, place).await
         });
         return respond::empty(StatusCode::OK);
     }
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
     if [443, 80].contains(&port) && datadog::site::is_datadog_host(&host, &proxy.extra_domains) {
-        proxy
-            .tasks
-            .spawn(intercept(Arc::clone(&proxy), upgrade, host.into()));
+        proxy.tasks.spawn(intercept(
+            Arc::clone(&proxy),
+            upgrade,
+            host.into(),
+            Arc::clone(place),
+        ));
         return respond::empty(StatusCode::OK);
     }
     let note = Note::of(&proxy, &authority);
-    match proxy.dialer.tcp(bare_host(&authority), port).await {
+    match dial(&proxy, &authority, port).await {
         Ok(upstream) => {
-            let shared = Arc::clone(&proxy);
+            let (shared, place) = (Arc::clone(&proxy), Arc::clone(place));
             proxy.tasks.spawn(async move {
                 tunnel(&shared, upgrade, upstream, note).await;
+                drop(place);
             });
             respond::empty(StatusCode::OK)
         }
-        Err(e) => {
-            let why = super::send_error::reasons(&e);
-            note.down(&proxy, Some(why.clone())).await;
-            respond::refusal(StatusCode::BAD_GATEWAY, "unreachable", &why, None)
+        Err(unreached) => unreached.answer(&proxy, note).await,
+    }
+}
+
+/// Connects, if the session's rules allow it.
+async fn dial(proxy: &Proxy, authority: &Authority, port: u16) -> Result<TcpStream, Unreached> {
+    let host = bare_host(authority);
+    let admission = proxy.egress.admit(host, port).map_err(Unreached::Closed)?;
+    let dialled = proxy
+        .dialer
+        .tcp_where(host, port, |address| admission.covers(address));
+    dialled
+        .await
+        .map_err(|error| match Admission::closed(&error, port) {
+            Some(closed) => Unreached::Closed(closed),
+            None => Unreached::Failed(super::send_error::reasons(&error)),
+        })
+}
+
+/// Why somebody else was not reached.
+enum Unreached {
+    /// A rule says no.
+    Closed(Closed),
+    /// It did not work.
+    Failed(String),
+}
+
+impl Unreached {
+    /// Records it and tells the child.
+    async fn answer(self, proxy: &Proxy, mut note: Note) -> Response<PassBody> {
+        match self {
+            Self::Closed(closed) => {
+                note.rule = Some(closed.rule);
+                note.down(proxy, Some(closed.message.clone())).await;
+                respond::refusal(StatusCode::FORBIDDEN, closed.rule, &closed.message, None)
+            }
+            Self::Failed(why) => {
+                note.down(proxy, Some(why.clone())).await;
+                respond::refusal(StatusCode::BAD_GATEWAY, "unreachable", &why, None)
+            }
         }
     }
 }
@@ -88,16 +130,21 @@ fn bare_host(authority: &Authority) -> &str {
         .trim_end_matches(']')
 }
 
-async fn intercept(proxy: Arc<Proxy>, upgrade: OnUpgrade, host: Arc<str>) -> io::Result<()> {
+async fn intercept(
+    proxy: Arc<Proxy>,
+    upgrade: OnUpgrade,
+    host: Arc<str>,
+    place: Place,
+) -> io::Result<()> {
     let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
     let looked = tokio::select! {
         () = proxy.draining.cancelled() => return Ok(()),
         looked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, Rewind::look(stream)) => looked,
     };
     match looked?? {
-        (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, host).await,
+        (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, host, place).await,
         // A CONNECT to port 80 carries plain HTTP.
-        (Some(_), stream) => listener::h1_within(proxy, stream, Way::For(host)).await,
+        (Some(_), stream) => listener::h1_within(proxy, stream, Way::For(host), place).await,
         (None, _) => Ok(()),
     }
 }
@@ -130,12 +177,29 @@ async fn tunnel(proxy: &Proxy, upgrade: OnUpgrade, upstream: TcpStream, note: No
             tokio::select! {
                 both = async { tokio::try_join!(up, down) } => both.err().map(|e| e.to_string()),
                 () = abandoned => None,
+                () = silence(&note.counts) => Some("nothing passed for too long".into()),
                 () = proxy.stopping.cancelled() => Some("the session ended".into()),
             }
         }
         Err(e) => Some(e.to_string()),
     };
     note.down(proxy, error).await;
+}
+
+/// Ends when nothing has passed either way for [`limits::TUNNEL_IDLE_TIMEOUT`], give or take as
+/// much again.
+async fn silence(counts: &Counts) {
+    let passed = || {
+        let (sent, received) = (&counts.sent, &counts.received);
+        sent.load(Ordering::Relaxed) + received.load(Ordering::Relaxed)
+    };
+    loop {
+        let before = passed();
+        tokio::time::sleep(limits::TUNNEL_IDLE_TIMEOUT).await;
+        if passed() == before {
+            return;
+        }
+    }
 }
 
 /// Copies until the end, passes the end on, and counts what was taken over.
@@ -161,6 +225,8 @@ struct Note {
     host: String,
     opened: Instant,
     counts: Counts,
+    /// The rule that refused it.
+    rule: Option<&'static str>,
 }
 
 impl Note {
@@ -169,6 +235,7 @@ impl Note {
             host: proxy.known.text(host_and_port(authority)).into_inner(),
             opened: Instant::now(),
             counts: Counts::default(),
+            rule: None,
         }
     }
 
@@ -181,6 +248,7 @@ impl Note {
             dur_us: u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX),
             // It may quote the host, and a host can be any word.
             error: error.map(|e| proxy.known.text(&e).into_inner()),
+            rule: self.rule.map(str::to_owned),
         });
         // A tunnel carries nothing of Datadog's: without its record the session still is whole.
         let _ = proxy.journal.note(tunnel, Vec::new()).await;
@@ -196,7 +264,11 @@ pub(super) async fn forward_plain(
         return respond::empty(StatusCode::BAD_REQUEST);
     };
     let note = Note::of(proxy, &authority);
-    match send_plain(proxy, &authority, request, &note.counts).await {
+    let upstream = match dial(proxy, &authority, authority.port_u16().unwrap_or(80)).await {
+        Ok(upstream) => upstream,
+        Err(unreached) => return unreached.answer(proxy, note).await,
+    };
+    match send_plain(proxy, upstream, &authority, request, &note.counts).await {
         Ok(response) => {
             let (mut parts, incoming) = response.into_parts();
             headers::strip_hop_by_hop(&mut parts.headers);
@@ -204,22 +276,19 @@ pub(super) async fn forward_plain(
         }
         Err(e) => {
             let why = super::send_error::reasons(&e);
-            note.down(proxy, Some(why.clone())).await;
-            respond::refusal(StatusCode::BAD_GATEWAY, "unreachable", &why, None)
+            Unreached::Failed(why).answer(proxy, note).await
         }
     }
 }
 
 async fn send_plain(
     proxy: &Proxy,
+    upstream: TcpStream,
     authority: &Authority,
     request: Request<Incoming>,
     counts: &Counts,
 ) -> io::Result<Response<Incoming>> {
-    let port = authority.port_u16().unwrap_or(80);
-    let stream = proxy.dialer.tcp(bare_host(authority), port).await;
-    let stream = TokioIo::new(stream.map_err(io::Error::other)?);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(upstream))
         .await
         .map_err(io::Error::other)?;
     proxy.tasks.spawn(connection);

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -16,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::server::Acceptor;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -37,12 +38,33 @@ pub(super) enum Way {
     For(Arc<str>),
 }
 
+/// One of [`limits::CONNECTIONS_MAX`]; free again when the last holder is gone, so that a tunnel
+/// keeps the place of the connection it came out of.
+pub(super) type Place = Arc<OwnedSemaphorePermit>;
+
 /// Takes a free loopback port.
 ///
+/// Inside a command that another ddgate holds to its own port, nobody could connect to a port of
+/// ours. But the kernel tells ports apart, not addresses: `held_to`, the port of the other gate, on
+/// another loopback address is open to everybody inside.
+///
 /// # Errors
-/// There is none, or the loopback is not to be had.
-pub async fn bind() -> io::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+/// There is none, or the loopback is not to be had; `PermissionDenied`: nobody could connect.
+pub async fn bind(held_to: Option<u16>) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let refused = match TcpStream::connect(listener.local_addr()?).await {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        _ => return Ok(listener),
+    };
+    for last in 2..=u8::MAX {
+        let address = (Ipv4Addr::new(127, 0, 0, last), held_to.unwrap_or(0));
+        if address.1 != 0
+            && let Ok(listener) = TcpListener::bind(SocketAddr::from(address)).await
+        {
+            return Ok(listener);
+        }
+    }
+    Err(refused)
 }
 
 /// Serves until draining begins.
@@ -67,13 +89,12 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
         let shared = Arc::clone(&proxy);
         proxy.tasks.spawn(async move {
             // What goes wrong with one connection is its own child's affair.
-            let _ = connection(shared, stream).await;
-            drop(place);
+            let _ = connection(shared, stream, Arc::new(place)).await;
         });
     }
 }
 
-async fn connection(proxy: Arc<Proxy>, stream: TcpStream) -> io::Result<()> {
+async fn connection(proxy: Arc<Proxy>, stream: TcpStream, place: Place) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut first = [0; HTTP2_PREFACE.len()];
     let n = tokio::select! {
@@ -84,9 +105,9 @@ async fn connection(proxy: Arc<Proxy>, stream: TcpStream) -> io::Result<()> {
     };
     match first[..n] {
         [] => Ok(()),
-        [TLS_HANDSHAKE, ..] => tls(proxy, stream, None).await,
-        _ if first == *HTTP2_PREFACE => h2(proxy, stream, Way::Open).await,
-        _ => h1(proxy, stream, Way::Open).await,
+        [TLS_HANDSHAKE, ..] => tls(proxy, stream, None, place).await,
+        _ if first == *HTTP2_PREFACE => h2(proxy, stream, Way::Open, place).await,
+        _ => h1(proxy, stream, Way::Open, place).await,
     }
 }
 
@@ -95,23 +116,28 @@ async fn connection(proxy: Arc<Proxy>, stream: TcpStream) -> io::Result<()> {
 pub(super) type Serving = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Serves what a CONNECT opened: TLS for the Datadog host it named.
-pub(super) fn tls_within<S>(proxy: Arc<Proxy>, stream: S, named: Arc<str>) -> Serving
+pub(super) fn tls_within<S>(proxy: Arc<Proxy>, stream: S, named: Arc<str>, place: Place) -> Serving
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Box::pin(tls(proxy, stream, Some(named)))
+    Box::pin(tls(proxy, stream, Some(named), place))
 }
 
 /// Serves what a CONNECT opened: plain HTTP.
-pub(super) fn h1_within<S>(proxy: Arc<Proxy>, stream: S, way: Way) -> Serving
+pub(super) fn h1_within<S>(proxy: Arc<Proxy>, stream: S, way: Way, place: Place) -> Serving
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Box::pin(h1(proxy, stream, way))
+    Box::pin(h1(proxy, stream, way, place))
 }
 
 /// Terminates TLS for a Datadog host: the one a CONNECT named, or else the one in the SNI.
-async fn tls<S>(proxy: Arc<Proxy>, stream: S, named: Option<Arc<str>>) -> io::Result<()>
+async fn tls<S>(
+    proxy: Arc<Proxy>,
+    stream: S,
+    named: Option<Arc<str>>,
+    place: Place,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -140,9 +166,9 @@ where
     }
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() == Some(b"h2") {
-        h2(proxy, stream, Way::For(host)).await
+        h2(proxy, stream, Way::For(host), place).await
     } else {
-        h1(proxy, stream, Way::For(host)).await
+        h1(proxy, stream, Way::For(host), place).await
     }
 }
 
@@ -175,12 +201,14 @@ where
     }
 }
 
-async fn h1<S>(proxy: Arc<Proxy>, stream: S, way: Way) -> io::Result<()>
+async fn h1<S>(proxy: Arc<Proxy>, stream: S, way: Way, place: Place) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let draining = proxy.draining.clone();
-    let service = service_fn(move |request| route(Arc::clone(&proxy), way.clone(), request));
+    let service = service_fn(move |request| {
+        route(Arc::clone(&proxy), way.clone(), Arc::clone(&place), request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
@@ -195,12 +223,23 @@ where
     connection.await.map_err(io::Error::other)
 }
 
-async fn h2<S>(proxy: Arc<Proxy>, stream: S, way: Way) -> io::Result<()>
+async fn h2<S>(proxy: Arc<Proxy>, stream: S, way: Way, place: Place) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let draining = proxy.draining.clone();
-    let service = service_fn(move |request| route(Arc::clone(&proxy), way.clone(), request));
+    let open = Arc::new(AtomicU64::new(0));
+    let requests = Arc::downgrade(&open);
+    let service = service_fn(move |request| {
+        let counted = requests.upgrade();
+        let answer = route(Arc::clone(&proxy), way.clone(), Arc::clone(&place), request);
+        async move {
+            if let Some(counter) = &counted {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+            answer.await
+        }
+    });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
@@ -211,8 +250,21 @@ where
     tokio::select! {
         ended = connection.as_mut() => return ended.map_err(io::Error::other),
         () = draining.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = idle(&open) => connection.as_mut().graceful_shutdown(),
     }
     connection.await.map_err(io::Error::other)
+}
+
+/// Ends when no request has come for [`limits::HTTP2_IDLE_TIMEOUT`], give or take as much again,
+/// and none waits for its answer: each holds on to the counter meanwhile.
+async fn idle(requests: &Arc<AtomicU64>) {
+    loop {
+        let before = requests.load(Ordering::Relaxed);
+        tokio::time::sleep(limits::HTTP2_IDLE_TIMEOUT).await;
+        if requests.load(Ordering::Relaxed) == before && Arc::strong_count(requests) == 1 {
+            return;
+        }
+    }
 }
 
 /// For whom a request is.
@@ -229,10 +281,11 @@ enum Goal {
 async fn route(
     proxy: Arc<Proxy>,
     way: Way,
+    place: Place,
     request: Request<Incoming>,
 ) -> Result<Response<PassBody>, std::convert::Infallible> {
     if request.method() == Method::CONNECT {
-        return Ok(connect::connect(proxy, &way, request).await);
+        return Ok(connect::connect(proxy, &way, &place, request).await);
     }
     let answer = match goal(
         &proxy,
@@ -325,6 +378,7 @@ fn same_host(one: &str, other: &str) -> bool {
 /// Whether an authority is the gate's own: nothing else may be, or a web page could rebind a name
 /// of its own to the loopback.
 pub(super) fn is_gate(proxy: &Proxy, authority: &Authority) -> bool {
+    let host = authority.host().to_ascii_lowercase();
     authority.port_u16() == Some(proxy.address.port())
-        && ["127.0.0.1", "localhost"].contains(&authority.host().to_ascii_lowercase().as_str())
+        && (host == "localhost" || host == proxy.address.ip().to_string())
 }

@@ -8,6 +8,7 @@ mod body;
 mod ca;
 mod connect;
 mod distrust;
+mod egress;
 mod headers;
 mod intake;
 mod keys;
@@ -31,6 +32,7 @@ use tokio_util::task::TaskTracker;
 
 pub use ca::{CaError, SessionCa};
 pub use distrust::{Distrust, Tried};
+pub use egress::Egress;
 pub use keys::{Keys, Slot};
 pub use listener::{bind, serve};
 pub use respond::{CALL_HEADER, VERDICT_HEADER};
@@ -70,6 +72,8 @@ pub struct Proxy {
     pub upstream: Upstream,
     /// The way to everybody else.
     pub dialer: Dialer,
+    /// Whether they may be reached.
+    pub egress: Egress,
     /// Where the listener is bound.
     pub address: SocketAddr,
     /// Calls that were not sent because they could not be recorded: the one thing the record

@@ -8,6 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::call::Outcome;
+use super::egress::EgressRule;
+use super::enforcement::Enforcement;
 use super::operation::{Effect, Resource};
 use super::policy::PolicyInForce;
 use super::recording::Level;
@@ -73,6 +75,12 @@ pub struct SessionOpen {
     /// What the session may do; none when it may do everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyInForce>,
+    /// What the system holds the command to; absent in sessions older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforce: Option<Enforcement>,
+    /// Whom the command may reach through the gate beside Datadog.
+    #[serde(default, skip_serializing_if = "EgressRule::is_any")]
+    pub egress: EgressRule,
 }
 
 /// What an acknowledged record survives.
@@ -274,6 +282,9 @@ pub struct Tunnel {
     /// Why it could not be opened, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The rule by which the gate refused it, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// `session.close`: no leaf may follow.
@@ -425,6 +436,7 @@ mod tests {
                 received: 2,
                 dur_us: 3,
                 error: None,
+                rule: None,
             }),
         };
         let bytes = leaf.to_bytes().unwrap();

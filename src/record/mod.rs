@@ -5,6 +5,8 @@
 pub mod actor;
 pub mod call;
 pub mod contents;
+pub mod egress;
+pub mod enforcement;
 pub mod event;
 pub mod glob;
 pub mod operation;
@@ -17,6 +19,8 @@ mod sorted;
 pub use actor::{Identity, Via};
 pub use call::{Call, Outcome};
 pub use contents::{Contents, Erasure};
+pub use egress::{EgressRule, HostRule};
+pub use enforcement::{Enforce, Enforcement};
 pub use event::{Commitment, Event, Leaf};
 pub use operation::{Effect, Operation, Resource};
 pub use policy::PolicyInForce;

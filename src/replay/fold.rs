@@ -302,6 +302,8 @@ fn head_of(
         tool_version: open.tool.version,
         durability: open.durability,
         policy: open.policy,
+        enforce: open.enforce,
+        egress: open.egress,
         state,
     }
 }

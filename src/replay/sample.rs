@@ -97,6 +97,8 @@ impl Script {
             },
             durability: Durability::default(),
             policy: None,
+            enforce: None,
+            egress: crate::record::EgressRule::Any,
             vkey: None,
             chain: None,
         }));
@@ -244,6 +246,7 @@ pub(crate) fn session() -> SessionView {
         received: 3_000_000,
         dur_us: 1_500_000,
         error: None,
+        rule: None,
     }));
     script.request(8, "CreateMonitor");
     script.later(65);

@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{
-    Call, CallNumber, Effect, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource,
-    SessionId,
+    Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, Level, Outcome,
+    PolicyInForce, Resource, SessionId,
 };
 
 /// What the journal found beside leaf 0. Erased content is none.
@@ -63,6 +63,10 @@ pub struct SessionHead {
     pub durability: Durability,
     /// What it may do; none when it may do everything.
     pub policy: Option<PolicyInForce>,
+    /// What the system held the child to; none in a session older than that.
+    pub enforce: Option<Enforcement>,
+    /// Whom the child could reach through the gate beside Datadog.
+    pub egress: EgressRule,
     /// Whether it is over.
     pub state: State,
 }

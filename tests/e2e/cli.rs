@@ -68,6 +68,7 @@ fn mistakes_on_the_command_line() {
     let said = |words: &[&str]| world.ddgate(words).exits(2).said();
     insta::assert_snapshot!(said(&["run", "--frobnicate", "--", "true"]), @r"
     ddgate: error: unexpected argument '--frobnicate' found
+    ddgate: hint: a similar argument exists: '--enforce'
     ddgate: hint: to pass '--frobnicate' as a value, use '-- --frobnicate'
     ddgate: hint: usage: ddgate run [OPTIONS] -- <COMMAND>...
     ddgate: hint: for more, add --help

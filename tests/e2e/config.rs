@@ -28,6 +28,10 @@ fn every_layer_is_named() {
     journal.durability  power-loss  default
     journal.recipients  not set  default
     journal.age_identities  not set  default
+    enforce.mode  auto  default
+    enforce.allow_ports  not set  default
+    egress.rule  any  default
+    egress.allow_hosts  not set  default
     redaction.key  not set  default
     recording.level  full  default
     recording.read  not set  default

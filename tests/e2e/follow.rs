@@ -85,6 +85,8 @@ fn long_session(sessions: &Path, calls: u64) -> SessionId {
         },
         durability: Durability::Process,
         policy: None,
+        enforce: None,
+        egress: ddgate::record::EgressRule::Any,
     };
     let dir = SessionDir::new(sessions, session);
     let journal = Journal::create(&dir, open, vec![who, cmd, host]).unwrap();

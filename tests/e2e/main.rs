@@ -15,6 +15,7 @@ mod absent;
 mod agent;
 mod attacks;
 mod bad_input;
+mod bypass;
 mod chain;
 mod cli;
 mod config;

@@ -363,8 +363,19 @@ impl std::fmt::Debug for Outcome {
 
 impl Outcome {
     /// Standard error without what changes from run to run.
+    ///
+    /// What the command was held to is left out, because it depends on the kernel: `bypass` looks
+    /// at it.
     pub(crate) fn said(&self) -> String {
-        self.normalised(&self.stderr)
+        let text = self.normalised(&self.stderr);
+        let lines = text.split_inclusive('\n');
+        let held = [
+            "ddgate: the command reaches the network",
+            "ddgate: the command is not held",
+        ];
+        lines
+            .filter(|line| !held.iter().any(|start| line.starts_with(start)))
+            .collect()
     }
 
     /// Standard output likewise, columns apart by two blanks.

@@ -9,7 +9,7 @@ use ddgate::journal::catalog::{Manifest, SessionDir};
 use ddgate::journal::{Journal, commit};
 use ddgate::net::Dialer;
 use ddgate::policy::Policy;
-use ddgate::proxy::{self, Keys, Proxy, SessionCa, Slot, TlsSource};
+use ddgate::proxy::{self, Egress, Keys, Proxy, SessionCa, Slot, TlsSource};
 use ddgate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use ddgate::record::{Recording, Secret, SessionId};
 use ddgate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
@@ -99,7 +99,7 @@ impl Gate {
         let dir = SessionDir::new(&sessions, id);
         let journal = Arc::new(open_journal(&dir, id, &known));
         let ca = Arc::new(SessionCa::new(&id.short(), Vec::new()).unwrap());
-        let listener = proxy::bind().await.unwrap();
+        let listener = proxy::bind(None).await.unwrap();
         let address = listener.local_addr().unwrap();
         let elsewhere = setup
             .upstream
@@ -125,6 +125,7 @@ impl Gate {
                 Some(elsewhere.parse().unwrap()),
             ),
             dialer: Dialer::direct(),
+            egress: Egress::default(),
             address,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -291,6 +292,8 @@ fn open_journal(dir: &SessionDir, session: SessionId, known: &KnownSecrets) -> J
         },
         durability: Durability::default(),
         policy: None,
+        enforce: None,
+        egress: ddgate::record::EgressRule::Any,
         vkey: None,
         chain: None,
     };

@@ -33,11 +33,13 @@ use shapes::{
 ///   "sealed": false, "erased": {"at": "<time>", "by", "contents": 1} | null,
 ///   "site", "credential", "ddgate_version",
 ///   "policy": {"read_only": true, "allow": [["tag:Monitors"]], "deny": ["Delete*"]} | null,
+///   "enforcement": {"asked": "auto", "held": ["tcp"], "open": ["udp"], "ports": [5432], "why"} | null,
+///   "egress": "any" | "listed" | "datadog-only",
 ///   "state": "running" | "closed" | "not_closed", "reason": "exit" | null, "exit": 0 | null,
 ///   "counts": {"calls", "reads", "writes", "deletes", "unclassified", "denied",
 ///              "error_answers", "failed", "under_way", "in_doubt"},
 ///   "calls": [ … as in `show --json`, without `request` and `response` … ],
-///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error"}],
+///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error", "rule"}],
 ///   "contradictions": ["…"]
 /// }
 /// ```
@@ -64,6 +66,8 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
         credential: &head.credential,
         ddgate_version: &head.tool_version,
         policy: head.policy.as_ref(),
+        enforcement: head.enforce.as_ref(),
+        egress: head.egress.word(),
         state: StateJson::of(&head.state),
         counts: CountsJson::of(&view.counts()),
         calls: view

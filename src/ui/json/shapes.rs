@@ -4,6 +4,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::record::Enforcement;
 use crate::record::event::{RedactionCount, Tunnel};
 use crate::record::{Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource};
 use crate::replay::{Body, Counts, Message, Seen, State};
@@ -25,6 +26,8 @@ pub(super) struct SessionJson<'a> {
     pub(super) credential: &'a str,
     pub(super) ddgate_version: &'a str,
     pub(super) policy: Option<&'a PolicyInForce>,
+    pub(super) enforcement: Option<&'a Enforcement>,
+    pub(super) egress: &'static str,
     #[serde(flatten)]
     pub(super) state: StateJson<'a>,
     pub(super) counts: CountsJson,
@@ -250,6 +253,8 @@ pub(super) struct TunnelJson<'a> {
     received: u64,
     duration_us: u64,
     error: Option<&'a str>,
+    /// The rule by which the gate refused it.
+    rule: Option<&'a str>,
 }
 
 impl<'a> TunnelJson<'a> {
@@ -261,6 +266,7 @@ impl<'a> TunnelJson<'a> {
             received: tunnel.received,
             duration_us: tunnel.dur_us,
             error: tunnel.error.as_deref(),
+            rule: tunnel.rule.as_deref(),
         }
     }
 }
