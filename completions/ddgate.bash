@@ -782,8 +782,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__run)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --quiet --config --data-dir --color --verbose --help"
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -822,6 +821,9 @@ _ddgate() {
                     return 0
                     ;;
                 --deny)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --enforce)
                     COMPREPLY=($(compgen -W "auto on strict off" -- "${cur}"))
                     return 0

@@ -60,6 +60,8 @@ impl Session {
             },
             durability,
             policy: None,
+            enforce: None,
+            egress: Default::default(),
             vkey: None,
             chain: None,
         };
