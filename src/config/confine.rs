@@ -6,7 +6,8 @@
 use super::env;
 use super::error::{ConfigError, Whence};
 use super::file::Value;
-use super::resolve::{Layers, Overrides};
+use super::overrides::Overrides;
+use super::resolve::Layers;
 use super::settings::{EgressSettings, EnforceSettings, Origin, Setting};
 use super::value::Choice;
 use crate::record::{EgressRule, Enforce, HostRule};

@@ -10,6 +10,7 @@ mod confine;
 pub mod env;
 mod error;
 mod file;
+mod overrides;
 mod paths;
 mod policy;
 mod recording;
@@ -19,8 +20,9 @@ mod value;
 
 pub use error::{ConfigError, Place, Whence};
 pub use file::FILE_NAME;
+pub use overrides::Overrides;
 pub use paths::{Paths, create_private};
-pub use resolve::{Lookup, Overrides, load};
+pub use resolve::{Lookup, load};
 pub use settings::{
     Config, CredentialCommand, DatadogSettings, EgressSettings, EnforceSettings, IdentitySettings,
     JournalSettings, Origin, PolicySettings, RecordingSettings, Row, Setting,

@@ -5,7 +5,7 @@
 
 use super::error::{ConfigError, Whence};
 use super::file::{Entry, Value};
-use super::resolve::Overrides;
+use super::overrides::Overrides;
 use super::settings::{Origin, PolicySettings, Setting};
 use super::value;
 use crate::datadog::catalogue;
