@@ -17,6 +17,7 @@ mod attacks;
 mod bad_input;
 mod chain;
 mod cli;
+mod clients;
 mod config;
 mod crash;
 mod damage;
