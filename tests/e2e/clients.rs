@@ -168,13 +168,12 @@ fn the_users_own_preloads_are_loaded_as_well() {
         String::from_utf8(outcome.stdout).unwrap()
     };
     if has("python3") {
-        let code = "import sys; print(sys.own, sys.modules['sitecustomize'].__file__, 'socket' in sys.modules, any('ddgate' in p for p in sys.path))";
+        let code = "import sys; print(sys.own, sys.modules['sitecustomize'].__file__, 'socket' in sys.modules, any('ddgate-python' in p for p in sys.path))";
         let said = run(["python3", "-c", code]);
         assert_eq!(said, format!("own {} False False\n", python.display()));
     }
     if has("node") {
-        let code =
-            "console.log(own, Object.keys(require.cache).some(name => name.includes('ddgate')))";
+        let code = "console.log(own, Object.keys(require.cache).some(name => name.includes('ddgate-preload')))";
         assert_eq!(run(["node", "-e", code]), "own false\n");
     }
     if has("ruby") {
@@ -189,9 +188,11 @@ fn without_one_of_the_users_own_python_has_none() {
     }
     let world = World::new();
     let code = "import sys; print(sorted(sys.modules), sys.path, 'sitecustomize' in sys.modules)";
+    let home = format!("HOME={}", world.home().display());
     let bare = Command::new("/usr/bin/env")
         .args([
             "-i",
+            &home,
             "PATH=/usr/local/bin:/usr/bin:/bin",
             "python3",
             "-c",
@@ -233,7 +234,7 @@ fn what_is_not_datadogs_is_left_alone() {
         expected += 1;
     }
     if has("node") {
-        let code = "const s = require('net').connect({port: process.argv[1], host: '127.0.0.1'}, () => { console.log(s.remotePort == process.argv[1], require('net').Socket.prototype.connect.name); s.end() })";
+        let code = "const s = require('net').connect({port: process.argv[1], host: '127.0.0.1'}, () => { console.log(s.remotePort == process.argv[1], require('net').Socket.prototype.connect.name); s.destroy() })";
         let outcome = world.run(["node", "-e", code, &port]).succeeds();
         assert_eq!(outcome.stdout, b"true connect\n");
         expected += 1;

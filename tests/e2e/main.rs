@@ -19,6 +19,7 @@ mod chain;
 mod cli;
 mod clients;
 mod config;
+mod corporate;
 mod crash;
 mod damage;
 mod demo;
