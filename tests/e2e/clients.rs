@@ -302,3 +302,26 @@ fn agents_sandboxes_are_told_of_once() {
     assert_eq!(outcome.said().matches("inside Codex's sandbox").count(), 1);
     assert!(!world.run(["true"]).succeeds().said().contains("sandbox"));
 }
+
+/// A Node that is told to load a file which is gone does not start.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_stay_as_long_as_a_process_names_them() {
+    let world = World::new();
+    let script = "sleep 1000 >/dev/null 2>&1 </dev/null & echo $! $(dirname \"$SSL_CERT_FILE\")";
+    let outcome = world.run(["sh", "-c", script]).succeeds();
+    let said = String::from_utf8(outcome.stdout).unwrap();
+    let (pid, directory) = said.trim().split_once(' ').unwrap();
+    let age = || {
+        let aged = Command::new("touch")
+            .args(["-d", "2 days ago", directory])
+            .status();
+        assert!(aged.unwrap().success());
+        world.run(["true"]).succeeds();
+        Path::new(directory).exists()
+    };
+    let stayed = age();
+    let killed = Command::new("kill").args(["-9", pid]).status().unwrap();
+    assert!(stayed && killed.success());
+    crate::world::wait_until("nobody names it any more", || !age());
+}
