@@ -1,7 +1,7 @@
 //! `ddgate run`: signs in, finds the keys, opens the gate, and ends as the command ended.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use http::Uri;
@@ -26,7 +26,7 @@ use crate::ui::{Printer, Talk, timeline};
 
 /// Names the file that says where the session of a runtime directory is kept.
 const SESSIONS_NOTE: &str = "sessions";
-/// Certificate files of sessions long over are removed after this time.
+/// Files of sessions long over are removed after this time.
 const RUNTIME_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Calls are short and mostly wait for the network or the disk.
 const WORKERS: usize = 2;
@@ -292,7 +292,7 @@ fn distrusting(printer: Printer, report: &Report) {
     }
 }
 
-/// Makes the directory for the session's certificate files, and notes in it where the session
+/// Makes the directory for the session's files, and notes in it where the session
 /// itself is kept: the directories of all data directories stand side by side.
 fn runtime_of(context: &Context, session: &SessionId) -> Result<PathBuf, CliError> {
     let runtime = context.paths.create_session_runtime(session)?;
@@ -303,8 +303,21 @@ fn runtime_of(context: &Context, session: &SessionId) -> Result<PathBuf, CliErro
     Ok(runtime)
 }
 
-/// Removes the certificate files of sessions that ended long ago: while a session is young, a
-/// process it left behind may still read them.
+/// Whether a process is left whose environment names the directory: a Node that is told to load a
+/// file which is gone does not start. Only Linux tells; elsewhere a day has to be enough.
+fn is_named_by_a_process(directory: &Path) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return false;
+    };
+    let name = directory.as_os_str().as_encoded_bytes();
+    processes.flatten().any(|process| {
+        std::fs::read(process.path().join("environ"))
+            .is_ok_and(|variables| variables.windows(name.len()).any(|window| window == name))
+    })
+}
+
+/// Removes the files of sessions that ended long ago: while a session is young, a process it left
+/// behind may still read them.
 fn sweep(context: &Context) {
     let Ok(entries) = std::fs::read_dir(&context.paths.runtime) else {
         return;
@@ -321,6 +334,7 @@ fn sweep(context: &Context) {
             && let Some(id) = name.to_str().and_then(|name| name.parse().ok())
             && let Ok(sessions) = std::fs::read_to_string(entry.path().join(SESSIONS_NOTE))
             && !Catalog::new(sessions).is_running(id)
+            && !is_named_by_a_process(&entry.path())
         {
             // If it cannot be removed now, a later run will.
             let _ = std::fs::remove_dir_all(entry.path());

@@ -30,17 +30,22 @@ pub(super) fn list(ours: &Path, theirs: Option<&OsStr>) -> OsString {
 /// Appends words to options, and takes out those that another gate appended: what begins with
 /// `start` and goes to `end`.
 pub(super) fn options(theirs: Option<&OsStr>, ours: &OsStr, start: &str, end: &str) -> OsString {
-    let mut options = match theirs.map(|theirs| (theirs, theirs.to_str())) {
-        None => return ours.to_owned(),
-        // Not ours, which would be told by words that are text.
-        Some((theirs, None)) => theirs.to_owned(),
-        Some((_, Some(text))) => without(text, start, end).into(),
-    };
+    let mut options = users(theirs, start, end);
     if !options.is_empty() {
         options.push(" ");
     }
     options.push(ours);
     options
+}
+
+/// The options without those that another gate appended.
+pub(super) fn users(theirs: Option<&OsStr>, start: &str, end: &str) -> OsString {
+    let theirs = theirs.unwrap_or_default();
+    match theirs.to_str() {
+        // A gate's words are looked for as text.
+        None => theirs.to_owned(),
+        Some(text) => without(text, start, end).into(),
+    }
 }
 
 fn without(text: &str, start: &str, end: &str) -> String {

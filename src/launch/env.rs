@@ -232,11 +232,13 @@ impl ChildEnvironment {
             "{start}{port} -Dhttp.proxyHost={host} -Dhttp.proxyPort={port} "
         ));
         let theirs = self.value("JAVA_TOOL_OPTIONS");
+        let users = chain::users(theirs, &start, "ddgate-trust.jks");
         let store = b"javax.net.ssl.trustStore";
-        if theirs.is_some_and(|theirs| {
-            let theirs = theirs.as_encoded_bytes();
-            theirs.windows(store.len()).any(|window| window == store)
-        }) {
+        if users
+            .as_encoded_bytes()
+            .windows(store.len())
+            .any(|window| window == store)
+        {
             // What they say of their own store must not be held against ours.
             ours.push(format!(
                 "-Djavax.net.ssl.trustStoreType=JKS -Djavax.net.ssl.trustStorePassword={} ",

@@ -109,9 +109,16 @@ pub(super) fn files(
     }
     append(&mut roots, Some(session_ca.as_bytes().to_vec()));
     let wgetrc = wgetrc(parent, home, bundle, gate, &mut warnings);
+    let java = java_roots(parent, &mut warnings);
+    let mut in_jks: Vec<&[u8]> = java
+        .as_deref()
+        .and_then(jks::certificates)
+        .unwrap_or_default();
+    let in_bundle = der(&roots);
+    in_jks.extend(in_bundle.iter().map(AsRef::as_ref));
     TrustFiles {
         ca,
-        jks: jks::store(&der(&roots)),
+        jks: jks::store(&in_jks),
         bundle: roots,
         wgetrc,
         warnings,
@@ -133,6 +140,27 @@ fn named_roots(parent: &[(OsString, OsString)], warnings: &mut Vec<TrustWarning>
         seen.push(path);
     }
     roots
+}
+
+/// The store that the user's own Java options name, if it can be carried over.
+fn java_roots(
+    parent: &[(OsString, OsString)],
+    warnings: &mut Vec<TrustWarning>,
+) -> Option<Vec<u8>> {
+    const NAMED_BY: &str = "JAVA_TOOL_OPTIONS";
+    let options = value(parent, NAMED_BY)?.to_str()?;
+    let store = options.split_whitespace().rev().find_map(|option| {
+        let option = option.replace(['"', '\''], "");
+        option
+            .strip_prefix("-Djavax.net.ssl.trustStore=")
+            .map(PathBuf::from)
+    })?;
+    let bytes = read(&store).map_err(|error| error.to_string());
+    let bytes = bytes.and_then(|bytes| match jks::certificates(&bytes) {
+        Some(_) => Ok(bytes),
+        None => Err("not a store of the format JKS".to_owned()),
+    });
+    note(bytes, NAMED_BY, &store, warnings)
 }
 
 fn platform_roots() -> Vec<u8> {
@@ -373,6 +401,28 @@ mod tests {
         assert!(
             said[1].ends_with("left out: no certificate in it"),
             "{said:?}"
+        );
+    }
+
+    #[test]
+    fn a_java_store_of_the_users_own_is_carried_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("corp.jks");
+        std::fs::write(&path, jks::store(&[b"corporate"])).unwrap();
+        let options = |path: &Path| {
+            let path = path.display();
+            PathBuf::from(format!("-Xmx1g '-Djavax.net.ssl.trustStore={path}' -ea"))
+        };
+        let built = build(&[("JAVA_TOOL_OPTIONS", &options(&path))], None);
+        let carried = jks::certificates(&built.jks).unwrap();
+        assert_eq!(carried[0], b"corporate");
+        assert_eq!(carried.len(), 1 + der(&built.bundle).len());
+        let pkcs = file(&directory, "corp.p12", "0");
+        let built = build(&[("JAVA_TOOL_OPTIONS", &options(&pkcs))], None);
+        assert!(
+            built.warnings[0]
+                .to_string()
+                .ends_with("not a store of the format JKS")
         );
     }
 

@@ -141,18 +141,18 @@ async fn tls<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (stream, host) = tokio::select! {
+    // Biased: a child that ends right behind its refusal has refused all the same.
+    let shaking = handshake(&proxy, stream, named);
+    let (mut stream, host) = tokio::select! {
+        biased;
+        shaken = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, shaking) => match shaken?? {
+            Some(shaken) => shaken,
+            None => return Ok(()),
+        },
         () = proxy.draining.cancelled() => return Ok(()),
-        shaken = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, handshake(&proxy, stream, named)) => {
-            match shaken?? {
-                Some(shaken) => shaken,
-                None => return Ok(()),
-            }
-        }
     };
-    let mut stream = stream;
     tokio::select! {
-        () = proxy.draining.cancelled() => return Ok(()),
+        biased;
         // Only looks: what came is still there for whoever serves it.
         came = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, stream.fill_buf()) => {
             match came? {
@@ -163,6 +163,7 @@ where
                 }
             }
         }
+        () = proxy.draining.cancelled() => return Ok(()),
     }
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() == Some(b"h2") {

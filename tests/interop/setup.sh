@@ -20,5 +20,6 @@ if [ "$(cat node_modules/installed 2>/dev/null)" != "$wanted" ]; then
   echo "$wanted" >node_modules/installed
 fi
 
-.venv/bin/python -c 'import datadog, httpx, requests'
+.venv/bin/python -c 'import aiohttp, aiosonic, datadog, datadog_api_client, httpx, requests, urllib3'
 [ "$(node_modules/.bin/node -p process.version)" = v24.21.0 ]
+[ "$(node_modules/node-22/bin/node -p process.version)" = v22.23.3 ]
