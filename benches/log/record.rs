@@ -59,6 +59,8 @@ impl Session {
                 credential: "bench".into(),
             },
             durability,
+            enforce: None,
+            egress: ddgate::record::EgressRule::Any,
             vkey: None,
             chain: None,
         };
