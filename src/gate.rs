@@ -4,6 +4,8 @@
 //! left is in doubt → the closing record → the child's own exit. Asks nobody anything and prints
 //! nothing: who signs in and what is shown is the business of `commands`.
 
+mod keys;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -19,22 +21,17 @@ use crate::auth::credential::{Credential, redaction};
 use crate::datadog::{Site, base_host, name_constraints};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
-use crate::launch::{
-    self, ChildEnd, ChildFiles, FilesError, LaunchError, Placeholders, Replacement, Sandbox,
-    Scrubber,
-};
+use crate::launch::{self, ChildEnd, ChildFiles, FilesError, KeyInFile, LaunchError, Sandbox};
 use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::policy::Policy;
-use crate::proxy::{
-    self, CaError, Distrust, Egress, Keys, Proxy, SessionCa, Slot, TlsSource, Tried, Upstream,
-};
+use crate::proxy::{self, CaError, Distrust, Egress, Proxy, SessionCa, TlsSource, Tried, Upstream};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{
     EgressRule, Enforce, Enforcement, HostFacts, HostRule, Identity, Recording, Secret, SessionId,
     enforcement,
 };
-use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
+use crate::redact::KnownSecrets;
 
 /// Everything a session needs, decided before it opens.
 #[derive(Debug)]
@@ -82,6 +79,8 @@ pub struct Plan {
     pub egress: EgressRule,
     /// Whom it may reach in any case, or alone, as the rule says.
     pub allow_hosts: Vec<HostRule>,
+    /// Real keys in files the child can read.
+    pub key_files: Vec<KeyInFile>,
 }
 
 /// Hears what people should be told once, before the child has the terminal.
@@ -149,10 +148,11 @@ impl From<FilesError> for GateError {
 /// # Errors
 /// Something needed could not be had. If the session was already open it is closed on record.
 pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError> {
-    let keys = fresh_keys(&plan.credential);
-    let mut strays = stray_keys(&plan.environment, &keys);
+    let keys = keys::fresh_keys(&plan.credential, &plan.key_files);
+    let mut strays = keys::stray_keys(&plan.environment, &keys);
+    strays.extend(keys::keys_in_files(&plan.key_files, &keys));
     strays.extend(plan.redaction_key.clone().map(|key| (redaction::WORD, key)));
-    let known = known_secrets(plan.redaction_key.as_ref(), &keys, &strays)?;
+    let known = keys::known_secrets(plan.redaction_key.as_ref(), &keys, &strays)?;
     let extra_domains = extra_domains(&plan.site);
     let ca = Arc::new(SessionCa::new(
         &plan.session.short(),
@@ -169,13 +169,13 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
     let journal = Arc::new(open_journal(&plan, &dir, &known, sandbox.enforcement())?);
     opening.held(sandbox.enforcement());
 
-    let (swap, swap_keeps_length) = swap(&keys)?;
-    let scrubber = scrubber(&keys, strays);
-    let command = scrubbed(&plan.command, &scrubber);
+    let (swap, swap_keeps_length) = keys::swap(&keys)?;
+    let scrubber = keys::scrubber(&keys, strays);
+    let command = keys::scrubbed(&plan.command, &scrubber);
     let inputs = launch::Inputs {
         gate: address,
         site: plan.site.as_str(),
-        placeholders: &placeholders(&keys),
+        placeholders: &keys::placeholders(&keys),
         scrubber: &scrubber,
         files: &files,
         intercepted: &extra_domains,
@@ -356,25 +356,6 @@ fn extra_domains(site: &Site) -> Vec<String> {
     }
 }
 
-fn fresh_keys(credential: &Credential) -> Keys {
-    let slot = |hex_digits: usize, real: &Option<Secret<String>>| Slot {
-        placeholder: Secret::new(random_hex(hex_digits)),
-        real: real.clone(),
-    };
-    Keys {
-        api: slot(32, &credential.api_key),
-        app: slot(40, &credential.app_key),
-        bearer: slot(40, &credential.bearer),
-    }
-}
-
-fn random_hex(digits: usize) -> String {
-    let mut bytes = vec![0; digits / 2];
-    #[expect(clippy::expect_used, reason = "no way on without randomness")]
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// A fresh session id.
 #[must_use]
 pub fn fresh_session() -> SessionId {
@@ -382,82 +363,6 @@ pub fn fresh_session() -> SessionId {
     #[expect(clippy::expect_used, reason = "no way on without randomness")]
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     SessionId::from_bytes(bytes)
-}
-
-/// Keys in ddgate's own environment that are not the ones it uses: the child gets none of them.
-fn stray_keys(
-    environment: &[(OsString, OsString)],
-    keys: &Keys,
-) -> Vec<(&'static str, Secret<String>)> {
-    let used: Vec<&str> = keys
-        .reals()
-        .map(|(_, real, _)| real.expose().as_str())
-        .collect();
-    launch::env::credentials(environment)
-        .filter(|(_, value)| !used.contains(value))
-        .map(|(name, value)| (name, Secret::new(value.to_owned())))
-        .collect()
-}
-
-fn placeholders(keys: &Keys) -> Placeholders {
-    Placeholders {
-        api_key: keys.api.placeholder.expose().clone(),
-        app_key: keys.app.placeholder.expose().clone(),
-        bearer: keys.bearer.placeholder.expose().clone(),
-    }
-}
-
-/// The command without real keys: a shell expands `-H "DD-API-KEY: $DD_API_KEY"` before it gets here.
-fn scrubbed(command: &[OsString], scrubber: &Scrubber) -> Vec<OsString> {
-    let clean = |word: &OsString| scrubber.scrub(word).unwrap_or_else(|| word.clone());
-    command.iter().map(clean).collect()
-}
-
-fn scrubber(keys: &Keys, strays: Vec<(&'static str, Secret<String>)>) -> Scrubber {
-    let placeholder = |name: &str| {
-        let slot = keys.named().find(|(known, _)| *known == name);
-        slot.map_or(&keys.api, |(_, slot)| slot)
-            .placeholder
-            .expose()
-            .clone()
-    };
-    let reals = keys
-        .reals()
-        .map(|(name, real, _)| (name, real.clone()))
-        .chain(strays);
-    Scrubber::new(reals.map(|(name, secret)| Replacement {
-        secret,
-        placeholder: placeholder(name),
-    }))
-}
-
-fn known_secrets(
-    redaction_key: Option<&Secret<String>>,
-    keys: &Keys,
-    strays: &[(&'static str, Secret<String>)],
-) -> Result<KnownSecrets, GateError> {
-    let reals = keys
-        .reals()
-        .map(|(name, real, _)| (name, real))
-        .chain(strays.iter().map(|(name, stray)| (*name, stray)))
-        .map(|(name, real)| (name.to_owned(), real.clone()));
-    let placeholders = keys
-        .named()
-        .map(|(name, slot)| (format!("{name}-placeholder"), slot.placeholder.clone()));
-    let key = redaction_key.map_or_else(PseudonymKey::fresh, PseudonymKey::derived);
-    KnownSecrets::keyed(key, reals.chain(placeholders))
-        .map_err(|e| GateError::Redactor(e.to_string()))
-}
-
-/// What turns real keys into placeholders in what the child sees, and whether lengths survive it.
-fn swap(keys: &Keys) -> Result<(Replacer, bool), GateError> {
-    let pairs: Vec<_> = keys
-        .reals()
-        .flat_map(|(_, real, placeholder)| redact::swaps(real, placeholder.expose()))
-        .collect();
-    let keeps_length = pairs.iter().all(|(old, new)| old.len() == new.len());
-    let swap = Replacer::new(pairs).map_err(|e| GateError::Redactor(e.to_string()))?;
-    Ok((swap, keeps_length))
 }
 
 /// Client-side TLS settings, read from the system once, when first needed.

@@ -230,6 +230,16 @@ pub const DEMO_GRANTS_MAX: usize = 256;
 pub const DEMO_CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// An answer the demo's own small client accepts.
 pub const DEMO_ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Of a file that may hold Datadog keys so much is looked at.
+pub const KEY_FILE_BYTES_MAX: u64 = 4 << 20;
+/// Directories above the working directory in which such files are looked for.
+pub const KEY_FILE_DEPTH_MAX: usize = 16;
+/// Keys in files that are kept in mind.
+pub const KEYS_FOUND_MAX: usize = 32;
+/// Looking for them may take this long: a home directory can be on a network.
+pub const KEY_FILES_TIMEOUT: Duration = Duration::from_millis(500);
+/// Files with keys that are named; the rest is counted.
+pub const KEY_FILES_NAMED_MAX: usize = 5;
 /// Signals that stop or continue child and ddgate together are seen by both within this time,
 /// in any order.
 pub const STOP_SETTLE: Duration = Duration::from_millis(100);

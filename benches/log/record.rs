@@ -61,7 +61,7 @@ impl Session {
             durability,
             policy: None,
             enforce: None,
-            egress: Default::default(),
+            egress: ddgate::record::EgressRule::Any,
             vkey: None,
             chain: None,
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Uri;
 
-use super::context::{Context, host_facts, runtime};
+use super::context::{Context, host_facts, runtime, working_directory};
 use super::{look, sign_in};
 use crate::auth::credential;
 use crate::cli::{
@@ -19,7 +19,8 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::gate::{self, GateError, Plan, Report};
 use crate::journal::catalog::Catalog;
-use crate::launch::{self, ChildEnd};
+use crate::launch::{self, ChildEnd, KeyInFile};
+use crate::limits;
 use crate::record::{EgressRule, Enforce, Enforcement, Identity, SessionId, enforcement};
 use crate::ui::escape::escape;
 use crate::ui::{Printer, Talk, timeline};
@@ -164,6 +165,7 @@ pub(super) async fn session(
         allow_ports: context.config.enforce.allow_ports.value.clone(),
         egress: context.config.egress.rule.value,
         allow_hosts: context.config.egress.allow_hosts.value.clone(),
+        key_files: key_files(context).await,
     };
     printer.detail(&format!(
         "keys from {}; {}; record in {}",
@@ -183,10 +185,44 @@ pub(super) async fn session(
     if let Some(policy) = plan.policy.in_force() {
         printer.say(&format!("policy: {}", escape(&policy.to_string())));
     }
+    if let Some(text) = key_files_text(&plan.key_files) {
+        printer.warn(&escape(&text));
+    }
     let heard = Heard { printer };
     let report = Box::pin(gate::run(plan, &heard)).await?;
     summarise(context, &report, &identity);
     Ok((report, identity))
+}
+
+/// Real keys in files the command can read; none where looking took too long.
+async fn key_files(context: &Context) -> Vec<KeyInFile> {
+    let home = context.paths.home.clone();
+    let Ok(directory) = working_directory() else {
+        return Vec::new();
+    };
+    let looking = tokio::task::spawn_blocking(move || launch::key_files::find(&home, &directory));
+    match tokio::time::timeout(limits::KEY_FILES_TIMEOUT, looking).await {
+        Ok(Ok(found)) => found,
+        _ => Vec::new(),
+    }
+}
+
+/// Names the files, never what is in them.
+fn key_files_text(found: &[KeyInFile]) -> Option<String> {
+    let mut files: Vec<&str> = found.iter().map(|key| key.file.as_str()).collect();
+    files.dedup();
+    if files.is_empty() {
+        return None;
+    }
+    let more = match files.len().saturating_sub(limits::KEY_FILES_NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    files.truncate(limits::KEY_FILES_NAMED_MAX);
+    Some(format!(
+        "Datadog keys are within the command's reach in {}{more}; calls with them are refused",
+        files.join(", ")
+    ))
 }
 
 /// Says what a session that opens has to say.

@@ -46,34 +46,40 @@ pub struct Keys {
     pub app: Slot,
     /// `Authorization: Bearer`.
     pub bearer: Slot,
+    /// Real keys that were seen in files the child can read, with the name of the file.
+    pub elsewhere: Vec<(Secret<String>, String)>,
 }
 
 /// Why a call may not pass. The wording is for the agent that reads the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoRight {
     /// It shows no key.
     NoKey,
-    /// It shows a key that is no placeholder of this session.
-    ForeignKey,
+    /// It shows a key that is no placeholder of this session; the file it stands in, if known.
+    ForeignKey(Option<String>),
     /// It shows only placeholders for keys the gate does not hold.
     NotHeld(&'static str),
 }
 
 impl NoRight {
-    pub(super) const fn rule(self) -> &'static str {
+    pub(super) const fn rule(&self) -> &'static str {
         match self {
             Self::NoKey => "no-key",
-            Self::ForeignKey => "foreign-key",
+            Self::ForeignKey(_) => "foreign-key",
             Self::NotHeld(_) => "key-not-held",
         }
     }
 
-    pub(super) fn message(self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
+            Self::ForeignKey(Some(file)) => format!(
+                "this call carries the key in {file}, which ddgate did not hand out; use \
+                 DD_API_KEY and DD_APP_KEY from the environment ddgate gave you instead"
+            ),
             Self::NoKey => "this call carries no Datadog key; use DD_API_KEY and DD_APP_KEY \
                             from the environment ddgate gave you"
                 .into(),
-            Self::ForeignKey => "this call carries a key that ddgate did not hand out; use \
+            Self::ForeignKey(None) => "this call carries a key that ddgate did not hand out; use \
                                  DD_API_KEY and DD_APP_KEY from the environment ddgate gave you, \
                                  not a key found elsewhere (~/.dogrc, .env, an MCP configuration)"
                 .into(),
@@ -100,7 +106,7 @@ impl Keys {
         let mut is_held = false;
         let mut check = |slot: &Slot, value: &str, which: &'static str| {
             if !slot.fits(value) {
-                return Err(NoRight::ForeignKey);
+                return Err(NoRight::ForeignKey(self.file_with(value)));
             }
             match slot.real {
                 Some(_) => is_held = true,
@@ -120,7 +126,7 @@ impl Keys {
             match bearer(value) {
                 Some("") => {}
                 Some(token) => check(&self.bearer, token, "bearer")?,
-                None => return Err(NoRight::ForeignKey),
+                None => return Err(NoRight::ForeignKey(None)),
             }
         }
         for (name, value) in url::form_urlencoded::parse(target.query().unwrap_or("").as_bytes()) {
@@ -135,6 +141,12 @@ impl Keys {
             Some(which) => Err(NoRight::NotHeld(which)),
             None => Err(NoRight::NoKey),
         }
+    }
+
+    fn file_with(&self, shown: &str) -> Option<String> {
+        let mut files = self.elsewhere.iter();
+        let found = files.find(|(key, _)| key.expose() == shown);
+        found.map(|(_, file)| file.clone())
     }
 
     /// Puts the real keys where the placeholders stand, and takes away placeholders of keys that
@@ -239,6 +251,7 @@ mod tests {
             api: slot("pa", Some("REAL-A")),
             app: slot("pp", Some("REAL/P")),
             bearer: slot("pb", None),
+            elsewhere: Vec::new(),
         }
     }
 
@@ -274,26 +287,26 @@ mod tests {
         );
         assert_eq!(
             verdict(&[("dd-api-key", "REAL-A")], "/"),
-            Err(NoRight::ForeignKey)
+            Err(NoRight::ForeignKey(None))
         );
         assert_eq!(
             verdict(&[("dd-api-key", "pp")], "/"),
-            Err(NoRight::ForeignKey)
+            Err(NoRight::ForeignKey(None))
         );
         assert_eq!(
             verdict(&[api, ("dd-application-key", "x")], "/"),
-            Err(NoRight::ForeignKey)
+            Err(NoRight::ForeignKey(None))
         );
         assert_eq!(verdict(&[], "/v?api_key=pa&application_key=pp"), Ok(()));
         assert_eq!(
             verdict(&[api], "/v?api%5Fkey=stolen"),
-            Err(NoRight::ForeignKey)
+            Err(NoRight::ForeignKey(None))
         );
         assert_eq!(verdict(&[api, ("authorization", "Bearer ")], "/"), Ok(()));
         assert_eq!(verdict(&[api, ("authorization", "Bearer")], "/"), Ok(()));
         assert_eq!(
             verdict(&[api, ("authorization", "Basic eA==")], "/"),
-            Err(NoRight::ForeignKey)
+            Err(NoRight::ForeignKey(None))
         );
         assert_eq!(
             verdict(&[("authorization", "bearer pb")], "/"),

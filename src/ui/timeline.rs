@@ -390,6 +390,15 @@ fn footer(view: &SessionView, look: &Look) -> String {
         text.push_str("no calls to Datadog\n");
     }
     text.push_str(&tunnels(&view.tunnels, look));
+    if view
+        .head
+        .enforce
+        .as_ref()
+        .is_some_and(|it| it.held.is_empty())
+    {
+        let free = "the command was not held to the gate: it could have gone round it unseen\n";
+        text.push_str(&look.paint(Tone::Dim, free));
+    }
     text.push_str(&ending(&view.head.state, look));
     for oddity in &view.oddities {
         let warning = format!("the record contradicts itself: {oddity}");

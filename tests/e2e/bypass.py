@@ -26,6 +26,7 @@ if sys.argv[1:2] == ["start"]:
 
 ports = json.loads(os.environ["BYPASS_PORTS"])
 gate = os.getppid()
+gate_at = ("127.0.0.1", int(os.environ["DD_HOST"].rsplit(":", 1)[1]))
 MPTCP, FAST_OPEN, ATTACH, DETACH = 262, 0x20000000, 16, 17
 
 
@@ -60,6 +61,15 @@ def fast_open():
 def udp():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.sendto(b"out", ("127.0.0.1", ports["udp"]))
+
+
+def tunnel():
+    with socket.create_connection(gate_at, 5) as s:
+        there = f"localhost:{ports['v4']}"
+        s.sendall(f"CONNECT {there} HTTP/1.1\r\nHost: {there}\r\n\r\n".encode())
+        status = s.recv(4096).split(b" ")[1].decode()
+        if status != "200":
+            raise OSError(status)
 
 
 GRANDCHILD = """
@@ -126,6 +136,7 @@ attempt("packet socket", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW
 attempt("io_uring", lambda: call(425, 1, ctypes.create_string_buffer(120)))
 attempt("grandchild", grandchild)
 attempt("no proxy variable", without_proxy)
+attempt("tunnel to this machine", tunnel)
 attempt("environ of the gate", readable(f"/proc/{gate}/environ"))
 attempt("memory of the gate", lambda: look_into(gate))
 attempt("descriptors of the gate", lambda: os.readlink(f"/proc/{gate}/fd/0"))
@@ -134,5 +145,5 @@ attempt("environ of the gate's parent", readable(f"/proc/{os.environ['BYPASS_STA
 attempt("signal to the gate", lambda: os.kill(gate, signal.SIGCONT))
 attempt("signal to itself", lambda: os.kill(os.getpid(), signal.SIGCONT))
 attempt("unix socket", lambda: tcp(ports["unix"], socket.AF_UNIX))
-attempt("the gate", lambda: tcp(("127.0.0.1", int(os.environ["DD_HOST"].rsplit(":", 1)[1]))))
+attempt("the gate", lambda: tcp(gate_at))
 print(json.dumps(tried))

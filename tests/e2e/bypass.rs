@@ -157,6 +157,7 @@ fn a_held_command_finds_no_way_round() {
     tcp fast open: EPERM
     tcp to another address: EACCES
     the gate: passed
+    tunnel to this machine: 403
     udp: passed
     unix socket: passed
     ");
@@ -194,6 +195,7 @@ fn not_held_the_same_attempts_succeed_but_for_the_gates_own_secrets() {
         "tcp by name",
         "grandchild",
         "no proxy variable",
+        "tunnel to this machine",
         "udp",
     ] {
         assert_eq!(tried[way], "passed", "{way}");
@@ -258,6 +260,30 @@ fn a_port_that_is_allowed_is_open_and_says_so() {
         told(&outcome).contains(&format!("(and to port {port} itself)")),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn what_a_held_command_may_reach_through_the_gate_is_a_rule_and_on_record() {
+    let world = World::new();
+    if !is_possible() || !is_held() {
+        return;
+    }
+    let outside = Outside::new(&world);
+    let here = format!("localhost:{}", outside.port("v4"));
+    let flags = ["--enforce", "--allow-host", &here, "--egress=listed"];
+    let outcome = attempts(&world, &outside, &flags).succeeds();
+    assert_eq!(outcome.json()["tunnel to this machine"], "passed");
+    assert_eq!(outcome.json()["tcp by name"], "EACCES", "not by itself");
+    assert_eq!(outside.came(), 1);
+    let session = world.replay_json(&outcome.session());
+    assert_eq!(session["egress"], "listed");
+    assert_eq!(session["tunnels"][0]["host"], here);
+    assert_eq!(session["tunnels"][0]["rule"], Value::Null);
+
+    let outcome = attempts(&world, &outside, &["--egress=datadog-only"]).succeeds();
+    assert_eq!(outcome.json()["tunnel to this machine"], "403");
+    let session = world.replay_json(&outcome.session());
+    assert_eq!(session["tunnels"][0]["rule"], "egress-datadog-only");
 }
 
 /// Takes a system call away from whatever it starts, as an old kernel would: seccomp, by hand.

@@ -31,6 +31,7 @@ mod erase;
 mod export;
 mod follow;
 mod hunt;
+mod key_files;
 mod keys;
 mod kill_points;
 mod normal;

@@ -31,6 +31,8 @@ use super::wire::Wire;
 pub(crate) const API: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
 pub(crate) const APP: &str = "f00dfeedfacecafe0123456789abcdef01234567";
 pub(crate) const BEARER: &str = "tok/+~=ed?w&rd-of-the-bearer-0123456789-and-longer";
+/// A real key that stands in a file of the child's.
+pub(crate) const FOUND: &str = "5a5b5c5d5e5f50515253545556575859";
 /// What the child holds.
 pub(crate) const API_PLACEHOLDER: &str = "99887766554433221100aabbccddeeff";
 pub(crate) const APP_PLACEHOLDER: &str = "a122334455667788990011223344556677889900";
@@ -63,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) recording: Recording,
     /// What the session may do.
     pub(crate) policy: Policy,
+    /// Whom the child reaches beside Datadog.
+    pub(crate) egress: Egress,
 }
 
 /// A running gate.
@@ -125,7 +129,7 @@ impl Gate {
                 Some(elsewhere.parse().unwrap()),
             ),
             dialer: Dialer::direct(),
-            egress: Egress::default(),
+            egress: setup.egress,
             address,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -270,6 +274,7 @@ fn keys(bearer: bool) -> Keys {
         api: slot(API_PLACEHOLDER, Some(API)),
         app: slot(APP_PLACEHOLDER, Some(APP)),
         bearer: slot(BEARER_PLACEHOLDER, bearer.then_some(BEARER)),
+        elsewhere: vec![(Secret::new(FOUND.to_owned()), ".env".to_owned())],
     }
 }
 

@@ -18,7 +18,11 @@ mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fidelity;
+#[cfg(test)]
 mod gate;
+#[cfg(test)]
+mod hygiene;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]

@@ -153,7 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 let rest = self.buffer.split_off(at + 4);
                 let head = std::mem::replace(&mut self.buffer, rest);
-                return Ok(Some(Head::parse(std::str::from_utf8(&head).unwrap())));
+                // A value may hold any byte (RFC 9110, 5.5).
+                return Ok(Some(Head::parse(&String::from_utf8_lossy(&head))));
             }
             if !self.more().await? {
                 return if self.buffer.is_empty() {
