@@ -23,7 +23,7 @@ use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scru
 use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::policy::Policy;
-use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
+use crate::proxy::{self, CaError, Keys, Origins, Proxy, SessionCa, Slot, TlsSource, Upstream};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
 use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
@@ -151,6 +151,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
     );
     let proxy = Arc::new(Proxy {
         journal: Arc::clone(&journal),
+        origins: Origins::new(&keys, address),
         keys,
         known,
         recording: plan.recording.clone(),
@@ -181,7 +182,10 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
     });
 
     let ended = match launch::spawn(&command, &environment) {
-        Ok(child) => child.wait().await,
+        Ok(child) => {
+            proxy.origins.watch(child.pid());
+            child.wait().await
+        }
         Err(e) => Err(e),
     };
     drain(&proxy).await;

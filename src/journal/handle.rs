@@ -310,6 +310,20 @@ impl Journal {
         .map(drop)
     }
 
+    /// Records something that calls will refer to. Does not wait: it is written before whatever is
+    /// recorded after it.
+    ///
+    /// # Errors
+    /// The session is closed.
+    pub async fn mention(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event, attachments);
+        let (admission, when) = (Admission::Refusable, When::Written);
+        self.send(Vec::new(), Some(draft), admission, when, bytes)
+            .await
+            .map(drop)
+    }
+
     async fn leaf(
         &self,
         event: Event,

@@ -14,6 +14,7 @@ use super::{ChildEnd, LaunchError};
 /// A child under way. Dropping it leaves the child alone.
 #[derive(Debug)]
 pub struct Running {
+    pid: u32,
     end: oneshot::Receiver<io::Result<ChildEnd>>,
 }
 
@@ -32,6 +33,7 @@ pub fn spawn(
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn()
         .map_err(|source| LaunchError::from_start(name.clone(), source))?;
+    let pid = child.id();
     let (tell, end) = oneshot::channel();
     thread::Builder::new()
         .name("ddgate-child".to_owned())
@@ -43,7 +45,7 @@ pub fn spawn(
             command: name.clone(),
             source,
         })?;
-    Ok(Running { end })
+    Ok(Running { pid, end })
 }
 
 fn watch(child: &mut Child) -> io::Result<ChildEnd> {
@@ -54,6 +56,12 @@ fn watch(child: &mut Child) -> io::Result<ChildEnd> {
 }
 
 impl Running {
+    /// The system's number for it.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Waits for the end, and outlives Ctrl-C meanwhile.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{Counted, PassBody};
 use super::listener::{self, Way};
+use super::origin::{self, By, Origin};
 use super::rewind::Rewind;
 use super::{Proxy, headers, respond};
 use crate::record::Event;
@@ -32,6 +33,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// Answers CONNECT (RFC 9110, 9.3.6).
 pub(super) async fn connect(
     proxy: Arc<Proxy>,
+    origin: Origin,
     way: &Way,
     request: Request<Incoming>,
 ) -> Response<PassBody> {
@@ -47,7 +49,7 @@ pub(super) async fn connect(
         let shared = Arc::clone(&proxy);
         proxy.tasks.spawn(async move {
             let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
-            listener::h1_within(shared, stream, Way::Open).await
+            listener::h1_within(shared, stream, origin, Way::Open).await
         });
         return respond::empty(StatusCode::OK);
     }
@@ -55,10 +57,13 @@ pub(super) async fn connect(
     if [443, 80].contains(&port) && datadog::site::is_datadog_host(&host, &proxy.extra_domains) {
         proxy
             .tasks
-            .spawn(intercept(Arc::clone(&proxy), upgrade, host.into()));
+            .spawn(intercept(Arc::clone(&proxy), upgrade, origin, host.into()));
         return respond::empty(StatusCode::OK);
     }
     let note = Note::of(&proxy, &authority);
+    if let By::Foreign(_) = origin.by(&proxy).await {
+        return note.refused(&proxy).await;
+    }
     match proxy.dialer.tcp(bare_host(&authority), port).await {
         Ok(upstream) => {
             let shared = Arc::clone(&proxy);
@@ -88,16 +93,21 @@ fn bare_host(authority: &Authority) -> &str {
         .trim_end_matches(']')
 }
 
-async fn intercept(proxy: Arc<Proxy>, upgrade: OnUpgrade, host: Arc<str>) -> io::Result<()> {
+async fn intercept(
+    proxy: Arc<Proxy>,
+    upgrade: OnUpgrade,
+    origin: Origin,
+    host: Arc<str>,
+) -> io::Result<()> {
     let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
     let looked = tokio::select! {
         () = proxy.draining.cancelled() => return Ok(()),
         looked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, Rewind::look(stream)) => looked,
     };
     match looked?? {
-        (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, host).await,
+        (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, origin, host).await,
         // A CONNECT to port 80 carries plain HTTP.
-        (Some(_), stream) => listener::h1_within(proxy, stream, Way::For(host)).await,
+        (Some(_), stream) => listener::h1_within(proxy, stream, origin, Way::For(host)).await,
         (None, _) => Ok(()),
     }
 }
@@ -172,6 +182,14 @@ impl Note {
         }
     }
 
+    /// Records that somebody else's process asked for it, and refuses.
+    async fn refused(self, proxy: &Proxy) -> Response<PassBody> {
+        let why = format!("refused: {}", origin::FOREIGN);
+        self.down(proxy, Some(why)).await;
+        let status = StatusCode::FORBIDDEN;
+        respond::refusal(status, origin::FOREIGN, origin::FOREIGN_MESSAGE, None)
+    }
+
     /// Records it.
     async fn down(self, proxy: &Proxy, error: Option<String>) {
         let tunnel = Event::Tunnel(Tunnel {
@@ -190,12 +208,16 @@ impl Note {
 /// Passes a plain `http://` request of the child on to a host that is not Datadog's.
 pub(super) async fn forward_plain(
     proxy: &Arc<Proxy>,
+    origin: &Origin,
     request: Request<Incoming>,
 ) -> Response<PassBody> {
     let Some(authority) = request.uri().authority().cloned() else {
         return respond::empty(StatusCode::BAD_REQUEST);
     };
     let note = Note::of(proxy, &authority);
+    if let By::Foreign(_) = origin.by(proxy).await {
+        return note.refused(proxy).await;
+    }
     match send_plain(proxy, &authority, request, &note.counts).await {
         Ok(response) => {
             let (mut parts, incoming) = response.into_parts();

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::TlsAcceptor;
 
 use super::body::{PassBody, discard};
+use super::origin::Origin;
 use super::{Proxy, connect, pipeline, respond};
 use crate::{datadog, limits};
 
@@ -50,11 +51,11 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let stream = tokio::select! {
+        let (stream, client) = tokio::select! {
             biased;
             () = proxy.draining.cancelled() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 // Out of descriptors: what is open will close, so wait a moment and go on.
                 Err(_) => {
                     tokio::time::sleep(limits::ACCEPT_RETRY).await;
@@ -65,13 +66,13 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
         let shared = Arc::clone(&proxy);
         proxy.tasks.spawn(async move {
             // What goes wrong with one connection is its own child's affair.
-            let _ = connection(shared, stream).await;
+            let _ = connection(shared, stream, Origin::new(client)).await;
             drop(place);
         });
     }
 }
 
-async fn connection(proxy: Arc<Proxy>, stream: TcpStream) -> io::Result<()> {
+async fn connection(proxy: Arc<Proxy>, stream: TcpStream, origin: Origin) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut first = [0; HTTP2_PREFACE.len()];
     let n = tokio::select! {
@@ -82,9 +83,9 @@ async fn connection(proxy: Arc<Proxy>, stream: TcpStream) -> io::Result<()> {
     };
     match first[..n] {
         [] => Ok(()),
-        [TLS_HANDSHAKE, ..] => tls(proxy, stream, None).await,
-        _ if first == *HTTP2_PREFACE => h2(proxy, stream, Way::Open).await,
-        _ => h1(proxy, stream, Way::Open).await,
+        [TLS_HANDSHAKE, ..] => tls(proxy, stream, origin, None).await,
+        _ if first == *HTTP2_PREFACE => h2(proxy, stream, origin, Way::Open).await,
+        _ => h1(proxy, stream, origin, Way::Open).await,
     }
 }
 
@@ -93,23 +94,33 @@ async fn connection(proxy: Arc<Proxy>, stream: TcpStream) -> io::Result<()> {
 pub(super) type Serving = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Serves what a CONNECT opened: TLS for the Datadog host it named.
-pub(super) fn tls_within<S>(proxy: Arc<Proxy>, stream: S, named: Arc<str>) -> Serving
+pub(super) fn tls_within<S>(
+    proxy: Arc<Proxy>,
+    stream: S,
+    origin: Origin,
+    named: Arc<str>,
+) -> Serving
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Box::pin(tls(proxy, stream, Some(named)))
+    Box::pin(tls(proxy, stream, origin, Some(named)))
 }
 
 /// Serves what a CONNECT opened: plain HTTP.
-pub(super) fn h1_within<S>(proxy: Arc<Proxy>, stream: S, way: Way) -> Serving
+pub(super) fn h1_within<S>(proxy: Arc<Proxy>, stream: S, origin: Origin, way: Way) -> Serving
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Box::pin(h1(proxy, stream, way))
+    Box::pin(h1(proxy, stream, origin, way))
 }
 
 /// Terminates TLS for a Datadog host: the one a CONNECT named, or else the one in the SNI.
-async fn tls<S>(proxy: Arc<Proxy>, stream: S, named: Option<Arc<str>>) -> io::Result<()>
+async fn tls<S>(
+    proxy: Arc<Proxy>,
+    stream: S,
+    origin: Origin,
+    named: Option<Arc<str>>,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -128,18 +139,19 @@ where
         (None, None) => return Ok(()),
     };
     if h2_asked {
-        h2(proxy, stream, Way::For(host)).await
+        h2(proxy, stream, origin, Way::For(host)).await
     } else {
-        h1(proxy, stream, Way::For(host)).await
+        h1(proxy, stream, origin, Way::For(host)).await
     }
 }
 
-async fn h1<S>(proxy: Arc<Proxy>, stream: S, way: Way) -> io::Result<()>
+async fn h1<S>(proxy: Arc<Proxy>, stream: S, origin: Origin, way: Way) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let draining = proxy.draining.clone();
-    let service = service_fn(move |request| route(Arc::clone(&proxy), way.clone(), request));
+    let service =
+        service_fn(move |request| route(Arc::clone(&proxy), origin.clone(), way.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
@@ -154,12 +166,13 @@ where
     connection.await.map_err(io::Error::other)
 }
 
-async fn h2<S>(proxy: Arc<Proxy>, stream: S, way: Way) -> io::Result<()>
+async fn h2<S>(proxy: Arc<Proxy>, stream: S, origin: Origin, way: Way) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let draining = proxy.draining.clone();
-    let service = service_fn(move |request| route(Arc::clone(&proxy), way.clone(), request));
+    let service =
+        service_fn(move |request| route(Arc::clone(&proxy), origin.clone(), way.clone(), request));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
@@ -187,11 +200,12 @@ enum Goal {
 
 async fn route(
     proxy: Arc<Proxy>,
+    origin: Origin,
     way: Way,
     request: Request<Incoming>,
 ) -> Result<Response<PassBody>, std::convert::Infallible> {
     if request.method() == Method::CONNECT {
-        return Ok(connect::connect(proxy, &way, request).await);
+        return Ok(connect::connect(proxy, origin, &way, request).await);
     }
     let answer = match goal(
         &proxy,
@@ -206,13 +220,13 @@ async fn route(
             let shared = Arc::clone(&proxy);
             proxy
                 .tasks
-                .spawn(pipeline::call(shared, host, request, reply));
+                .spawn(pipeline::call(shared, origin, host, request, reply));
             answer.await.unwrap_or_else(|_| {
                 let message = "the session ended before this call was answered";
                 respond::refusal(StatusCode::SERVICE_UNAVAILABLE, "closed", message, None)
             })
         }
-        Goal::Elsewhere => connect::forward_plain(&proxy, request).await,
+        Goal::Elsewhere => connect::forward_plain(&proxy, &origin, request).await,
         Goal::Nobody => {
             // Whoever asked first (RFC 9110, 10.1.1) has its answer and sends nothing.
             if !request.headers().contains_key(http::header::EXPECT) {

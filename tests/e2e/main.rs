@@ -15,6 +15,8 @@ mod absent;
 mod agent;
 mod attacks;
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod callers;
 mod chain;
 mod cli;
 mod config;

@@ -109,6 +109,7 @@ impl Gate {
             unrecorded: std::sync::atomic::AtomicU64::new(0),
             uploads: Arc::default(),
             journal,
+            origins: proxy::Origins::new(&keys, address),
             keys,
             known,
             recording: setup.recording,
