@@ -25,7 +25,9 @@ use crate::launch::{self, ChildEnd, ChildFiles, FilesError, KeyInFile, LaunchErr
 use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::policy::Policy;
-use crate::proxy::{self, CaError, Distrust, Egress, Proxy, SessionCa, TlsSource, Tried, Upstream};
+use crate::proxy::{
+    self, CaError, Distrust, Egress, Origins, Proxy, SessionCa, TlsSource, Tried, Upstream,
+};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{
     EgressRule, Enforce, Enforcement, HostFacts, HostRule, Identity, Recording, Secret, SessionId,
@@ -188,6 +190,7 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
     })?;
     let proxy = Arc::new(Proxy {
         journal: Arc::clone(&journal),
+        origins: Origins::new(&keys, address),
         keys,
         known,
         recording: plan.recording.clone(),
@@ -224,7 +227,10 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
     });
 
     let ended = match launch::spawn(&command, &environment, &sandbox) {
-        Ok(child) => child.wait().await,
+        Ok(child) => {
+            proxy.origins.watch(child.pid());
+            child.wait().await
+        }
         Err(e) => Err(e),
     };
     drain(&proxy).await;

@@ -58,6 +58,20 @@ pub const NOTE_BYTES_MAX: usize = 1 << 20;
 pub const NOTE_SIGNATURES_MAX: usize = 100;
 /// A proof file that is read may be this large: a note, and extra data of whoever made it.
 pub const PROOF_BYTES_MAX: usize = 2 << 20;
+/// How long finding the process behind a connection may take: it is looked up before the first call.
+pub const ORIGIN_SEARCH: Duration = Duration::from_millis(50);
+/// Processes that are looked at first: agents tend to call again from the same one.
+pub const ORIGIN_RECENT: usize = 8;
+/// Parents that are followed up from a process: no tree of an agent's is deeper.
+pub const PROCESS_CHAIN_MAX: usize = 64;
+/// Processes a session remembers as recorded; one beyond that is recorded again.
+pub const PROCESSES_KNOWN_MAX: usize = 4096;
+/// Of a command line so many bytes are recorded, in whole words: scripts are passed as one.
+pub const PROCESS_COMMAND_BYTES_MAX: usize = 32 << 10;
+/// Of an environment so many bytes are looked at.
+pub const PROCESS_ENVIRONMENT_BYTES_MAX: usize = 256 << 10;
+/// Processes that a reader of a session holds, the latest: calls refer to young ones.
+pub const REPLAY_PROCESSES_MAX: usize = 16 << 10;
 /// A pattern of a policy may be this long: twice the longest operation id or tag there is.
 pub const POLICY_PATTERN_BYTES_MAX: usize = 128;
 /// Patterns of one policy: all of them stand in the first leaf, which is to stay one.

@@ -84,6 +84,7 @@ impl Session {
             res: vec![request.resource.clone()],
             decision: Decision::Allow,
             rule: "default".into(),
+            by: None,
             level: None,
             target: target.commitment(),
             headers: headers.commitment(),

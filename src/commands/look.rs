@@ -16,7 +16,7 @@ use crate::journal::{
     Audit, Beside, Depth, Identities, JournalError, Pass, SessionReader, Verdict,
 };
 use crate::record::event::{Commitment, SessionOpen};
-use crate::record::{CallNumber, Contents, Event, Leaf};
+use crate::record::{CallNumber, Contents, Event, Leaf, Program};
 use crate::replay::{Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView};
 use crate::ui::Printer;
 use crate::ui::escape::escape;
@@ -134,6 +134,24 @@ pub(super) fn target_beside(
     Some((request.call, String::from_utf8_lossy(&target).into_owned()))
 }
 
+/// What the process of a leaf runs.
+fn program_beside(leaf: &Leaf, beside: &Beside<'_>) -> Option<(u64, Program)> {
+    let Event::Process(process) = &leaf.event else {
+        return None;
+    };
+    let program = json_beside(beside, "program", process.program.as_ref()?)?;
+    Some((process.process, program))
+}
+
+/// Takes a leaf, and what stands beside it about processes.
+pub(super) fn push(fold: &mut Fold, leaf: Leaf, beside: &Beside<'_>) {
+    let program = program_beside(&leaf, beside);
+    fold.push(leaf);
+    if let Some((process, program)) = program {
+        fold.runs(process, program);
+    }
+}
+
 /// Folds a whole session, and checks it on the way.
 pub(super) fn view(pass: &Pass, wanted: Targets) -> Result<(SessionView, Audit), CliError> {
     let mut fold = Fold::new();
@@ -144,7 +162,7 @@ pub(super) fn view(pass: &Pass, wanted: Targets) -> Result<(SessionView, Audit),
             content = head_content(open, beside);
         }
         targets.extend(target_beside(&leaf, beside, wanted));
-        fold.push(leaf);
+        push(&mut fold, leaf, beside);
         ControlFlow::Continue(())
     })?;
     let live = audit.state == reader::State::Running;
@@ -167,8 +185,9 @@ pub(super) fn checked_call(
             content = head_content(open, beside);
         }
         // All others would be held for nothing.
-        if leaf.i == 0 || leaf.event.call() == Some(number) {
-            fold.push(leaf);
+        let is_wanted = leaf.event.call() == Some(number);
+        if leaf.i == 0 || is_wanted || matches!(leaf.event, Event::Process(_)) {
+            push(&mut fold, leaf, beside);
         }
     })?;
     let live = reader.state() == reader::State::Running;

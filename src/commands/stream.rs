@@ -56,7 +56,7 @@ impl Flow {
         }
         self.targets
             .extend(look::target_beside(&leaf, beside, self.wanted));
-        self.fold.push(leaf);
+        look::push(&mut self.fold, leaf, beside);
     }
 
     fn named(&mut self, mut calls: Vec<Seen>) -> Vec<Seen> {

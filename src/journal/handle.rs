@@ -344,6 +344,17 @@ impl Journal {
             .map(drop)
     }
 
+    /// Records something that calls will refer to. Does not wait: it is written before whatever is
+    /// recorded after it.
+    ///
+    /// # Errors
+    /// The session is closed.
+    pub async fn mention(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
+        self.queue(event, attachments, Admission::Refusable, When::Written)
+            .await
+            .map(drop)
+    }
+
     async fn leaf(
         &self,
         event: Event,

@@ -73,6 +73,7 @@ async fn one_call(journal: &Journal, body: Bytes) -> Permit {
         res: Vec::new(),
         decision: Decision::Allow,
         rule: "default".into(),
+        by: None,
         level: None,
         target: target.commitment(),
         headers: headers.commitment(),

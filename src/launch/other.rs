@@ -15,6 +15,7 @@ use super::{ChildEnd, LaunchError};
 /// A child under way. Dropping it leaves the child alone.
 #[derive(Debug)]
 pub struct Running {
+    pid: u32,
     end: oneshot::Receiver<io::Result<ChildEnd>>,
 }
 
@@ -35,6 +36,7 @@ pub fn spawn(
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn()
         .map_err(|source| LaunchError::from_start(name.clone(), source))?;
+    let pid = child.id();
     let (tell, end) = oneshot::channel();
     thread::Builder::new()
         .name("ddgate-child".to_owned())
@@ -46,7 +48,7 @@ pub fn spawn(
             command: name.clone(),
             source,
         })?;
-    Ok(Running { end })
+    Ok(Running { pid, end })
 }
 
 fn watch(child: &mut Child) -> io::Result<ChildEnd> {
@@ -57,6 +59,12 @@ fn watch(child: &mut Child) -> io::Result<ChildEnd> {
 }
 
 impl Running {
+    /// The system's number for it.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Waits for the end, and outlives Ctrl-C meanwhile.
     ///
     /// # Errors

@@ -110,6 +110,12 @@ pub fn spawn(
 }
 
 impl Running {
+    /// The system's number for it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Waits for the end, and carries signals meanwhile.
     ///
     /// # Errors

@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{Counted, PassBody};
 use super::egress::{Admission, Closed};
-use super::listener::{self, Place, Way};
+use super::listener::{self, Way};
+use super::origin::{self, By, Origin};
 use super::rewind::Rewind;
 use super::{Proxy, headers, respond};
 use crate::record::Event;
@@ -34,7 +35,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(super) async fn connect(
     proxy: Arc<Proxy>,
     way: &Way,
-    place: &Place,
+    origin: &Origin,
     request: Request<Incoming>,
 ) -> Response<PassBody> {
     let (Way::Open, Some(authority)) = (way, request.uri().authority().cloned()) else {
@@ -46,10 +47,10 @@ pub(super) async fn connect(
     let upgrade = hyper::upgrade::on(request);
     if listener::is_gate(&proxy, &authority) {
         // Some clients tunnel even to a plain base URL.
-        let (shared, place) = (Arc::clone(&proxy), Arc::clone(place));
+        let (shared, origin) = (Arc::clone(&proxy), origin.clone());
         proxy.tasks.spawn(async move {
             let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
-            listener::h1_within(shared, stream, Way::Open, place).await
+            listener::h1_within(shared, stream, Way::Open, origin).await
         });
         return respond::empty(StatusCode::OK);
     }
@@ -59,17 +60,20 @@ pub(super) async fn connect(
             Arc::clone(&proxy),
             upgrade,
             host.into(),
-            Arc::clone(place),
+            origin.clone(),
         ));
         return respond::empty(StatusCode::OK);
     }
     let note = Note::of(&proxy, &authority);
+    if let By::Foreign(_) = origin.by(&proxy).await {
+        return note.refused(&proxy).await;
+    }
     match dial(&proxy, &authority, port).await {
         Ok(upstream) => {
-            let (shared, place) = (Arc::clone(&proxy), Arc::clone(place));
+            let (shared, origin) = (Arc::clone(&proxy), origin.clone());
             proxy.tasks.spawn(async move {
                 tunnel(&shared, upgrade, upstream, note).await;
-                drop(place);
+                drop(origin);
             });
             respond::empty(StatusCode::OK)
         }
@@ -134,7 +138,7 @@ async fn intercept(
     proxy: Arc<Proxy>,
     upgrade: OnUpgrade,
     host: Arc<str>,
-    place: Place,
+    origin: Origin,
 ) -> io::Result<()> {
     let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
     let looked = tokio::select! {
@@ -142,9 +146,9 @@ async fn intercept(
         looked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, Rewind::look(stream)) => looked,
     };
     match looked?? {
-        (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, host, place).await,
+        (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, host, origin).await,
         // A CONNECT to port 80 carries plain HTTP.
-        (Some(_), stream) => listener::h1_within(proxy, stream, Way::For(host), place).await,
+        (Some(_), stream) => listener::h1_within(proxy, stream, Way::For(host), origin).await,
         (None, _) => Ok(()),
     }
 }
@@ -239,6 +243,15 @@ impl Note {
         }
     }
 
+    /// Records that somebody else's process asked for it, and refuses.
+    async fn refused(mut self, proxy: &Proxy) -> Response<PassBody> {
+        self.rule = Some(origin::FOREIGN);
+        let why = format!("refused: {}", origin::FOREIGN);
+        self.down(proxy, Some(why)).await;
+        let status = StatusCode::FORBIDDEN;
+        respond::refusal(status, origin::FOREIGN, origin::FOREIGN_MESSAGE, None)
+    }
+
     /// Records it.
     async fn down(self, proxy: &Proxy, error: Option<String>) {
         let tunnel = Event::Tunnel(Tunnel {
@@ -258,12 +271,16 @@ impl Note {
 /// Passes a plain `http://` request of the child on to a host that is not Datadog's.
 pub(super) async fn forward_plain(
     proxy: &Arc<Proxy>,
+    origin: &Origin,
     request: Request<Incoming>,
 ) -> Response<PassBody> {
     let Some(authority) = request.uri().authority().cloned() else {
         return respond::empty(StatusCode::BAD_REQUEST);
     };
     let note = Note::of(proxy, &authority);
+    if let By::Foreign(_) = origin.by(proxy).await {
+        return note.refused(proxy).await;
+    }
     let upstream = match dial(proxy, &authority, authority.port_u16().unwrap_or(80)).await {
         Ok(upstream) => upstream,
         Err(unreached) => return unreached.answer(proxy, note).await,

@@ -17,11 +17,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::server::Acceptor;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::body::{PassBody, discard};
+use super::origin::Origin;
 use super::{Proxy, connect, pipeline, respond};
 use crate::{datadog, limits};
 
@@ -37,10 +38,6 @@ pub(super) enum Way {
     /// On a connection that is for one Datadog host, by CONNECT or SNI.
     For(Arc<str>),
 }
-
-/// One of [`limits::CONNECTIONS_MAX`]; free again when the last holder is gone, so that a tunnel
-/// keeps the place of the connection it came out of.
-pub(super) type Place = Arc<OwnedSemaphorePermit>;
 
 /// Takes a free loopback port.
 ///
@@ -74,11 +71,11 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let stream = tokio::select! {
+        let (stream, client) = tokio::select! {
             biased;
             () = proxy.draining.cancelled() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 // Out of descriptors: what is open will close, so wait a moment and go on.
                 Err(_) => {
                     tokio::time::sleep(limits::ACCEPT_RETRY).await;
@@ -89,12 +86,12 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
         let shared = Arc::clone(&proxy);
         proxy.tasks.spawn(async move {
             // What goes wrong with one connection is its own child's affair.
-            let _ = connection(shared, stream, Arc::new(place)).await;
+            let _ = connection(shared, stream, Origin::new(client, place)).await;
         });
     }
 }
 
-async fn connection(proxy: Arc<Proxy>, stream: TcpStream, place: Place) -> io::Result<()> {
+async fn connection(proxy: Arc<Proxy>, stream: TcpStream, origin: Origin) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut first = [0; HTTP2_PREFACE.len()];
     let n = tokio::select! {
@@ -105,9 +102,9 @@ async fn connection(proxy: Arc<Proxy>, stream: TcpStream, place: Place) -> io::R
     };
     match first[..n] {
         [] => Ok(()),
-        [TLS_HANDSHAKE, ..] => tls(proxy, stream, None, place).await,
-        _ if first == *HTTP2_PREFACE => h2(proxy, stream, Way::Open, place).await,
-        _ => h1(proxy, stream, Way::Open, place).await,
+        [TLS_HANDSHAKE, ..] => tls(proxy, stream, None, origin).await,
+        _ if first == *HTTP2_PREFACE => h2(proxy, stream, Way::Open, origin).await,
+        _ => h1(proxy, stream, Way::Open, origin).await,
     }
 }
 
@@ -116,19 +113,24 @@ async fn connection(proxy: Arc<Proxy>, stream: TcpStream, place: Place) -> io::R
 pub(super) type Serving = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Serves what a CONNECT opened: TLS for the Datadog host it named.
-pub(super) fn tls_within<S>(proxy: Arc<Proxy>, stream: S, named: Arc<str>, place: Place) -> Serving
+pub(super) fn tls_within<S>(
+    proxy: Arc<Proxy>,
+    stream: S,
+    named: Arc<str>,
+    origin: Origin,
+) -> Serving
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Box::pin(tls(proxy, stream, Some(named), place))
+    Box::pin(tls(proxy, stream, Some(named), origin))
 }
 
 /// Serves what a CONNECT opened: plain HTTP.
-pub(super) fn h1_within<S>(proxy: Arc<Proxy>, stream: S, way: Way, place: Place) -> Serving
+pub(super) fn h1_within<S>(proxy: Arc<Proxy>, stream: S, way: Way, origin: Origin) -> Serving
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Box::pin(h1(proxy, stream, way, place))
+    Box::pin(h1(proxy, stream, way, origin))
 }
 
 /// Terminates TLS for a Datadog host: the one a CONNECT named, or else the one in the SNI.
@@ -136,7 +138,7 @@ async fn tls<S>(
     proxy: Arc<Proxy>,
     stream: S,
     named: Option<Arc<str>>,
-    place: Place,
+    origin: Origin,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -167,9 +169,9 @@ where
     }
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() == Some(b"h2") {
-        h2(proxy, stream, Way::For(host), place).await
+        h2(proxy, stream, Way::For(host), origin).await
     } else {
-        h1(proxy, stream, Way::For(host), place).await
+        h1(proxy, stream, Way::For(host), origin).await
     }
 }
 
@@ -202,14 +204,13 @@ where
     }
 }
 
-async fn h1<S>(proxy: Arc<Proxy>, stream: S, way: Way, place: Place) -> io::Result<()>
+async fn h1<S>(proxy: Arc<Proxy>, stream: S, way: Way, origin: Origin) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let draining = proxy.draining.clone();
-    let service = service_fn(move |request| {
-        route(Arc::clone(&proxy), way.clone(), Arc::clone(&place), request)
-    });
+    let service =
+        service_fn(move |request| route(Arc::clone(&proxy), way.clone(), origin.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
@@ -224,7 +225,7 @@ where
     connection.await.map_err(io::Error::other)
 }
 
-async fn h2<S>(proxy: Arc<Proxy>, stream: S, way: Way, place: Place) -> io::Result<()>
+async fn h2<S>(proxy: Arc<Proxy>, stream: S, way: Way, origin: Origin) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -233,7 +234,7 @@ where
     let requests = Arc::downgrade(&open);
     let service = service_fn(move |request| {
         let counted = requests.upgrade();
-        let answer = route(Arc::clone(&proxy), way.clone(), Arc::clone(&place), request);
+        let answer = route(Arc::clone(&proxy), way.clone(), origin.clone(), request);
         async move {
             if let Some(counter) = &counted {
                 counter.fetch_add(1, Ordering::Relaxed);
@@ -282,11 +283,11 @@ enum Goal {
 async fn route(
     proxy: Arc<Proxy>,
     way: Way,
-    place: Place,
+    origin: Origin,
     request: Request<Incoming>,
 ) -> Result<Response<PassBody>, std::convert::Infallible> {
     if request.method() == Method::CONNECT {
-        return Ok(connect::connect(proxy, &way, &place, request).await);
+        return Ok(connect::connect(proxy, &way, &origin, request).await);
     }
     let answer = match goal(
         &proxy,
@@ -301,13 +302,13 @@ async fn route(
             let shared = Arc::clone(&proxy);
             proxy
                 .tasks
-                .spawn(pipeline::call(shared, host, request, reply));
+                .spawn(pipeline::call(shared, origin, host, request, reply));
             answer.await.unwrap_or_else(|_| {
                 let message = "the session ended before this call was answered";
                 respond::refusal(StatusCode::SERVICE_UNAVAILABLE, "closed", message, None)
             })
         }
-        Goal::Elsewhere => connect::forward_plain(&proxy, request).await,
+        Goal::Elsewhere => connect::forward_plain(&proxy, &origin, request).await,
         Goal::Nobody => {
             // Whoever asked first (RFC 9110, 10.1.1) has its answer and sends nothing.
             if !request.headers().contains_key(http::header::EXPECT) {

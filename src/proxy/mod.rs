@@ -1,7 +1,7 @@
 //! Between the child and Datadog, on the loopback.
 //!
 //! Begin with `pipeline`: a call is one readable function of ten steps. `listener` tells the
-//! three ways in apart by their first bytes; `connect` tunnels what is not Datadog's, blind.
+//! three ways in apart by their first bytes; `origin` finds the process behind a connection; `connect` tunnels what is not Datadog's, blind.
 //! Invariant: nothing reaches Datadog but through [`upstream::Upstream`], which takes a permit.
 
 mod body;
@@ -13,6 +13,7 @@ mod headers;
 mod intake;
 mod keys;
 mod listener;
+mod origin;
 mod outlet;
 mod pipeline;
 mod recorder;
@@ -35,6 +36,7 @@ pub use distrust::{Distrust, Tried};
 pub use egress::Egress;
 pub use keys::{Keys, Slot};
 pub use listener::{bind, serve};
+pub use origin::Origins;
 pub use respond::{CALL_HEADER, VERDICT_HEADER};
 pub use upstream::{TlsSource, Upstream};
 
@@ -54,6 +56,8 @@ pub struct Proxy {
     pub keys: Keys,
     /// All secrets of this session: never stored.
     pub known: KnownSecrets,
+    /// Who calls.
+    pub origins: Origins,
     /// How much of each call is recorded.
     pub recording: Recording,
     /// What the session may do.

@@ -3,7 +3,7 @@
 //! | step | where | what |
 //! |---|---|---|
 //! | 1 classify | `datadog` | method and path become an operation |
-//! | 2 identify | `keys` | the placeholders prove that this is our child |
+//! | 2 identify | `origin`, `keys` | the process and the placeholders prove that this is our child |
 //! | 3 decide | `policy` | may this session do that? |
 //! | 4 gather | `intake` | a short body is read whole; a long one will be streamed |
 //! | 5 intend | `journal` | the redacted request is put on stable storage; that makes a permit |
@@ -30,6 +30,7 @@ use tokio::sync::oneshot;
 use super::body::{PassBody, discard};
 use super::intake::{GatherError, Intake, slices};
 use super::keys::Right;
+use super::origin::{self, By, Origin};
 use super::recorder::BodyRecorder;
 use super::relay::Call;
 use super::send_error::SendError;
@@ -68,6 +69,7 @@ impl Refusal {
 /// Serves one call.
 pub(super) async fn call(
     proxy: Arc<Proxy>,
+    origin: Origin,
     host: String,
     request: Request<Incoming>,
     reply: Reply,
@@ -77,6 +79,7 @@ pub(super) async fn call(
     let number = proxy.journal.next_call();
     let target = target_of(&head.uri);
 
+    let by = origin.by(&proxy).await;
     let operation = datadog::classify(&head.method, &host, target.path());
     let request = Described {
         proxy: &proxy,
@@ -85,10 +88,11 @@ pub(super) async fn call(
         head: &head,
         target: &target,
         operation: &operation,
+        by,
         level: proxy.recording.level(&operation),
     };
     let level = request.level;
-    let right = match admit(&proxy, &head, &target) {
+    let right = match admit(&proxy, by, &head, &target) {
         Ok(right) => right,
         Err(refusal) => return request.deny(refusal, body, reply).await,
     };
@@ -140,7 +144,15 @@ fn target_of(uri: &Uri) -> PathAndQuery {
 }
 
 /// May this request pass at all?
-fn admit(proxy: &Proxy, head: &request::Parts, target: &PathAndQuery) -> Result<Right, Refusal> {
+fn admit(
+    proxy: &Proxy,
+    by: By,
+    head: &request::Parts,
+    target: &PathAndQuery,
+) -> Result<Right, Refusal> {
+    if let By::Foreign(_) = by {
+        return Err(Refusal::forbidden(origin::FOREIGN, origin::FOREIGN_MESSAGE));
+    }
     let right = proxy
         .keys
         .identify(&head.headers, target)
@@ -217,6 +229,7 @@ struct Described<'a> {
     head: &'a request::Parts,
     target: &'a PathAndQuery,
     operation: &'a Operation,
+    by: By,
     level: Level,
 }
 
@@ -329,6 +342,7 @@ impl Described<'_> {
             res: names.resources,
             decision,
             rule: rule.to_owned(),
+            by: self.by.number(),
             level: Some(self.level).filter(|level| *level < Level::Full),
             target,
             headers,

@@ -47,6 +47,8 @@ pub struct Call {
     pub decision: Decision,
     /// Rule behind the decision.
     pub rule: String,
+    /// Number of the process it came from.
+    pub by: Option<u64>,
     /// How much of it is recorded, when that is not all.
     pub level: Option<Level>,
     /// How it ended.
@@ -87,6 +89,7 @@ impl Call {
             },
             decision: request.decision,
             rule: request.rule,
+            by: request.by,
             level: request.level,
             status: None,
             duration_us: None,

@@ -183,6 +183,9 @@ pub struct CallRequest {
     pub decision: Decision,
     /// The rule behind the decision.
     pub rule: String,
+    /// The number of the process it came from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<u64>,
     /// How much of the call is recorded, when that is not all: what is missing was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
@@ -268,6 +271,25 @@ pub struct CallResponse {
     pub redactions: Vec<RedactionCount>,
 }
 
+/// `process`: a process that called, or that stands between the session's child and one that did.
+/// Each program a process runs is stated once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its number within the session, from 1.
+    pub process: u64,
+    /// The system's number for it.
+    pub pid: u32,
+    /// The number of its parent; 0 for the session's child, none for what left the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
+    /// Whether it is somebody else's, not of the child's tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
+    /// Commitment to what it runs (JSON of [`super::Program`]), redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Commitment>,
+}
+
 /// `tunnel`: opaque bytes to a host that is not Datadog's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tunnel {
@@ -318,6 +340,9 @@ pub enum Event {
     /// A call ended.
     #[serde(rename = "call.response")]
     CallResponse(CallResponse),
+    /// A process that called.
+    #[serde(rename = "process")]
+    Process(Process),
     /// A blind tunnel ended.
     #[serde(rename = "tunnel")]
     Tunnel(Tunnel),
@@ -334,7 +359,9 @@ impl Event {
             Self::CallRequest(e) | Self::CallDenied(e) => Some(e.call),
             Self::CallStream(e) => Some(e.call),
             Self::CallResponse(e) => Some(e.call),
-            Self::SessionOpen(_) | Self::Tunnel(_) | Self::SessionClose(_) => None,
+            Self::SessionOpen(_) | Self::Process(_) | Self::Tunnel(_) | Self::SessionClose(_) => {
+                None
+            }
         }
     }
 }

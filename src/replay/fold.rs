@@ -10,8 +10,9 @@ use crate::record::event::{
     CallRequest, CallResponse, CallStream, SessionClose, SessionOpen, Side,
 };
 use crate::record::event::{Decision, Tunnel};
-use crate::record::{Call, CallNumber, Event, Leaf, Level};
+use crate::record::{Call, CallNumber, Event, Leaf, Level, Program};
 
+use super::caller::Callers;
 use super::view::{Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State};
 
 /// The record cannot be read as a session.
@@ -36,6 +37,7 @@ pub struct Fold {
     headless: Option<u64>,
     close: Option<SessionClose>,
     calls: BTreeMap<CallNumber, Call>,
+    callers: Callers,
     tunnels: Vec<(DateTime<Utc>, Tunnel)>,
     next: u64,
     leaves: u64,
@@ -94,11 +96,17 @@ impl Fold {
             }
             Event::CallStream(stream) => self.streamed(stream, index),
             Event::CallResponse(response) => self.ended(response, index),
+            Event::Process(process) => self.callers.add(&process),
             Event::Tunnel(tunnel) => self.tunnels.push((leaf.ts, tunnel)),
             Event::SessionClose(close) => {
                 self.close.get_or_insert(close);
             }
         }
+    }
+
+    /// Adds what a process runs, once its leaf was taken.
+    pub fn runs(&mut self, process: u64, program: Program) {
+        self.callers.runs(process, program);
     }
 
     /// The head of the session, once its first leaf was taken; `state` as far as it is known.
@@ -185,7 +193,15 @@ impl Fold {
                 .entry(redaction.rule.clone())
                 .or_default() += redaction.count;
         }
-        Seen { call, target: None }
+        self.seen(call)
+    }
+
+    fn seen(&self, call: Call) -> Seen {
+        Seen {
+            caller: self.callers.find(call.by),
+            call,
+            target: None,
+        }
     }
 
     /// Makes the view. `live` says whether a gate still holds the session.
@@ -214,13 +230,11 @@ impl Fold {
             None if live => State::Running,
             None => State::EndedWithoutClosing,
         };
+        let calls = std::mem::take(&mut self.calls);
+        let calls = calls.into_values().map(|call| self.seen(call)).collect();
         Ok(SessionView {
             head: head_of(open, started, content, state),
-            calls: self
-                .calls
-                .into_values()
-                .map(|call| Seen { call, target: None })
-                .collect(),
+            calls,
             given: Given {
                 counts: self.taken.counts,
                 redactions: self.taken.redactions,

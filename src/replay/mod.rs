@@ -5,9 +5,11 @@
 //!
 //! - [`fold`]: leaves → [`SessionView`], saying where the record contradicts itself
 //! - [`view`]: the model a reader sees: head, calls, tunnels, counts
+//! - [`caller`]: which process made a call
 //! - [`detail`]: one call with its content
 //! - [`pace`]: how long to wait between two calls
 
+pub mod caller;
 pub mod detail;
 pub mod fold;
 pub mod pace;
@@ -15,6 +17,7 @@ pub mod pace;
 pub(crate) mod sample;
 pub mod view;
 
+pub use caller::Caller;
 pub use detail::{Body, CallDetail, Message};
 pub use fold::{Fold, FoldError};
 pub use pace::{Pace, Speed};

@@ -190,6 +190,7 @@ pub(crate) fn request(call: u64, operation: &str) -> CallRequest {
         }],
         decision: Decision::Allow,
         rule: "default".into(),
+        by: None,
         level: None,
         target: commitment(),
         headers: commitment(),

@@ -4,9 +4,11 @@
 //! been erased, while the statements about it still stand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::caller::Caller;
 use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{
     Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, Level, Outcome,
@@ -78,6 +80,8 @@ pub struct Seen {
     pub call: Call,
     /// Path and query as recorded; none when nobody asked for it, or when it was erased.
     pub target: Option<String>,
+    /// The process that made it, where that is known.
+    pub caller: Option<Arc<Caller>>,
 }
 
 impl Seen {

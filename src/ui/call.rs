@@ -10,7 +10,7 @@ use super::json_text;
 use super::style::{Look, Missing, Tone};
 use super::table::{Cell, Column, Table, fields};
 use super::timeline::{effect_word, reason_text, status, tone};
-use super::{people, words};
+use super::{caller, people, words};
 
 /// Before every line of a header or body.
 const INDENT: &str = "  ";
@@ -67,6 +67,24 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
         rows.push(("resource", escape(&detail.seen.resources()).into_owned()));
     }
     rows.push(("who", people::long(detail.who.as_ref(), look)));
+    if let Some(from) = detail.seen.caller.as_deref() {
+        rows.push(("by", caller::words(from, usize::MAX - 1)));
+        // What the command is, the session says; a process can become another program.
+        if let Some(program) = from.program.as_ref().filter(|_| from.process > 1) {
+            rows.push((
+                "runs",
+                escape(&words::command_line(&program.args)).into_owned(),
+            ));
+            rows.extend(program.agent.as_ref().map(|agent| {
+                let session = agent.session.as_deref();
+                let session = session.map_or_else(String::new, |it| format!(", session {it}"));
+                (
+                    "agent",
+                    escape(&format!("{}{session}", agent.name)).into_owned(),
+                )
+            }));
+        }
+    }
     rows.push((
         "at",
         format!("{at}, {} into the session", words::clock(call.mono_ns)),

@@ -10,6 +10,7 @@
 //! - [`playback`] a timeline at a pace · [`progress`] spinner · [`prompt`] questions · [`diagnostic`] errors
 
 pub mod call;
+mod caller;
 pub mod check;
 pub mod diagnostic;
 pub mod escape;

@@ -10,7 +10,7 @@ use crate::replay::{Counts, Seen, SessionHead, SessionView, State};
 use super::escape::escape;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, cut, fields};
-use super::{people, words};
+use super::{caller, people, words};
 
 /// How moments are written in full.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
@@ -35,7 +35,7 @@ impl Timeline {
     #[must_use]
     pub fn of(view: &SessionView, look: &Look) -> Self {
         let live = view.head.state == State::Running;
-        let (heading, calls) = part(&view.calls, live, look, &mut Vec::new());
+        let (heading, calls) = part(&view.calls, live, look, &mut Vec::new(), &mut None);
         let mut head = header(view, look);
         if !view.calls.is_empty() {
             head.push('\n');
@@ -58,13 +58,19 @@ impl Timeline {
     }
 }
 
-/// The heading and the lines of some calls, where those before them left `widths`.
-fn part(calls: &[Seen], live: bool, look: &Look, widths: &mut Vec<usize>) -> (String, Vec<String>) {
+/// The heading and the lines of some calls, where those before them left `widths` and `last`.
+fn part(
+    calls: &[Seen],
+    live: bool,
+    look: &Look,
+    widths: &mut Vec<usize>,
+    last: &mut Option<u64>,
+) -> (String, Vec<String>) {
     let (heading, rows) = table(calls, live).lines_below(look, widths);
     let lines = rows
         .into_iter()
         .zip(calls)
-        .map(|(row, seen)| row + &reason(seen, live, look))
+        .map(|(row, seen)| caller::change(seen, last, look) + &row + &reason(seen, live, look))
         .collect();
     (heading, lines)
 }
@@ -74,6 +80,8 @@ fn part(calls: &[Seen], live: bool, look: &Look, widths: &mut Vec<usize>) -> (St
 pub struct Running {
     look: Look,
     widths: Vec<usize>,
+    /// The process of the last call.
+    caller: Option<u64>,
     is_headed: bool,
 }
 
@@ -92,6 +100,7 @@ impl Running {
                 Some(width) if width < 100 => Vec::new(),
                 _ => vec![5, 9, 6, 6, 20, 14, 6, 8],
             },
+            caller: None,
             is_headed: false,
         };
         (this, fields(&rows, look))
@@ -100,7 +109,7 @@ impl Running {
     /// More calls.
     #[must_use]
     pub fn calls(&mut self, calls: &[Seen], live: bool) -> String {
-        let (heading, lines) = part(calls, live, &self.look, &mut self.widths);
+        let (heading, lines) = part(calls, live, &self.look, &mut self.widths, &mut self.caller);
         let mut text = String::new();
         if !self.is_headed && !lines.is_empty() {
             text = format!("\n{heading}");

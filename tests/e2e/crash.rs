@@ -59,6 +59,7 @@ fn killed_in_the_middle_of_a_call() {
     operation  DeleteMonitor (delete)
     resource  monitor:77
     who  [USER], unverified OS user on [HOST]: nobody vouched for this name
+    by  the command itself, pid [PID]
     at  [WHEN] +00:00, [AT] into the session
     decision  allowed by rule default
     outcome  in doubt: the record ends before the answer; it may or may not have taken effect

@@ -48,7 +48,7 @@ fn contents_go_and_proofs_stay() {
         assert_eq!(proof(&world.data()), (before.clone(), kept, 0));
         let done = world.ddgate(["erase", "latest", "--yes"]).succeeds();
         insta::allow_duplicates!(insta::assert_snapshot!(done.said(), @"
-        ddgate: 17 contents of session [ID] erased; what happened and when still stands, and verifies
+        ddgate: 18 contents of session [ID] erased; what happened and when still stands, and verifies
         ddgate: not reached: what was exported or uploaded, backups, snapshots of the file system, and what a disk keeps of overwritten blocks
         "));
         assert!(done.stdout.is_empty());
@@ -79,7 +79,7 @@ fn contents_go_and_proofs_stay() {
         "));
         let verify = world.ddgate(["verify", "latest"]).succeeds();
         let verify = verify.shown();
-        assert!(verify.contains(", 0 contents, 17 erased\n"), "{verify}");
+        assert!(verify.contains(", 0 contents, 18 erased\n"), "{verify}");
         assert!(verify.contains("verdict  VERIFIED to leaf 9\n"), "{verify}");
         world.ddgate(["export", "latest", "-o", "out"]).succeeds();
         let exported = world
@@ -87,7 +87,7 @@ fn contents_go_and_proofs_stay() {
             .succeeds();
         let exported = exported.json();
         assert_eq!(exported["verdict"], "VERIFIED", "{exported}");
-        assert_eq!(exported["contents"]["erased"], 17, "{exported}");
+        assert_eq!(exported["contents"]["erased"], 18, "{exported}");
         let show = world.ddgate(["show", "latest", "2"]).succeeds();
         insta::allow_duplicates!(insta::assert_snapshot!(show.shown(), @"
         call  2 of session [ID]
@@ -95,6 +95,7 @@ fn contents_go_and_proofs_stay() {
         operation  SubmitLog (write)
         resource  log
         who  (erased)
+        by  the command itself, pid [PID]
         at  [WHEN] +00:00, [AT] into the session
         decision  allowed by rule default
         outcome  400 after [TIME] (first byte after [TIME])

@@ -111,6 +111,7 @@ fn long_session(sessions: &Path, calls: u64) -> SessionId {
                         res: Vec::new(),
                         decision: Decision::Allow,
                         rule: "default".into(),
+                        by: None,
                         level: None,
                         target: target.commitment(),
                         headers: headers.commitment(),

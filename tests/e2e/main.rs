@@ -16,6 +16,8 @@ mod agent;
 mod attacks;
 mod bad_input;
 mod bypass;
+#[cfg(target_os = "linux")]
+mod callers;
 mod chain;
 mod cli;
 mod clients;

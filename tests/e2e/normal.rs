@@ -62,6 +62,7 @@ fn changing(text: &str) -> Option<(&'static str, usize)> {
         ("127.0.0.1:", "127.0.0.1:[PORT]"),
         ("localhost:", "localhost:[PORT]"),
         ("127.0.0.1 port ", "127.0.0.1 port [PORT]"),
+        ("pid ", "pid [PID]"),
     ] {
         let digits = text
             .strip_prefix(before)

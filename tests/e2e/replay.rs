@@ -38,7 +38,7 @@ fn a_timeline() {
 
     the command ended well (exit 0)
     ");
-    insta::assert_snapshot!(shown.said(), @"ddgate: verified: 9 leaves as they were signed; see what that leaves open with: ddgate verify [ID]");
+    insta::assert_snapshot!(shown.said(), @"ddgate: verified: 10 leaves as they were signed; see what that leaves open with: ddgate verify [ID]");
 }
 
 #[test]
@@ -50,6 +50,7 @@ fn one_call_in_full() {
     operation  CreateMonitor (write)
     resource  monitor
     who  [USER], unverified OS user on [HOST]: nobody vouched for this name
+    by  the command itself, pid [PID]
     at  [WHEN] +00:00, [AT] into the session
     decision  allowed by rule default
     outcome  200 after [TIME] (first byte after [TIME])
@@ -106,6 +107,7 @@ fn one_call_in_full() {
     operation  Validate (read)
     resource  validate
     who  [USER], unverified OS user on [HOST]: nobody vouched for this name
+    by  the command itself, pid [PID]
     at  [WHEN] +00:00, [AT] into the session
     decision  denied by rule no-key
     outcome  denied; nothing was sent

@@ -105,7 +105,7 @@ fn contents_are_for_recipients_alone() {
     let replay = world.ddgate(["replay", "latest"]).succeeds();
     insta::assert_snapshot!(replay.said(), @"
     ddgate: the contents of session [ID] are sealed: --age-identity FILE of one of its recipients opens them
-    ddgate: verified: 9 leaves as they were signed; see what that leaves open with: ddgate verify [ID]
+    ddgate: verified: 10 leaves as they were signed; see what that leaves open with: ddgate verify [ID]
     ");
     insta::assert_snapshot!(replay.shown(), @"
     session  [ID]  [SESSION]
@@ -129,6 +129,7 @@ fn contents_are_for_recipients_alone() {
     operation  CreateMonitor (write)
     resource  monitor
     who  (sealed)
+    by  the command itself, pid [PID]
     at  [WHEN] +00:00, [AT] into the session
     decision  allowed by rule default
     outcome  400 after [TIME] (first byte after [TIME])
@@ -207,9 +208,9 @@ fn contents_are_for_recipients_alone() {
     world.settings("");
     let blind = world.ddgate(["verify", "latest"]).succeeds();
     let blind = blind.shown();
-    assert!(blind.contains(", 0 contents, 17 sealed\n"), "{blind}");
+    assert!(blind.contains(", 0 contents, 18 sealed\n"), "{blind}");
     assert!(blind.contains("verdict  VERIFIED to leaf 9\n"), "{blind}");
-    assert!(blind.contains("17 contents that only the session's recipients can read"));
+    assert!(blind.contains("18 contents that only the session's recipients can read"));
 
     // One that does not fit: an error where it was named for this command, and no obstacle where
     // it is there for other sessions.
@@ -396,7 +397,7 @@ fn age_itself_opens_every_frame() {
         .succeeds();
     let verified = verified.json();
     assert_eq!(verified["verdict"], "VERIFIED", "{verified}");
-    assert_eq!(verified["contents"]["sealed"], 17, "{verified}");
+    assert_eq!(verified["contents"]["sealed"], 18, "{verified}");
     let lines = std::fs::read_to_string(out.join("openings.jsonl")).unwrap();
     let mut bodies = 0;
     for line in lines.lines() {

@@ -114,6 +114,7 @@ impl Gate {
             distrust: proxy::Distrust::default(),
             uploads: Arc::default(),
             journal,
+            origins: proxy::Origins::new(&keys, address),
             keys,
             known,
             recording: setup.recording,

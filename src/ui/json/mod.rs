@@ -120,6 +120,8 @@ pub fn call_line(seen: &Seen, live: bool) -> String {
 ///   "offset_us": 1, "method", "host", "route", "target": "/path?query" | null,
 ///   "operation": "CreateMonitor" | null, "label", "effect": "read" | "write" | "destroy" |
 ///   "unknown", "resources": [{"type", "id"}], "decision": "allow" | "deny", "rule",
+///   "by": {"process": 2, "pid": 812, "exe", "command": ["curl"], "agent": {"name", "session"} | null,
+///          "parents": [{"process", "pid", "exe"}]} | null,
 ///   "level": "metadata" | "headers" | "full", "outcome": "answered" | "refused" | "failed" | "in_doubt" | "under_way",
 ///   "status": 200 | null, "duration_us": 1 | null, "error": null,
 ///   "redactions": [{"rule", "count"}],
@@ -408,6 +410,7 @@ mod tests {
           ],
           "decision": "allow",
           "rule": "default",
+          "by": null,
           "level": "full",
           "outcome": "answered",
           "status": 200,

@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::record::Enforcement;
 use crate::record::event::{RedactionCount, Tunnel};
-use crate::record::{Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource};
-use crate::replay::{Body, Counts, Message, Seen, State};
+use crate::record::{
+    Agent, Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource,
+};
+use crate::replay::{Body, Caller, Counts, Message, Seen, State};
 
 use super::super::status::{KeyView, SignIn};
 
@@ -204,6 +206,7 @@ pub(super) struct CallJson<'a> {
     resources: &'a [Resource],
     decision: crate::record::event::Decision,
     rule: &'a str,
+    by: Option<CallerJson<'a>>,
     level: &'static str,
     outcome: &'static str,
     status: Option<u16>,
@@ -229,6 +232,7 @@ impl<'a> CallJson<'a> {
             resources: &call.resources,
             decision: call.decision,
             rule: &call.rule,
+            by: seen.caller.as_deref().map(CallerJson::of),
             level: call.level.unwrap_or(Level::Full).word(),
             outcome: match call.outcome {
                 Outcome::Answered => "answered",
@@ -241,6 +245,48 @@ impl<'a> CallJson<'a> {
             duration_us: call.duration_us,
             error: call.error.as_deref(),
             redactions: &call.redactions,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CallerJson<'a> {
+    process: u64,
+    pid: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    foreign: bool,
+    exe: Option<&'a str>,
+    command: Option<&'a [String]>,
+    agent: Option<&'a Agent>,
+    parents: Vec<ParentJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct ParentJson<'a> {
+    process: u64,
+    pid: u32,
+    exe: Option<&'a str>,
+}
+
+impl<'a> CallerJson<'a> {
+    fn of(caller: &'a Caller) -> Self {
+        let program = caller.program.as_ref();
+        Self {
+            process: caller.process,
+            pid: caller.pid,
+            foreign: caller.foreign,
+            exe: program.map(|it| it.exe.as_str()),
+            command: program.map(|it| it.args.as_slice()),
+            agent: program.and_then(|it| it.agent.as_ref()),
+            parents: caller
+                .chain()
+                .skip(1)
+                .map(|parent| ParentJson {
+                    process: parent.process,
+                    pid: parent.pid,
+                    exe: parent.program.as_ref().map(|it| it.exe.as_str()),
+                })
+                .collect(),
         }
     }
 }
