@@ -4,6 +4,8 @@
 //! left is in doubt → the closing record → the child's own exit. Asks nobody anything and prints
 //! nothing: who signs in and what is shown is the business of `commands`.
 
+mod mcp;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +24,7 @@ use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
 use crate::launch::{self, ChildEnd, LaunchError, Placeholders, Replacement, Scrubber, TrustPaths};
 use crate::limits;
 use crate::net::{Dialer, NetError};
-use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, Upstream};
+use crate::proxy::{self, CaError, Keys, Proxy, SessionCa, Slot, TlsSource, ToolBook, Upstream};
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{HostFacts, Identity, Recording, Secret, SessionId};
 use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
@@ -32,6 +34,9 @@ use crate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
 pub struct Plan {
     /// The command and its arguments.
     pub command: Vec<OsString>,
+    /// Whether the command is an MCP server, and its standard input and output carry the protocol:
+    /// then tool calls are recorded, too.
+    pub is_mcp_server: bool,
     /// The environment ddgate itself was given.
     pub environment: Vec<(OsString, OsString)>,
     /// Who acts.
@@ -161,6 +166,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         address,
         unrecorded: AtomicU64::new(0),
         uploads: Arc::default(),
+        tools: ToolBook::default(),
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -176,9 +182,12 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         }
     });
 
-    let ended = match launch::spawn(&command, &environment) {
-        Ok(child) => child.wait().await,
-        Err(e) => Err(e),
+    let ended = match plan.is_mcp_server {
+        true => mcp::serve(&proxy, &command, &environment).await,
+        false => match launch::spawn(&command, &environment) {
+            Ok(child) => child.wait().await,
+            Err(e) => Err(e),
+        },
     };
     drain(&proxy).await;
     let manifest = journal.close(closing(&ended));

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("journal", &["redact", "tlog"]),
     ("launch", &[]),
+    ("mcp", &[]),
     ("net", &[]),
     (
         "proxy",
@@ -34,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "content_coding",
             "datadog",
             "journal",
+            "mcp",
             "net",
             "redact",
         ],

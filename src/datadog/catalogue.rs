@@ -49,6 +49,12 @@ pub fn classify(method: &Method, host: &str, path: &str) -> Operation {
     })
 }
 
+/// Whether a host is that of Datadog's remote MCP server.
+#[must_use]
+pub fn is_mcp_host(host: &str) -> bool {
+    HostKind::of(host) == HostKind::Mcp
+}
+
 fn unknown_effect(method: &Method, host: HostKind) -> Effect {
     match *method {
         _ if host == HostKind::Mcp => Effect::Unknown,

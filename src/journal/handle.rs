@@ -23,8 +23,8 @@ use super::seal::Sealer;
 use super::wal::WalWriter;
 use super::writer::WriterThread;
 use crate::limits;
-use crate::record::event::{CallRequest, SessionClose, SessionOpen};
-use crate::record::{CallNumber, Event};
+use crate::record::event::{CallRequest, CallResponse, SessionClose, SessionOpen};
+use crate::record::{CallNumber, Event, Outcome};
 
 /// Why the journal did not take a record. Every one means: nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -252,6 +252,38 @@ impl Journal {
         Ok(Permit::new(call, leaf.unwrap_or_default()))
     }
 
+    /// The same for a request with leaves of its own behind it (the tools it calls): the permit
+    /// comes when all of them are on stable storage.
+    ///
+    /// # Errors
+    /// One of them was refused: the request must not be sent. If the request itself is on record by
+    /// then, so is that it was not sent.
+    pub async fn intend_with(
+        &self,
+        request: CallRequest,
+        attachments: Vec<Attachment>,
+        more: Vec<(Event, Vec<Attachment>)>,
+    ) -> Result<Permit, Refused> {
+        let call = request.call;
+        let (event, when) = (Event::CallRequest(request), When::Durable);
+        let first = self.queued(event, attachments, Admission::Refusable, when);
+        let first = first.await?;
+        let mut behind = Vec::new();
+        for (event, attachments) in more {
+            let ticket = self.queued(event, attachments, Admission::Refusable, when);
+            behind.push(ticket.await?);
+        }
+        let leaf = first.durable().await?.unwrap_or_default();
+        for ticket in behind {
+            if let Err(refused) = ticket.durable().await {
+                self.conclude(unsent(call, leaf, &refused), Vec::new())
+                    .await?;
+                return Err(refused);
+            }
+        }
+        Ok(Permit::new(call, leaf))
+    }
+
     /// Records something about a call already admitted and waits until it is durable.
     ///
     /// # Errors
@@ -266,6 +298,17 @@ impl Journal {
             .map(drop)
     }
 
+    /// Records something new that has no permit (a tool call over a pipe) and waits until it is
+    /// durable: only then may it go on.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn admit(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
+        self.leaf(event, attachments, Admission::Refusable)
+            .await
+            .map(drop)
+    }
+
     /// Records how something ended. Does not wait: it is written next, and synced with the next
     /// request or within [`limits::JOURNAL_SYNC_LAG`]; a crash in between leaves "in doubt".
     ///
@@ -276,17 +319,9 @@ impl Journal {
         event: Event,
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
-        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments);
-        self.send(
-            Vec::new(),
-            Some(draft),
-            Admission::Conclusion,
-            When::Written,
-            bytes,
-        )
-        .await
-        .map(drop)
+        self.queued(event, attachments, Admission::Conclusion, When::Written)
+            .await
+            .map(drop)
     }
 
     /// Records something that belongs to no admitted call (a refusal, a tunnel) and waits until it
@@ -295,19 +330,11 @@ impl Journal {
     /// # Errors
     /// The record was refused.
     pub async fn note(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
-        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments);
-        self.send(
-            Vec::new(),
-            Some(draft),
-            Admission::Refusable,
-            When::Written,
-            bytes,
-        )
-        .await?
-        .durable()
-        .await
-        .map(drop)
+        self.queued(event, attachments, Admission::Refusable, When::Written)
+            .await?
+            .durable()
+            .await
+            .map(drop)
     }
 
     async fn leaf(
@@ -316,11 +343,23 @@ impl Journal {
         attachments: Vec<Attachment>,
         admission: Admission,
     ) -> Answer {
-        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event, attachments);
-        self.send(Vec::new(), Some(draft), admission, When::Durable, bytes)
+        self.queued(event, attachments, admission, When::Durable)
             .await?
             .durable()
+            .await
+    }
+
+    /// Hands a leaf to the writer.
+    async fn queued(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+        when: When,
+    ) -> Result<Ticket, Refused> {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event, attachments);
+        self.send(Vec::new(), Some(draft), admission, when, bytes)
             .await
     }
 
@@ -398,4 +437,23 @@ impl Journal {
             attachments,
         }
     }
+}
+
+/// How a call ends that is on record and was not sent after all.
+fn unsent(call: CallNumber, re: u64, why: &Refused) -> Event {
+    Event::CallResponse(CallResponse {
+        call,
+        re,
+        outcome: Outcome::Failed,
+        status: None,
+        dur_us: 0,
+        wait_us: None,
+        headers: None,
+        body: None,
+        unkept: None,
+        error: Some(format!(
+            "not sent, because its tool calls cannot be recorded: {why}"
+        )),
+        redactions: Vec::new(),
+    })
 }

@@ -165,6 +165,9 @@ fn call_leaf(says: &Says<'_>) -> Option<(CallNumber, CallLeaf)> {
         ("call.request" | "call.denied", _) => CallLeaf::Request,
         ("call.stream", Some("request")) => CallLeaf::RequestStream,
         ("call.response", _) => CallLeaf::Response,
+        // The tools of a wrapped server have no HTTP exchange.
+        ("mcp.call", _) if says.text("via") == Some("stdio") => CallLeaf::Request,
+        ("mcp.result", _) if says.text("via") == Some("stdio") => CallLeaf::Response,
         _ => return None,
     };
     Some((CallNumber(says.number("call")?), kind))

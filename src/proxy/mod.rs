@@ -18,11 +18,13 @@ mod relay;
 mod respond;
 mod rewind;
 mod send_error;
+mod stdio;
+mod tools;
 mod upstream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,8 @@ pub use ca::{CaError, SessionCa};
 pub use keys::{Keys, Slot};
 pub use listener::{bind, serve};
 pub use respond::{CALL_HEADER, VERDICT_HEADER};
+pub use stdio::Wrapped;
+pub use tools::ToolBook;
 pub use upstream::{TlsSource, Upstream};
 
 use crate::datadog::Site;
@@ -72,10 +76,19 @@ pub struct Proxy {
     pub unrecorded: AtomicU64,
     /// Streamed requests under way.
     pub uploads: Arc<AtomicUsize>,
+    /// Tool calls that wait for their results.
+    pub tools: ToolBook,
     /// Everything under way.
     pub tasks: TaskTracker,
     /// No new connections; idle ones end.
     pub draining: CancellationToken,
     /// What is still under way ends now, in doubt.
     pub stopping: CancellationToken,
+}
+
+impl Proxy {
+    /// One more call was not sent because it could not be recorded.
+    fn count_unrecorded(&self) {
+        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+    }
 }

@@ -15,7 +15,6 @@
 //! Runs on a task of its own, so that a child that hangs up does not take the record with it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -31,6 +30,7 @@ use super::keys::Right;
 use super::recorder::BodyRecorder;
 use super::relay::Call;
 use super::send_error::SendError;
+use super::tools::{Exchange, RequestTap, Said};
 use super::{Proxy, headers, respond};
 use crate::datadog;
 use crate::journal::{Attachment, Permit, Refused, Withheld, commit};
@@ -70,7 +70,8 @@ pub(super) async fn call(
     let number = proxy.journal.next_call();
     let target = target_of(&head.uri);
 
-    let operation = datadog::classify(&head.method, &host, target.path());
+    let mut operation = datadog::classify(&head.method, &host, target.path());
+    let exchange = Exchange::of(number, &host, &head);
     let request = Described {
         proxy: &proxy,
         number,
@@ -79,8 +80,8 @@ pub(super) async fn call(
         target: &target,
         operation: &operation,
         level: proxy.recording.level(&operation),
+        said: None,
     };
-    let level = request.level;
     let right = match admit(&proxy, &head, &target) {
         Ok(right) => right,
         Err(refusal) => return request.deny(refusal, body, reply).await,
@@ -88,6 +89,23 @@ pub(super) async fn call(
     let intake = match Intake::gather(body, &proxy.stopping).await {
         Ok(intake) => intake,
         Err(why) => return request.never_complete(&why, reply).await,
+    };
+    // What a message to an MCP server does stands in its body: here it is known, if ever.
+    let said = exchange.as_ref().and_then(|it| it.said(intake.whole()?));
+    if let Some(said) = &said {
+        operation.effect = said.effect;
+    }
+    let level = proxy.recording.level(&operation);
+    let exchange = exchange.map(|it| it.at(level));
+    let request = Described {
+        proxy: &proxy,
+        number,
+        host: &host,
+        head: &head,
+        target: &target,
+        operation: &operation,
+        level,
+        said: exchange.as_ref().zip(said.as_ref()),
     };
     let Intended {
         permit,
@@ -100,13 +118,16 @@ pub(super) async fn call(
             return intake.discard(&proxy.draining).await;
         }
     };
-    let call = Call::new(&proxy, &permit, started, &head.method, &operation, level).knowing(&gone);
+    let call = Call::new(&proxy, &permit, started, &head.method, &operation, level)
+        .knowing(&gone)
+        .speaking(exchange.clone());
 
     let armed = match arm(&proxy, right, &mut head.headers, &host, &target) {
         Ok(uri) => uri,
         Err(e) => return call.fail(e.into(), reply).await,
     };
-    let mut outgoing = Request::new(intake.send(&proxy, number, recorder));
+    let tap = exchange.map(|exchange| RequestTap::new(&proxy, exchange));
+    let mut outgoing = Request::new(intake.send(&proxy, number, recorder, tap));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = armed;
     *outgoing.headers_mut() = head.headers;
@@ -163,7 +184,7 @@ fn arm(
 
 /// Nothing was sent, because it could not be recorded.
 fn unrecordable(proxy: &Proxy, refused: &Refused, reply: Reply) {
-    proxy.unrecorded.fetch_add(1, Ordering::Relaxed);
+    proxy.count_unrecorded();
     let message = format!("not sent, because it cannot be recorded: {refused}");
     let status = StatusCode::SERVICE_UNAVAILABLE;
     // The child may be gone; then nobody needs the answer.
@@ -188,6 +209,8 @@ struct Described<'a> {
     target: &'a PathAndQuery,
     operation: &'a Operation,
     level: Level,
+    /// What it says to an MCP server, where that is known.
+    said: Option<(&'a Exchange, &'a Said)>,
 }
 
 impl Described<'_> {
@@ -200,6 +223,7 @@ impl Described<'_> {
             self.proxy,
             &self.proxy.known,
             self.level,
+            "body",
             self.text(CONTENT_TYPE),
             self.text(CONTENT_ENCODING),
             self.operation.secret_request,
@@ -226,7 +250,15 @@ impl Described<'_> {
             attachments.extend(body.attachment);
             gone.extend(body.gone);
         }
-        let permit = journal.intend(event, attachments).await?;
+        let permit = match self.said {
+            None => journal.intend(event, attachments).await?,
+            Some((exchange, said)) => {
+                let tools = exchange.leaves(self.proxy, &self.proxy.known, said).await?;
+                let permit = journal.intend_with(event, attachments, tools).await?;
+                exchange.expect(&self.proxy.tools, said);
+                permit
+            }
+        };
         Ok(Intended {
             permit,
             recorder: None,
@@ -294,7 +326,10 @@ impl Described<'_> {
             method: known.text(self.head.method.as_str()).into_inner(),
             host: known.text(self.host).into_inner(),
             route: names.route,
-            op: self.operation.id.map(str::to_owned),
+            op: self.operation.id.map(str::to_owned).or_else(|| {
+                let methods = self.said?.1.methods.as_deref()?;
+                Some(known.text(methods).into_inner())
+            }),
             access: self.operation.effect,
             res: names.resources,
             decision,

@@ -11,6 +11,7 @@ use super::call::Outcome;
 use super::operation::{Effect, Resource};
 use super::recording::Level;
 use super::session::{CallNumber, SessionId};
+use super::tool::{McpCall, McpResult, McpUnread};
 
 /// Version of the leaf format, field `v`.
 pub const LEAF_VERSION: u32 = 1;
@@ -159,7 +160,7 @@ pub struct CallRequest {
     pub host: String,
     /// Path template, or empty when the path is not in the catalogue (it is in `target`).
     pub route: String,
-    /// Datadog's operationId.
+    /// Datadog's operationId; for a message to an MCP server its JSON-RPC methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub op: Option<String>,
     /// Effect.
@@ -303,6 +304,15 @@ pub enum Event {
     /// A call ended.
     #[serde(rename = "call.response")]
     CallResponse(CallResponse),
+    /// A tool is about to be called.
+    #[serde(rename = "mcp.call")]
+    McpCall(McpCall),
+    /// A tool call was answered.
+    #[serde(rename = "mcp.result")]
+    McpResult(McpResult),
+    /// Something an MCP server or its client said was not understood.
+    #[serde(rename = "mcp.unread")]
+    McpUnread(McpUnread),
     /// A blind tunnel ended.
     #[serde(rename = "tunnel")]
     Tunnel(Tunnel),
@@ -319,6 +329,9 @@ impl Event {
             Self::CallRequest(e) | Self::CallDenied(e) => Some(e.call),
             Self::CallStream(e) => Some(e.call),
             Self::CallResponse(e) => Some(e.call),
+            Self::McpCall(e) => Some(e.call),
+            Self::McpResult(e) => Some(e.call),
+            Self::McpUnread(e) => Some(e.call),
             Self::SessionOpen(_) | Self::Tunnel(_) | Self::SessionClose(_) => None,
         }
     }

@@ -10,12 +10,14 @@ pub mod operation;
 pub mod recording;
 pub mod secret;
 pub mod session;
+pub mod tool;
 
 pub use actor::{Identity, Via};
-pub use call::{Call, Outcome};
+pub use call::{Call, Outcome, ToolCall};
 pub use contents::{Contents, Erasure};
 pub use event::{Commitment, Event, Leaf};
 pub use operation::{Effect, Operation, Resource};
 pub use recording::{Level, LevelRules, Recording};
 pub use secret::Secret;
 pub use session::{CallNumber, HostFacts, SessionId};
+pub use tool::{McpCall, McpResult, McpUnread, ToolOutcome};

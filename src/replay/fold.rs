@@ -10,7 +10,8 @@ use crate::record::event::{
     CallRequest, CallResponse, CallStream, SessionClose, SessionOpen, Side,
 };
 use crate::record::event::{Decision, Tunnel};
-use crate::record::{Call, CallNumber, Event, Leaf, Level};
+use crate::record::tool::Via;
+use crate::record::{Call, CallNumber, Event, Leaf, Level, McpCall, McpResult, McpUnread};
 
 use super::view::{Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State};
 
@@ -94,6 +95,9 @@ impl Fold {
             }
             Event::CallStream(stream) => self.streamed(stream, index),
             Event::CallResponse(response) => self.ended(response, index),
+            Event::McpCall(call) => self.tool_called(call, index, leaf.ts, leaf.mono),
+            Event::McpResult(result) => self.tool_answered(result, index),
+            Event::McpUnread(unread) => self.unread(unread, index),
             Event::Tunnel(tunnel) => self.tunnels.push((leaf.ts, tunnel)),
             Event::SessionClose(close) => {
                 self.close.get_or_insert(close);
@@ -160,14 +164,25 @@ impl Fold {
     }
 
     /// Ends a call ahead of time, with what was looked up; none when it has no end.
-    pub fn end_ahead(&mut self, number: CallNumber, end: Option<(CallResponse, u64)>) {
-        let Some((response, leaf)) = end else {
-            self.taken.without_end = Some(number);
+    pub fn end_ahead(&mut self, number: CallNumber, end: Option<Leaf>) {
+        let Some(call) = self.calls.get_mut(&number) else {
             return;
         };
-        if let Some(call) = self.calls.get_mut(&number) {
-            call.end(response, leaf);
+        let is_ended = match end {
+            Some(Leaf { i, event, .. }) => match event {
+                Event::CallResponse(response) => {
+                    call.end(response, i);
+                    true
+                }
+                Event::McpResult(result) => call.is_stdio && call.end_tool(result, i),
+                _ => false,
+            },
+            None => false,
+        };
+        if is_ended {
             self.taken.ended_ahead.insert(number);
+        } else {
+            self.taken.without_end = Some(number);
         }
     }
 
@@ -273,6 +288,45 @@ impl Fold {
                 self.odd(Oddity::EndedAgain { leaf, call });
             }
             Some(begun) => begun.end(response, leaf),
+        }
+    }
+
+    fn tool_called(&mut self, call: McpCall, leaf: u64, at: DateTime<Utc>, mono_ns: u64) {
+        let number = call.call;
+        match self.calls.get_mut(&number) {
+            None if call.via == Via::Stdio => {
+                let call = Call::begin_stdio(call, leaf, at, mono_ns);
+                self.calls.insert(number, call);
+            }
+            None => self.odd(Oddity::NoSuchCall { leaf, call: number }),
+            Some(begun) => {
+                if begun.is_stdio || !begun.begin_tool(call, leaf) {
+                    self.odd(Oddity::CallAgain { leaf, call: number });
+                }
+            }
+        }
+    }
+
+    fn tool_answered(&mut self, result: McpResult, leaf: u64) {
+        let call = result.call;
+        match self.calls.get_mut(&call) {
+            _ if result.via == Via::Stdio && self.taken.ended_ahead.remove(&call) => {}
+            // Its exchange ended long before, and was shown: a stream brought the result later.
+            None if self.taken.last >= Some(call) => {}
+            None => self.odd(Oddity::NoSuchCall { leaf, call }),
+            Some(begun) => {
+                if !begun.end_tool(result, leaf) {
+                    self.odd(Oddity::EndedAgain { leaf, call });
+                }
+            }
+        }
+    }
+
+    fn unread(&mut self, unread: McpUnread, leaf: u64) {
+        let call = unread.call;
+        match self.calls.get_mut(&call) {
+            Some(begun) => begun.unread.push(unread.why),
+            None => self.odd(Oddity::NoSuchCall { leaf, call }),
         }
     }
 

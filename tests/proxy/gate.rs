@@ -105,6 +105,7 @@ impl Gate {
         let proxy = Arc::new(Proxy {
             unrecorded: std::sync::atomic::AtomicU64::new(0),
             uploads: Arc::default(),
+            tools: proxy::ToolBook::default(),
             journal,
             keys,
             known,
