@@ -31,6 +31,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Run a command behind the gate')
+            [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Run an MCP server behind the gate, and record the tools that are called')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'Show a session as a timeline')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show one call of a session in full')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check that a session''s record is what was signed')
@@ -49,6 +50,25 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             break
         }
         'ddgate;run' {
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who the session belongs to')
+            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Send every Datadog call to this address instead (the Host header is kept)')
+            [CompletionResult]::new('--site', '--site', [CompletionResultType]::ParameterName, 'The Datadog site, for example datadoghq.eu')
+            [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, 'The OpenID Connect issuer to sign in with')
+            [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The public client id of ddgate at the issuer')
+            [CompletionResult]::new('--prompt', '--prompt', [CompletionResultType]::ParameterName, 'Whether ddgate may ask the person something')
+            [CompletionResult]::new('--durability', '--durability', [CompletionResultType]::ParameterName, 'What an acknowledged record survives: `process` is for throwaway runs')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
+            [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing unless something is wrong')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing unless something is wrong')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what is done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what is done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ddgate;mcp' {
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who the session belongs to')
             [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Send every Datadog call to this address instead (the Host header is kept)')
             [CompletionResult]::new('--site', '--site', [CompletionResultType]::ParameterName, 'The Datadog site, for example datadoghq.eu')

@@ -28,6 +28,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand -V 'Print version'
             cand --version 'Print version'
             cand run 'Run a command behind the gate'
+            cand mcp 'Run an MCP server behind the gate, and record the tools that are called'
             cand replay 'Show a session as a timeline'
             cand show 'Show one call of a session in full'
             cand verify 'Check that a session''s record is what was signed'
@@ -45,6 +46,24 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand completions 'Print a completion script for a shell'
         }
         &'ddgate;run'= {
+            cand --identity 'Who the session belongs to'
+            cand --upstream 'Send every Datadog call to this address instead (the Host header is kept)'
+            cand --site 'The Datadog site, for example datadoghq.eu'
+            cand --issuer 'The OpenID Connect issuer to sign in with'
+            cand --client-id 'The public client id of ddgate at the issuer'
+            cand --prompt 'Whether ddgate may ask the person something'
+            cand --durability 'What an acknowledged record survives: `process` is for throwaway runs'
+            cand --config 'Read this configuration file instead of the user''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --color 'When to colour'
+            cand -q 'Say nothing unless something is wrong'
+            cand --quiet 'Say nothing unless something is wrong'
+            cand -v 'Say more about what is done'
+            cand --verbose 'Say more about what is done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'ddgate;mcp'= {
             cand --identity 'Who the session belongs to'
             cand --upstream 'Send every Datadog call to this address instead (the Host header is kept)'
             cand --site 'The Datadog site, for example datadoghq.eu'

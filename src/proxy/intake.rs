@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Proxy;
 use super::body::{Feed, PassBody, discard};
 use super::recorder::BodyRecorder;
-use super::tools::RequestTap;
+use super::taps::RequestTap;
 use crate::journal::{Journal, Refused, Ticket};
 use crate::limits;
 use crate::record::event::{CallStream, Side};

@@ -19,6 +19,7 @@ mod respond;
 mod rewind;
 mod send_error;
 mod stdio;
+mod taps;
 mod tools;
 mod upstream;
 

@@ -30,6 +30,7 @@ mod follow;
 mod hunt;
 mod keys;
 mod kill_points;
+mod mcp;
 mod normal;
 mod outside;
 mod pseudonym;
