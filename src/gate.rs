@@ -81,6 +81,8 @@ pub struct Report {
     pub manifest: Option<Manifest>,
     /// Calls that were refused because they could not be recorded.
     pub unrecorded: u64,
+    /// Calls that carried a token of the agent's own, to Datadog's MCP server.
+    pub own_tokens: u64,
 }
 
 /// Why a session did not run.
@@ -165,6 +167,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         dialer: plan.dialer.clone(),
         address,
         unrecorded: AtomicU64::new(0),
+        own_tokens: AtomicU64::new(0),
         uploads: Arc::default(),
         tools: ToolBook::default(),
         tasks: TaskTracker::new(),
@@ -196,6 +199,7 @@ pub async fn run(plan: Plan, warn: &dyn Fn(&str)) -> Result<Report, GateError> {
         end: ended?,
         manifest,
         unrecorded: proxy.unrecorded.load(Ordering::Relaxed),
+        own_tokens: proxy.own_tokens.load(Ordering::Relaxed),
     })
 }
 

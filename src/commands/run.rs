@@ -197,6 +197,14 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
             }
         ));
     }
+    if report.own_tokens > 0 {
+        printer.warn(&format!(
+            "{} to Datadog's MCP server carried a token of the agent's own (rule own-token): they \
+             are on record, but the agent can do the same without ddgate; for placeholders instead, \
+             give the server's configuration the headers DD_API_KEY and DD_APPLICATION_KEY",
+            crate::ui::words::count(report.own_tokens, "call"),
+        ));
+    }
     match &report.manifest {
         Some(manifest) => {
             if let Some(trouble) = &manifest.trouble {

@@ -270,6 +270,7 @@ mod tests {
         move_lines(
             Pieces(input.clone().into(), vec![1 << 20]),
             sink.clone(),
+            hold,
             look,
         )
         .unwrap();

@@ -75,6 +75,8 @@ pub struct Proxy {
     /// Calls that were not sent because they could not be recorded: the one thing the record
     /// cannot tell.
     pub unrecorded: AtomicU64,
+    /// Calls that carried a token of the agent's own.
+    pub own_tokens: AtomicU64,
     /// Streamed requests under way.
     pub uploads: Arc<AtomicUsize>,
     /// Tool calls that wait for their results.

@@ -15,6 +15,7 @@
 //! Runs on a task of its own, so that a child that hangs up does not take the record with it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -31,13 +32,13 @@ use super::recorder::BodyRecorder;
 use super::relay::Call;
 use super::send_error::SendError;
 use super::taps::RequestTap;
-use super::tools::{Exchange, Said};
+use super::tools::{Exchange, Said, is_endpoint};
 use super::{Proxy, headers, respond};
 use crate::datadog;
 use crate::journal::{Attachment, Permit, Refused, Withheld, commit};
 use crate::record::event::{CallRequest, Decision};
 use crate::record::{CallNumber, Commitment, Event, Level, Operation, Secret};
-use crate::redact::{self, Redacted};
+use crate::redact::{self, KnownSecrets, Redacted};
 
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Response<PassBody>>;
@@ -80,10 +81,12 @@ pub(super) async fn call(
         head: &head,
         target: &target,
         operation: &operation,
-        level: proxy.recording.level(&operation),
+        level: level(&proxy, &operation, &host, &target),
+        rule: "default",
+        known: &proxy.known,
         said: None,
     };
-    let right = match admit(&proxy, &head, &target) {
+    let right = match admit(&proxy, &host, &head, &target) {
         Ok(right) => right,
         Err(refusal) => return request.deny(refusal, body, reply).await,
     };
@@ -96,8 +99,10 @@ pub(super) async fn call(
     if let Some(said) = &said {
         operation.effect = said.effect;
     }
-    let level = proxy.recording.level(&operation);
+    let level = level(&proxy, &operation, &host, &target);
     let exchange = exchange.map(|it| it.at(level));
+    let own: Vec<_> = right.own_token().cloned().into_iter().collect();
+    let known = proxy.known.and(&own);
     let request = Described {
         proxy: &proxy,
         number,
@@ -106,13 +111,15 @@ pub(super) async fn call(
         target: &target,
         operation: &operation,
         level,
+        rule: right.rule(),
+        known: &known,
         said: exchange.as_ref().zip(said.as_ref()),
     };
     let Intended {
         permit,
         recorder,
         gone,
-    } = match request.intend(&intake).await {
+    } = match request.intend(&intake, own).await {
         Ok(intended) => intended,
         Err(refused) => {
             unrecordable(&proxy, &refused, reply);
@@ -127,7 +134,7 @@ pub(super) async fn call(
         Ok(uri) => uri,
         Err(e) => return call.fail(e.into(), reply).await,
     };
-    let tap = exchange.map(|exchange| RequestTap::new(&proxy, exchange));
+    let tap = exchange.map(|exchange| RequestTap::new(&proxy, exchange, known.clone()));
     let mut outgoing = Request::new(intake.send(&proxy, number, recorder, tap));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = armed;
@@ -150,12 +157,34 @@ fn target_of(uri: &Uri) -> PathAndQuery {
         .unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
+/// How much of a call is recorded. Beside its endpoint an MCP server has those where tokens are
+/// given out: no level keeps their bodies.
+fn level(proxy: &Proxy, operation: &Operation, host: &str, target: &PathAndQuery) -> Level {
+    let level = proxy.recording.level(operation);
+    if datadog::is_mcp_host(host) && !is_endpoint(target.path()) {
+        return level.min(Level::Headers);
+    }
+    level
+}
+
 /// May this request pass at all?
-fn admit(proxy: &Proxy, head: &request::Parts, target: &PathAndQuery) -> Result<Right, Refusal> {
-    let right = proxy
-        .keys
-        .identify(&head.headers, target)
-        .map_err(|no| Refusal::forbidden(no.rule(), no.message()))?;
+fn admit(
+    proxy: &Proxy,
+    host: &str,
+    head: &request::Parts,
+    target: &PathAndQuery,
+) -> Result<Right, Refusal> {
+    let right = match proxy.keys.identify(&head.headers, target) {
+        Ok(right) => right,
+        Err(no) => {
+            let own = datadog::is_mcp_host(host).then(|| proxy.keys.own(&head.headers, target));
+            let refused = || Refusal::forbidden(no.rule(), no.message());
+            own.flatten().ok_or_else(refused)?
+        }
+    };
+    if right.own_token().is_some() {
+        proxy.own_tokens.fetch_add(1, Ordering::Relaxed);
+    }
     if headers::asks_for_websocket(&head.headers) {
         return Err(Refusal {
             status: StatusCode::NOT_IMPLEMENTED,
@@ -210,6 +239,9 @@ struct Described<'a> {
     target: &'a PathAndQuery,
     operation: &'a Operation,
     level: Level,
+    rule: &'static str,
+    /// The session's secrets, and the request's own.
+    known: &'a KnownSecrets,
     /// What it says to an MCP server, where that is known.
     said: Option<(&'a Exchange, &'a Said)>,
 }
@@ -218,19 +250,20 @@ impl Described<'_> {
     /// Records the request and everything of its body that is known, durably.
     ///
     /// Returns the recorder of a body that is still to come.
-    async fn intend(&self, intake: &Intake) -> Result<Intended, Refused> {
+    async fn intend(&self, intake: &Intake, own: Vec<Secret<String>>) -> Result<Intended, Refused> {
         let journal = &self.proxy.journal;
         let mut recorder = BodyRecorder::new(
             self.proxy,
-            &self.proxy.known,
+            self.known,
             self.level,
             "body",
             self.text(CONTENT_TYPE),
             self.text(CONTENT_ENCODING),
             self.operation.secret_request,
         );
-        let (mut event, mut attachments) = self.event(Decision::Allow, "default");
+        let (mut event, mut attachments) = self.event(Decision::Allow, self.rule);
         let mut gone = redact::gone_from_target(self.operation, self.target.as_str());
+        gone.extend(own);
         let Some(whole) = intake.whole() else {
             event.streamed = true;
             let permit = journal.intend(event, attachments).await?;
@@ -254,7 +287,7 @@ impl Described<'_> {
         let permit = match self.said {
             None => journal.intend(event, attachments).await?,
             Some((exchange, said)) => {
-                let tools = exchange.leaves(self.proxy, &self.proxy.known, said).await?;
+                let tools = exchange.leaves(self.proxy, self.known, said).await?;
                 let permit = journal.intend_with(event, attachments, tools).await?;
                 exchange.expect(&self.proxy.tools, said);
                 permit
@@ -316,7 +349,7 @@ impl Described<'_> {
     }
 
     fn event(&self, decision: Decision, rule: &str) -> (CallRequest, Vec<Attachment>) {
-        let known = &self.proxy.known;
+        let known = self.known;
         let target = redact::target(known, self.operation, self.target.as_str());
         let headers = redact::headers(known, &self.head.headers);
         let (target, headers, attachments) = self.committed(target.into(), headers.json());
@@ -357,7 +390,7 @@ impl Described<'_> {
             let commitments = (target.commitment(), headers.commitment());
             return (commitments.0, commitments.1, vec![target, headers]);
         }
-        let salt = self.proxy.known.key().withheld_salt();
+        let salt = self.known.key().withheld_salt();
         let withheld = |field, content: Redacted<Bytes>| {
             let mut withheld = Withheld::new(field, &salt);
             withheld.push(content.get());

@@ -28,10 +28,10 @@ pub(super) struct RequestTap {
 }
 
 impl RequestTap {
-    pub(super) fn new(proxy: &Proxy, exchange: Exchange) -> Self {
+    pub(super) fn new(proxy: &Proxy, exchange: Exchange, known: KnownSecrets) -> Self {
         Self {
             exchange,
-            known: proxy.known.clone(),
+            known,
             body: Vec::new(),
             held: proxy.tools.holding(),
             is_too_long: false,

@@ -288,7 +288,8 @@ impl Exchange {
     }
 }
 
-fn is_endpoint(path: &str) -> bool {
+/// Whether a path of an MCP host is that of the protocol.
+pub(super) fn is_endpoint(path: &str) -> bool {
     path.trim_end_matches('/').ends_with("/mcp")
 }
 

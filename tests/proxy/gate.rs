@@ -104,6 +104,7 @@ impl Gate {
         let tls = setup.tls.unwrap_or_else(|| client_config(&[], &[]));
         let proxy = Arc::new(Proxy {
             unrecorded: std::sync::atomic::AtomicU64::new(0),
+            own_tokens: std::sync::atomic::AtomicU64::new(0),
             uploads: Arc::default(),
             tools: proxy::ToolBook::default(),
             journal,

@@ -459,3 +459,94 @@ async fn levels_hold_for_arguments_and_results() {
         Some("recorded at level metadata")
     );
 }
+
+/// An agent that signed in at the MCP server by itself, and one that is about to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_the_agents_own_passes_to_the_mcp_server_alone() {
+    const TOKEN: &str = "the-token-that-the-agent-got-at-its-own-sign-in";
+    let upstream = Upstream::answering(|request| {
+        json(&result(
+            "1",
+            request.head.one("authorization").unwrap_or("who are you?"),
+        ))
+    })
+    .await;
+    let gate = Gate::to(&upstream).await;
+    let mut child = child(&gate).await;
+    let said = call("1", "get_datadog_trace", &format!(r#"{{"t":"{TOKEN}"}}"#));
+    let post = |path: &str, headers: &str, body: &str| {
+        let n = body.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n\
+             {headers}content-length: {n}\r\n\r\n{body}"
+        )
+    };
+    let own = format!("authorization: Bearer {TOKEN}\r\n");
+    let got = child.ask(post("/v1/mcp", &own, &said)).await;
+    assert!(got.text().contains(TOKEN));
+    assert_eq!(child.ask(post("/v1/mcp", "", &said)).await.status(), 200);
+    // Where tokens are given out, nothing of a body is kept.
+    let secret = r#"{"refresh_token":"a-refresh-token-in-a-body"}"#;
+    child.ask(post("/oauth/token", "", secret)).await;
+    // With a real key beside it, with a real key as the token, or anywhere else: refused.
+    for headers in [
+        format!("{own}dd-api-key: {API}\r\n"),
+        format!("authorization: Bearer {API}\r\n"),
+    ] {
+        let got = child.ask(post("/v1/mcp", &headers, "{}")).await;
+        assert_eq!(got.status(), 403, "{headers}");
+    }
+    let mut elsewhere = Wire::new(gate.tls("api.datadoghq.com", &["http/1.1"]).await);
+    let got = elsewhere
+        .ask(format!(
+            "GET /api/v1/monitor HTTP/1.1\r\nhost: api.datadoghq.com\r\n{own}\r\n"
+        ))
+        .await;
+    assert_eq!(got.status(), 403);
+    let reached = upstream.requests();
+    let tokens: Vec<_> = reached
+        .iter()
+        .map(|it| it.head.one("authorization"))
+        .collect();
+    let shown = format!("Bearer {TOKEN}");
+    assert_eq!(tokens, [Some(shown.as_str()), None, None]);
+    assert!(reached.iter().all(|it| it.head.one("dd-api-key").is_none()));
+    assert_eq!(
+        gate.proxy
+            .own_tokens
+            .load(std::sync::atomic::Ordering::Relaxed),
+        1
+    );
+    drop((child, elsewhere));
+    let dir = gate.dir.clone();
+    let session = gate.finish().await;
+    let calls = session.calls();
+    let rules: Vec<_> = calls
+        .iter()
+        .map(|it| (it.denied, &*it.request.rule))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            (false, "own-token"),
+            (false, "no-token"),
+            (false, "no-token"),
+            (true, "foreign-key"),
+            (true, "foreign-key"),
+            (true, "foreign-key"),
+        ]
+    );
+    // The call that carried it does not hold it, neither in what was said nor in the answer.
+    let one = &calls[0];
+    assert!(
+        !String::from_utf8(session.request_body(one))
+            .unwrap()
+            .contains(TOKEN)
+    );
+    assert!(
+        !String::from_utf8(session.answer_body(one))
+            .unwrap()
+            .contains(TOKEN)
+    );
+    session.assert_free_of(dir.path(), &["a-refresh-token-in-a-body"]);
+}
