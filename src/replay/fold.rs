@@ -416,6 +416,102 @@ mod tests {
         assert_eq!(view.ended(), None);
     }
 
+    fn tool(call: u64, nth: u32, via: Via) -> Event {
+        Event::McpCall(McpCall {
+            call: CallNumber(call),
+            nth,
+            via,
+            server: "mcp.datadoghq.com".into(),
+            tool: format!("tool-{nth}"),
+            id: "1".into(),
+            access: crate::record::Effect::Unknown,
+            level: None,
+            args: None,
+            unkept: None,
+            redactions: Vec::new(),
+        })
+    }
+
+    fn tool_result(call: u64, nth: u32, via: Via, came_in: Option<u64>) -> Event {
+        Event::McpResult(McpResult {
+            call: CallNumber(call),
+            nth,
+            via,
+            came_in: came_in.map(CallNumber),
+            outcome: crate::record::ToolOutcome::Ok,
+            result: crate::record::Commitment {
+                c: String::new(),
+                n: 2,
+            },
+            dur_us: 7,
+            level: None,
+            unkept: None,
+            redactions: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn tools_belong_to_their_exchange_wherever_their_results_come() {
+        let mut script = Script::open();
+        script.request(1, "tools/call");
+        script.push(tool(1, 0, Via::Http));
+        script.push(tool(1, 1, Via::Http));
+        script.answer(1, 200);
+        script.request(2, "GET");
+        script.push(tool_result(1, 1, Via::Http, Some(2)));
+        script.push(tool_result(1, 1, Via::Http, Some(2)));
+        script.push(tool_result(9, 0, Via::Http, None));
+        script.answer(2, 200);
+        script.close(2, Some(0));
+        let view = fold(script.leaves, false);
+        let call = &view.calls[0];
+        assert_eq!(call.operation(), "tools/call tool-0, tool-1");
+        assert_eq!(call.label(), call.operation());
+        let results: Vec<_> = call.call.tools.iter().map(|it| it.came_in).collect();
+        assert_eq!(results, [None, Some(CallNumber(2))]);
+        let (call, leaf) = (CallNumber(1), 7);
+        let stray = Oddity::NoSuchCall {
+            leaf: 8,
+            call: CallNumber(9),
+        };
+        assert_eq!(view.oddities, [Oddity::EndedAgain { leaf, call }, stray]);
+        assert_eq!(view.counts().calls, 2);
+    }
+
+    #[test]
+    fn a_tool_of_a_wrapped_server_is_a_call_without_an_exchange() {
+        let mut script = Script::open();
+        script.push(tool(1, 0, Via::Stdio));
+        script.push(tool(2, 0, Via::Stdio));
+        script.push(tool_result(1, 0, Via::Stdio, None));
+        // One that has no exchange, and should have one.
+        script.push(tool(3, 0, Via::Http));
+        script.close(2, Some(0));
+        let view = fold(script.leaves.clone(), false);
+        let outcomes: Vec<_> = view.calls.iter().map(|it| it.call.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Answered, Outcome::InDoubt]);
+        let counts = view.counts();
+        assert_eq!((counts.unclassified, counts.in_doubt), (2, 1));
+        assert_eq!(view.oddities.len(), 1, "{:?}", view.oddities);
+        // The same given away while it is read.
+        let mut running = Fold::new();
+        script
+            .leaves
+            .into_iter()
+            .for_each(|leaf| running.push(leaf));
+        assert_eq!(running.take_ended().len(), 1);
+        let end = tool_result(2, 0, Via::Stdio, None);
+        let leaf = Leaf {
+            v: 1,
+            i: 99,
+            ts: DateTime::UNIX_EPOCH,
+            mono: 0,
+            event: end,
+        };
+        running.end_ahead(CallNumber(2), Some(leaf));
+        assert_eq!(running.take_ended()[0].call.outcome, Outcome::Answered);
+    }
+
     #[test]
     fn a_denied_call_is_refused_and_counts_as_nothing_else() {
         let mut script = Script::open();
