@@ -33,6 +33,7 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -s v -l verbose -d 'Say more
 complete -c ddgate -n "__fish_ddgate_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_needs_command" -s V -l version -d 'Print version'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "run" -d 'Run a command behind the gate'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "mcp" -d 'Run an MCP server behind the gate, and record the tools that are called'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "replay" -d 'Show a session as a timeline'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "show" -d 'Show one call of a session in full'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "verify" -d 'Check that a session\'s record is what was signed'
@@ -79,6 +80,25 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l read-only -d 'Deny
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s q -l quiet -d 'Say nothing unless something is wrong'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l identity -d 'Who the session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
+oidc\t'The person an OpenID Connect provider vouches for'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l upstream -d 'Send every Datadog call to this address instead (the Host header is kept)' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l site -d 'The Datadog site, for example datadoghq.eu' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l client-id -d 'The public client id of ddgate at the issuer' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l prompt -d 'Whether ddgate may ask the person something' -r -f -a "auto\t'On a terminal, outside CI'
+always\t'Always'
+never\t'Never: fail at once where an answer would be needed'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l durability -d 'What an acknowledged record survives: `process` is for throwaway runs' -r -f -a "power-loss\t'A power cut'
+process\t'The end of ddgate\'s process, but no power cut'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s q -l quiet -d 'Say nothing unless something is wrong'
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l speed -d 'Keep the session\'s rhythm, this much faster (pauses last at most 5 s)' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l config -d 'Read this configuration file instead of the user\'s' -r -F

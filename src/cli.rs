@@ -12,12 +12,14 @@ use crate::ui::ColorWish;
 mod confine;
 mod hand_on;
 mod look;
+mod mcp;
 mod policy;
 mod sealed;
 
 pub use confine::{ConfineArgs, EgressChoice, EnforceChoice};
 pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
 pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
+pub use mcp::McpArgs;
 pub use policy::PolicyArgs;
 pub use sealed::{EraseArgs, IdentityFileArgs};
 
@@ -146,6 +148,14 @@ pub enum Command {
     /// and with its way to Datadog leading through the gate. Every call is on stable storage before
     /// its first byte leaves. When the command ends, ddgate ends with the same exit status.
     Run(RunArgs),
+    /// Run an MCP server behind the gate, and record the tools that are called
+    ///
+    /// Stands before the server's command in an agent's MCP configuration. Input and output pass
+    /// through unchanged; each tool call is on stable storage before the server gets it, and the
+    /// server's own calls to Datadog go through the gate, as under `run`. It asks nothing, because
+    /// standard input is the protocol: sign in first, with `ddgate login`. Configurations of the
+    /// usual agents are in ddgate-mcp(5).
+    Mcp(McpArgs),
     /// Show a session as a timeline
     ///
     /// Shows who, when, which command, then one line a call. Nothing is sent anywhere. Colours
@@ -488,6 +498,7 @@ mod tests {
         match parse(words).unwrap().command {
             Command::Run(run) => run.command,
             Command::Demo(demo) => demo.command,
+            Command::Mcp(mcp) => mcp.run.command,
             other => panic!("{other:?}"),
         }
     }
@@ -532,6 +543,8 @@ mod tests {
             &["ddgate", "run", "--"][..],
             &["ddgate", "run"],
             &["ddgate", "demo"],
+            &["ddgate", "mcp"],
+            &["ddgate", "mcp", "--"],
         ] {
             let words: Vec<&str> = head.iter().chain(&whole).copied().collect();
             assert_eq!(command_of(&words), whole, "{head:?}");

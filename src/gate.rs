@@ -5,6 +5,7 @@
 //! nothing: who signs in and what is shown is the business of `commands`.
 
 mod keys;
+mod mcp;
 
 use std::ffi::OsString;
 use std::io;
@@ -26,7 +27,8 @@ use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::policy::Policy;
 use crate::proxy::{
-    self, CaError, Distrust, Egress, Origins, Proxy, SessionCa, TlsSource, Tried, Upstream,
+    self, CaError, Distrust, Egress, Origins, Proxy, SessionCa, TlsSource, ToolBook, Tried,
+    Upstream,
 };
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{
@@ -40,6 +42,9 @@ use crate::redact::KnownSecrets;
 pub struct Plan {
     /// The command and its arguments.
     pub command: Vec<OsString>,
+    /// Whether the command is an MCP server, and its standard input and output carry the protocol:
+    /// then tool calls are recorded, too.
+    pub is_mcp_server: bool,
     /// The environment ddgate itself was given.
     pub environment: Vec<(OsString, OsString)>,
     /// Who acts.
@@ -106,6 +111,8 @@ pub struct Report {
     pub unrecorded: u64,
     /// Datadog hosts, and how often a client did not trust the session's certificate for them.
     pub distrusting: Vec<(String, Tried)>,
+    /// Calls that carried a token of the agent's own, to Datadog's MCP server.
+    pub own_tokens: u64,
 }
 
 /// Why a session did not run.
@@ -210,7 +217,9 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         address,
         unrecorded: AtomicU64::new(0),
         distrust: Distrust::default(),
+        own_tokens: AtomicU64::new(0),
         uploads: Arc::default(),
+        tools: ToolBook::default(),
         tasks: TaskTracker::new(),
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
@@ -226,12 +235,15 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         }
     });
 
-    let ended = match launch::spawn(&command, &environment, &sandbox) {
-        Ok(child) => {
-            proxy.origins.watch(child.pid());
-            child.wait().await
-        }
-        Err(e) => Err(e),
+    let ended = match plan.is_mcp_server {
+        true => mcp::serve(&proxy, &command, &environment, &sandbox).await,
+        false => match launch::spawn(&command, &environment, &sandbox) {
+            Ok(child) => {
+                proxy.origins.watch(child.pid());
+                child.wait().await
+            }
+            Err(e) => Err(e),
+        },
     };
     drain(&proxy).await;
     let manifest = journal.close(closing(&ended));
@@ -241,6 +253,7 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         manifest,
         unrecorded: proxy.unrecorded.load(Ordering::Relaxed),
         distrusting: proxy.distrust.hosts(),
+        own_tokens: proxy.own_tokens.load(Ordering::Relaxed),
     })
 }
 

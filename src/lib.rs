@@ -17,6 +17,7 @@ pub mod gate;
 pub mod journal;
 pub mod launch;
 pub mod limits;
+pub mod mcp;
 pub mod net;
 pub mod policy;
 pub mod proxy;

@@ -94,6 +94,26 @@ pub const REDACT_GATHER_BYTES_MAX: usize = 4 << 20;
 pub const RECORDED_BODY_BYTES_MAX: u64 = 100 << 20;
 /// An object's identifier in a leaf is cut here: it is a name to find the object by, not content.
 pub const RESOURCE_ID_BYTES_MAX: usize = 256;
+/// A message of the Model Context Protocol up to here is understood; a longer one stays what it is, a
+/// body, and the record says that nobody looked into it.
+pub const MCP_MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Messages under way that are held in order to be understood, all together. Beyond it a message is
+/// passed without being looked into: no stream ever waits for memory.
+pub const MCP_HELD_BYTES_MAX: usize = 16 << 20;
+/// Messages of one batch (MCP 2025-03-26 alone has batches).
+pub const MCP_BATCH_MAX: usize = 64;
+/// Members of one message; the protocol knows six.
+pub const MCP_MEMBERS_MAX: usize = 64;
+/// Tool calls of a session that wait for their result; with more, the oldest is forgotten, and its
+/// result stays in the answer it comes in.
+pub const MCP_WAITING_MAX: usize = 1024;
+/// A tool's name in a leaf is cut here: the protocol asks for 128 characters at most.
+pub const MCP_TOOL_CHARS_MAX: usize = 128;
+/// A message's id in a leaf is cut here, and a longer one is matched with no answer.
+pub const MCP_ID_CHARS_MAX: usize = 64;
+/// When a wrapped server has ended, what it wrote is passed on for this long; a process it left
+/// behind may hold the pipe open for ever.
+pub const MCP_OUTPUT_DRAIN: Duration = Duration::from_secs(5);
 /// Connections the gate serves at once, tunnels among them; more wait in the backlog.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// After a failed accept (no descriptors left), wait this long before the next.

@@ -26,8 +26,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("journal", &["redact", "tlog"]),
     ("launch", &[]),
+    ("mcp", &[]),
     ("net", &[]),
-    ("policy", &["datadog"]),
+    ("policy", &["datadog", "mcp"]),
     (
         "proxy",
         &[
@@ -35,6 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "content_coding",
             "datadog",
             "journal",
+            "mcp",
             "net",
             "policy",
             "redact",

@@ -22,7 +22,9 @@ use super::class::Class;
 use super::gate::{Gate, KEYS, Keys, World};
 use super::upstream;
 
-const DATADOG: &str = "api.datadoghq.com";
+pub(crate) const API: &str = "api.datadoghq.com";
+/// Where event streams come from: the gate looks into them for the results of tools.
+pub(crate) const MCP: &str = "mcp.datadoghq.com";
 
 /// The three ways to the fake Datadog that are compared.
 pub(crate) enum Way {
@@ -50,7 +52,8 @@ impl Way {
 #[derive(Clone)]
 pub(crate) struct Route {
     address: SocketAddr,
-    tunnel: bool,
+    /// The host that is asked for by CONNECT.
+    tunnel: Option<&'static str>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     host: String,
     keys: Keys,
@@ -60,7 +63,7 @@ impl Route {
     pub(crate) fn direct(world: &World) -> Result<Self, Failure> {
         Ok(Self {
             address: world.upstream.direct,
-            tunnel: false,
+            tunnel: None,
             tls: Some((
                 trusting(world.upstream.ca_pem.as_bytes())?,
                 ServerName::try_from(upstream::NAME)?,
@@ -76,20 +79,20 @@ impl Route {
     pub(crate) fn base(gate: &Gate) -> Result<Self, Failure> {
         Ok(Self {
             address: gate.address()?,
-            tunnel: false,
+            tunnel: None,
             tls: None,
             host: gate.address()?.to_string(),
             keys: gate.placeholders()?,
         })
     }
 
-    pub(crate) fn connect(gate: &Gate) -> Result<Self, Failure> {
+    pub(crate) fn connect(gate: &Gate, host: &'static str) -> Result<Self, Failure> {
         let roots = std::fs::read(gate.variable("NODE_EXTRA_CA_CERTS")?)?;
         Ok(Self {
             address: gate.address()?,
-            tunnel: true,
-            tls: Some((trusting(&roots)?, ServerName::try_from(DATADOG)?)),
-            host: DATADOG.to_owned(),
+            tunnel: Some(host),
+            tls: Some((trusting(&roots)?, ServerName::try_from(host)?)),
+            host: host.to_owned(),
             keys: gate.placeholders()?,
         })
     }
@@ -98,8 +101,8 @@ impl Route {
     pub(crate) async fn open(&self) -> Result<Connection, Failure> {
         let mut tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
-        if self.tunnel {
-            tunnel(&mut tcp).await?;
+        if let Some(host) = self.tunnel {
+            tunnel(&mut tcp, host).await?;
         }
         let sender = match &self.tls {
             Some((tls, name)) => speak(tls.connect(name.clone(), tcp).await?).await?,
@@ -129,8 +132,8 @@ fn trusting(pem: &[u8]) -> Result<TlsConnector, Failure> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-async fn tunnel(tcp: &mut TcpStream) -> Result<(), Failure> {
-    let head = format!("CONNECT {DATADOG}:443 HTTP/1.1\r\nhost: {DATADOG}:443\r\n\r\n");
+async fn tunnel(tcp: &mut TcpStream, host: &str) -> Result<(), Failure> {
+    let head = format!("CONNECT {host}:443 HTTP/1.1\r\nhost: {host}:443\r\n\r\n");
     tcp.write_all(head.as_bytes()).await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -203,7 +206,10 @@ impl Connection {
             let frame = frame?;
             text.push_str(std::str::from_utf8(frame.data_ref().map_or(b"", |d| d))?);
             while let Some((event, rest)) = text.split_once("\n\n") {
-                let sent = event.strip_prefix("data: ").ok_or("not an event")?;
+                let sent = event
+                    .strip_prefix(upstream::EVENT.0)
+                    .and_then(|rest| rest.strip_suffix(upstream::EVENT.1))
+                    .ok_or("not an event")?;
                 late.push(now.saturating_sub(Duration::from_nanos(sent.parse()?)));
                 text = rest.to_owned();
             }

@@ -20,8 +20,8 @@ mod upstream;
 
 use std::process::ExitCode;
 
-use class::{CELLS, Cell};
-use client::{Route, Way};
+use class::{CELLS, Cell, Class};
+use client::{API, MCP, Route, Way};
 use gate::{Gate, World};
 use load::Sample;
 use report::Report;
@@ -89,8 +89,9 @@ fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
     let ways = [
         Way::Direct(Route::direct(&world)?),
         Way::Base(Route::base(&gate)?),
-        Way::Connect(Route::connect(&gate)?),
+        Way::Connect(Route::connect(&gate, API)?),
     ];
+    let events = Way::Connect(Route::connect(&gate, MCP)?);
     let before = world.upstream.accepted();
     let mut sent = 0;
     let is_asked_for = |cell: &&Cell| only.is_none_or(|word| cell.class.name().contains(word));
@@ -99,6 +100,10 @@ fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
         for _ in 0..effort.rounds {
             let mut round = Vec::new();
             for way in &ways {
+                let way = match way {
+                    Way::Connect(_) if cell.class == Class::Events => &events,
+                    way => way,
+                };
                 let cpu = gate.cpu()?;
                 let calls = (cell.calls / effort.calls_divisor).max(cell.concurrency);
                 let times = runtime.block_on(load::run(way.route(), cell, calls))?;
@@ -133,7 +138,7 @@ fn memory(
         let gate = Gate::start(world)?;
         let route = match way {
             "base URL" => Route::base(&gate)?,
-            _ => Route::connect(&gate)?,
+            _ => Route::connect(&gate, API)?,
         };
         runtime.block_on(load::run(&route, &class::ONE_CALL, 1))?;
         let idle_kib = gate.peak_kib()?;

@@ -33,6 +33,11 @@ use super::gate::KEYS;
 pub(crate) const NAME: &str = "localhost";
 /// Events of one stream.
 pub(crate) const EVENTS: usize = 20;
+/// A progress notification of MCP: before and behind the time it was sent.
+pub(crate) const EVENT: (&str, &str) = (
+    "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progress\":",
+    "}}",
+);
 const EVENT_EVERY: Duration = Duration::from_millis(10);
 
 /// Client and server are one process, so one clock.
@@ -229,7 +234,7 @@ impl Body for Events {
         ready!(self.next.as_mut().poll(cx));
         self.left -= 1;
         self.next = Box::pin(sleep(EVENT_EVERY));
-        let event = format!("data: {}\n\n", clock().as_nanos());
+        let event = format!("{}{}{}\n\n", EVENT.0, clock().as_nanos(), EVENT.1);
         Poll::Ready(Some(Ok(Frame::data(event.into()))))
     }
 

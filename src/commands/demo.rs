@@ -36,7 +36,11 @@ pub(super) fn run(
          the person who approves is played by the demo",
     );
     sandbox.approve_next(PERSON_NEEDS);
-    let ran = runtime.block_on(Box::pin(real::session(&context, command)));
+    let ran = runtime.block_on(Box::pin(real::session(
+        &context,
+        command,
+        real::Way::Command,
+    )));
     let (report, _) = ran.map_err(real::as_gate_failure)?;
     if scripted {
         let pass = look::pass(&context, &report.session.to_string())?;

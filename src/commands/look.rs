@@ -16,8 +16,10 @@ use crate::journal::{
     Audit, Beside, Depth, Identities, JournalError, Pass, SessionReader, Verdict,
 };
 use crate::record::event::{Commitment, SessionOpen};
-use crate::record::{CallNumber, Contents, Event, Leaf, Program};
-use crate::replay::{Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView};
+use crate::record::{Call, CallNumber, Contents, Event, Leaf, Program};
+use crate::replay::{
+    Body, CallDetail, Counts, Fold, HeadContent, Message, Seen, SessionView, ToolDetail,
+};
 use crate::ui::Printer;
 use crate::ui::escape::escape;
 
@@ -219,6 +221,7 @@ pub(super) fn detail(
 ) -> Result<CallDetail, CliError> {
     let call = seen.call.clone();
     seen.target = text(reader, call.request_leaf, "target")?;
+    let tools = tools(reader, &call)?;
     let body_leaf = call.request_stream_leaf.unwrap_or(call.request_leaf);
     let request = Message {
         headers: json(reader, call.request_leaf, "headers")?,
@@ -235,6 +238,17 @@ pub(super) fn detail(
         });
         wait_us = ended.wait_us;
     }
+    if call.is_stdio {
+        // Nothing but arguments and result went over the pipe.
+        response = call
+            .response_leaf
+            .map(|leaf| body(reader, leaf))
+            .transpose()?
+            .map(|body| Message {
+                headers: Some(Vec::new()),
+                body,
+            });
+    }
     Ok(CallDetail {
         session: view.head.id,
         who: view.head.who.clone(),
@@ -243,21 +257,38 @@ pub(super) fn detail(
         request,
         response,
         wait_us,
+        tools,
     })
+}
+
+/// The content of a call's tool calls.
+fn tools(reader: &SessionReader, call: &Call) -> Result<Vec<ToolDetail>, CliError> {
+    let each = call.tools.iter().map(|tool| {
+        Ok(ToolDetail {
+            arguments: body(reader, tool.call_leaf)?,
+            result: tool
+                .result_leaf
+                .map(|leaf| body(reader, leaf))
+                .transpose()?,
+        })
+    });
+    each.collect()
 }
 
 /// The body a leaf commits to, as far as it is kept.
 fn body(reader: &SessionReader, leaf: u64) -> Result<Body, CliError> {
-    let (committed, unkept, complete) = match reader.leaf(leaf)?.map(|leaf| leaf.event) {
+    let (name, committed, unkept, complete) = match reader.leaf(leaf)?.map(|leaf| leaf.event) {
         Some(Event::CallRequest(e) | Event::CallDenied(e)) => {
             // A streamed body whose end is not on record broke off with the gate.
-            (e.body, e.unkept, !e.streamed)
+            ("body", e.body, e.unkept, !e.streamed)
         }
-        Some(Event::CallStream(e)) => (Some(e.body), e.unkept, e.end),
-        Some(Event::CallResponse(e)) => (e.body, e.unkept, e.error.is_none()),
-        _ => (None, None, true),
+        Some(Event::CallStream(e)) => ("body", Some(e.body), e.unkept, e.end),
+        Some(Event::CallResponse(e)) => ("body", e.body, e.unkept, e.error.is_none()),
+        Some(Event::McpCall(e)) => ("args", e.args, e.unkept, true),
+        Some(Event::McpResult(e)) => ("result", Some(e.result), e.unkept, true),
+        _ => ("body", None, None, true),
     };
-    let content = field(reader, leaf, "body")?;
+    let content = field(reader, leaf, name)?;
     Ok(match (content, committed, unkept) {
         (Some(content), _, why) if !content.is_empty() => Body::Kept {
             content,

@@ -10,6 +10,7 @@ mod erase;
 mod export;
 mod login;
 mod look;
+mod mcp;
 mod prove;
 mod pseudonym;
 mod replay;
@@ -71,6 +72,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
     let plain = || context(Overrides::default());
     match cli.command {
         Command::Run(args) => run::run(args, global, printer),
+        Command::Mcp(args) => mcp::run(args, global, printer),
         Command::Replay(args) => replay::run(&args, &context(reading(&args.identity))?),
         Command::Show(args) => show::run(&args, &context(reading(&args.identity))?),
         Command::Verify(args) => verify::run(&args, &context(reading(&args.identity))?),

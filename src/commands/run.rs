@@ -32,7 +32,32 @@ const RUNTIME_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Calls are short and mostly wait for the network or the disk.
 const WORKERS: usize = 2;
 
+/// What is run, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A command.
+    Command,
+    /// An MCP server, whose standard input and output carry the protocol.
+    Server,
+    /// An MCP server inside a `ddgate run`.
+    NestedServer,
+}
+
 pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Result<Exit, CliError> {
+    with(args, Way::Command, global, printer)
+}
+
+pub(super) fn with(
+    args: RunArgs,
+    way: Way,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<Exit, CliError> {
+    let prompt = match way {
+        Way::Command => args.prompt,
+        // Standard input is not the person's.
+        Way::Server | Way::NestedServer => Some(PromptChoice::Never),
+    };
     let overrides = Overrides {
         upstream: args.upstream,
         identity: args.identity.map(|how| {
@@ -45,7 +70,7 @@ pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Resu
         site: args.site,
         issuer: args.provider.issuer,
         client_id: args.provider.client_id,
-        prompt: args.prompt.map(|when| {
+        prompt: prompt.map(|when| {
             match when {
                 PromptChoice::Auto => "auto",
                 PromptChoice::Always => "always",
@@ -75,7 +100,7 @@ pub(super) fn run(args: RunArgs, global: &GlobalArgs, printer: &Printer) -> Resu
     };
     let context = Context::new(global, overrides, &printer).map_err(as_gate_failure)?;
     let runtime = runtime(Some(WORKERS))?;
-    let ran = runtime.block_on(Box::pin(session(&context, args.command)));
+    let ran = runtime.block_on(Box::pin(session(&context, args.command, way)));
     // Nothing that is still under way may keep the shell waiting.
     runtime.shutdown_background();
     let (report, _) = ran.map_err(as_gate_failure)?;
@@ -121,6 +146,7 @@ pub(super) fn end(report: &Report) -> Exit {
 pub(super) async fn session(
     context: &Context,
     command: Vec<OsString>,
+    way: Way,
 ) -> Result<(Report, Identity), CliError> {
     // Before the first key is read.
     launch::sandbox::shield();
@@ -129,8 +155,14 @@ pub(super) async fn session(
     let dialer = context.dialer()?;
     let http = context.http()?;
     let identity = sign_in::identify(context, &store, &http, false).await?;
-    let credential =
-        credential::resolve(&context.credential_settings(), &store, &context.lookup).await?;
+    let credential = match way {
+        // The gate around this one knows these keys and no others.
+        Way::NestedServer => credential::placeholders(&context.lookup)?,
+        Way::Command | Way::Server => {
+            let settings = context.credential_settings();
+            credential::resolve(&settings, &store, &context.lookup).await?
+        }
+    };
     let redaction_key = credential::redaction::find(&store, context.redaction_key()).await?;
     create_private(&context.config.data_dir.value)?;
     let session = gate::fresh_session();
@@ -145,6 +177,7 @@ pub(super) async fn session(
         };
     let plan = Plan {
         command,
+        is_mcp_server: way != Way::Command,
         environment: std::env::vars_os().collect(),
         identity: identity.clone(),
         credential,
@@ -280,6 +313,14 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
         ));
     }
     distrusting(printer, report);
+    if report.own_tokens > 0 {
+        printer.warn(&format!(
+            "{} to Datadog's MCP server carried a token of the agent's own (rule own-token): they \
+             are on record, but the agent can do the same without ddgate; for placeholders instead, \
+             give the server's configuration the headers DD_API_KEY and DD_APPLICATION_KEY",
+            crate::ui::words::count(report.own_tokens, "call"),
+        ));
+    }
     match &report.manifest {
         Some(manifest) => {
             if let Some(trouble) = &manifest.trouble {

@@ -98,10 +98,8 @@ impl Ahead<'_> {
             Some(reader) => reader.call(number)?,
             None => Vec::new(),
         };
-        let end = leaves.into_iter().find_map(|leaf| match leaf.event {
-            Event::CallResponse(response) => Some((response, leaf.i)),
-            _ => None,
-        });
+        let ends = |leaf: &Leaf| matches!(leaf.event, Event::CallResponse(_) | Event::McpResult(_));
+        let end = leaves.into_iter().find(ends);
         fold.end_ahead(number, end);
         Ok(())
     }

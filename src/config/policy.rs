@@ -8,9 +8,8 @@ use super::file::{Entry, Value};
 use super::overrides::Overrides;
 use super::settings::{Origin, PolicySettings, Setting};
 use super::value;
-use crate::datadog::catalogue;
 use crate::limits::POLICY_PATTERNS_MAX;
-use crate::policy::{Pattern, PatternError, Policy};
+use crate::policy::{self, Pattern, PatternError, Policy};
 
 /// Patterns that are suggested for one that matches nothing.
 const SUGGESTIONS_MAX: usize = 3;
@@ -148,10 +147,10 @@ fn did_you_mean(text: &str) -> String {
 fn nearby(text: &str) -> Vec<String> {
     let typed = text.trim().to_lowercase();
     let bare = typed.strip_prefix("tag:").unwrap_or(&typed).trim();
-    let mut tags: Vec<_> = catalogue::known().map(|(_, tag)| tag).collect();
+    let mut tags: Vec<_> = policy::known().map(|(_, tag)| tag).collect();
     tags.sort_unstable();
     tags.dedup();
-    let names: Vec<(String, String)> = catalogue::known()
+    let names: Vec<(String, String)> = policy::known()
         .map(|(id, _)| (id.to_lowercase(), id.to_owned()))
         .chain(
             tags.iter()

@@ -55,6 +55,12 @@ pub fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
     catalogue().rows.iter().map(|row| (row.id, row.group))
 }
 
+/// Whether a host is that of Datadog's remote MCP server.
+#[must_use]
+pub fn is_mcp_host(host: &str) -> bool {
+    HostKind::of(host) == HostKind::Mcp
+}
+
 fn unknown_effect(method: &Method, host: HostKind) -> Effect {
     match *method {
         _ if host == HostKind::Mcp => Effect::Unknown,

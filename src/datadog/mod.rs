@@ -7,5 +7,5 @@ pub mod catalogue;
 mod path;
 pub mod site;
 
-pub use catalogue::classify;
+pub use catalogue::{classify, is_mcp_host};
 pub use site::{Site, SiteError, base_host, is_datadog_host, name_constraints};

@@ -144,6 +144,12 @@ impl From<CredentialError> for CliError {
             CredentialError::NotFound => told
                 .hint("store them: ddgate keys set api-key, then ddgate keys set app-key")
                 .hint("or set DD_API_KEY and DD_APP_KEY for ddgate; the command sees placeholders"),
+            CredentialError::Filtered => told
+                .hint(
+                    "the agent filters what its MCP servers see: name both variables in the \
+                     server's configuration (`env`, `env_vars`), see ddgate-mcp(5)",
+                )
+                .hint("or start the agent without `ddgate run`: `ddgate mcp` needs none"),
             CredentialError::Unusable { .. } => told
                 .exiting(Exit::Usage)
                 .hint("give the value alone: one word, without quotes"),

@@ -56,6 +56,7 @@ impl Says {
             leaf,
             why: why.into(),
         };
+        let is_stdio = says.get("via").and_then(Value::as_str) == Some("stdio");
         match says.get("t").and_then(Value::as_str) {
             Some("session.open") if leaf == 0 => opens(bytes, key, audit),
             Some("session.open") => audit.findings.fault(wrong("it opens the session again")),
@@ -68,7 +69,13 @@ impl Says {
                 audit.calls += 1;
                 audit.denied += 1;
             }
-            Some("call.response") => {
+            // A tool of a wrapped server: a call without any HTTP exchange.
+            Some("mcp.call") if is_stdio => {
+                audit.calls += 1;
+                self.unended.extend(call);
+            }
+            Some("mcp.result") if !is_stdio => {}
+            Some("call.response" | "mcp.result") => {
                 if let Some(call) = call {
                     self.unended.remove(&call);
                 }

@@ -295,7 +295,13 @@ impl<'a> Auditor<'a> {
                 self.audit.calls += 1;
                 self.audit.denied += 1;
             }
-            Some("call.response") => {
+            // A tool of a wrapped server: a call without any HTTP exchange.
+            Some("mcp.call") if says.text("via") == Some("stdio") => {
+                self.audit.calls += 1;
+                self.unended.extend(call);
+            }
+            Some("mcp.result") if says.text("via") != Some("stdio") => {}
+            Some("call.response" | "mcp.result") => {
                 if let Some(call) = call {
                     self.unended.remove(&call);
                 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::reader::{self, SessionReader};
 use super::{JournalError, disk};
 use crate::record::event::{Decision, SessionClose};
+use crate::record::tool::Via;
 use crate::record::{Effect, Event, Leaf, Outcome, SessionId};
 
 /// The directory of one session.
@@ -100,6 +101,14 @@ impl Counts {
                     self.deletes += u64::from(e.access == Effect::Destroy);
                 }
             }
+            // A tool of a wrapped server: it has no other leaves.
+            Event::McpCall(e) if e.via == Via::Stdio => {
+                self.calls += 1;
+                self.changes += u64::from(e.access.is_change());
+                self.writes += u64::from(e.access == Effect::Write);
+                self.deletes += u64::from(e.access == Effect::Destroy);
+            }
+            Event::McpResult(e) if e.via == Via::Stdio => self.ended += 1,
             Event::CallResponse(e) => {
                 self.ended += 1;
                 match e.outcome {

@@ -20,6 +20,7 @@ use super::frame::{Frame, Kind};
 use super::says::Says;
 use super::wal::Position;
 use crate::record::event::Side;
+use crate::record::tool::Via;
 use crate::record::{CallNumber, Event, Leaf};
 
 const ROW_CELLS: u64 = 64;
@@ -52,6 +53,9 @@ impl Cell {
                 Some((e.call, CallLeaf::RequestStream))
             }
             Event::CallResponse(e) => Some((e.call, CallLeaf::Response)),
+            // The tools of a wrapped server have no HTTP exchange.
+            Event::McpCall(e) if e.via == Via::Stdio => Some((e.call, CallLeaf::Request)),
+            Event::McpResult(e) if e.via == Via::Stdio => Some((e.call, CallLeaf::Response)),
             _ => None,
         };
         Self::of(leaf.i, at, call)
@@ -113,6 +117,8 @@ fn call_leaf(says: &Says<'_>) -> Option<(CallNumber, CallLeaf)> {
         ("call.request" | "call.denied", _) => CallLeaf::Request,
         ("call.stream", Some("request")) => CallLeaf::RequestStream,
         ("call.response", _) => CallLeaf::Response,
+        ("mcp.call", _) if says.text("via") == Some("stdio") => CallLeaf::Request,
+        ("mcp.result", _) if says.text("via") == Some("stdio") => CallLeaf::Response,
         _ => return None,
     };
     Some((CallNumber(says.number("call")?), kind))

@@ -23,8 +23,10 @@ use super::seal::Sealer;
 use super::wal::WalWriter;
 use super::writer::WriterThread;
 use crate::limits;
-use crate::record::event::{CallRequest, LEAF_VERSION, LeafLine, SessionClose, SessionOpen};
-use crate::record::{CallNumber, Event, Leaf};
+use crate::record::event::{
+    CallRequest, CallResponse, LEAF_VERSION, LeafLine, SessionClose, SessionOpen,
+};
+use crate::record::{CallNumber, Event, Leaf, Outcome};
 
 /// Why the journal did not take a record. Every one means: nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -302,6 +304,38 @@ impl Journal {
         Ok(Permit::new(call, leaf.unwrap_or_default()))
     }
 
+    /// The same for a request with leaves of its own behind it (the tools it calls): the permit
+    /// comes when all of them are on stable storage.
+    ///
+    /// # Errors
+    /// One of them was refused: the request must not be sent. If the request itself is on record by
+    /// then, so is that it was not sent.
+    pub async fn intend_with(
+        &self,
+        request: CallRequest,
+        attachments: Vec<Attachment>,
+        more: Vec<(Event, Vec<Attachment>)>,
+    ) -> Result<Permit, Refused> {
+        let call = request.call;
+        let (event, when) = (Event::CallRequest(request), When::Durable);
+        let first = self.queue(event, attachments, Admission::Refusable, when);
+        let first = first.await?;
+        let mut behind = Vec::new();
+        for (event, attachments) in more {
+            let ticket = self.queue(event, attachments, Admission::Refusable, when);
+            behind.push(ticket.await?);
+        }
+        let leaf = first.durable().await?.unwrap_or_default();
+        for ticket in behind {
+            if let Err(refused) = ticket.durable().await {
+                self.conclude(unsent(call, leaf, &refused), Vec::new())
+                    .await?;
+                return Err(refused);
+            }
+        }
+        Ok(Permit::new(call, leaf))
+    }
+
     /// Records something about a call already admitted and waits until it is durable.
     ///
     /// # Errors
@@ -312,6 +346,17 @@ impl Journal {
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
         self.leaf(event, attachments, Admission::Conclusion)
+            .await
+            .map(drop)
+    }
+
+    /// Records something new that has no permit (a tool call over a pipe) and waits until it is
+    /// durable: only then may it go on.
+    ///
+    /// # Errors
+    /// The record was refused.
+    pub async fn admit(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
+        self.leaf(event, attachments, Admission::Refusable)
             .await
             .map(drop)
     }
@@ -436,4 +481,23 @@ impl Journal {
         let mono = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Draft::new(event, Utc::now(), mono)
     }
+}
+
+/// How a call ends that is on record and was not sent after all.
+fn unsent(call: CallNumber, re: u64, why: &Refused) -> Event {
+    Event::CallResponse(CallResponse {
+        call,
+        re,
+        outcome: Outcome::Failed,
+        status: None,
+        dur_us: 0,
+        wait_us: None,
+        headers: None,
+        body: None,
+        unkept: None,
+        error: Some(format!(
+            "not sent, because its tool calls cannot be recorded: {why}"
+        )),
+        redactions: Vec::new(),
+    })
 }

@@ -7,7 +7,9 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::process::{ChildStdin, ChildStdout, Stdio};
 
+use super::sandbox::Sandbox;
 use crate::exit::Exit;
 
 #[cfg(not(unix))]
@@ -19,7 +21,47 @@ mod platform;
 
 #[cfg(unix)]
 pub(super) use platform::find;
-pub use platform::{Running, die_by, spawn};
+pub use platform::{Running, die_by};
+
+/// A child under way, with its standard input and output.
+pub type Piped = (Running, ChildStdin, ChildStdout);
+
+/// Starts `command` with exactly this environment, held to what the `sandbox` says.
+///
+/// Must be called within a tokio runtime that does I/O. From here on ddgate itself no longer
+/// dies of the signals it hands on: the session has to be closed first.
+///
+/// # Errors
+/// See [`LaunchError`]; no child is left running.
+pub fn spawn(
+    command: &[OsString],
+    environment: &[(OsString, OsString)],
+    sandbox: &Sandbox,
+) -> Result<Running, LaunchError> {
+    platform::spawn(command, environment, sandbox, Stdio::inherit).map(|(running, _)| running)
+}
+
+/// The same for a child whose standard input and output are ours to pass on.
+///
+/// # Errors
+/// See [`LaunchError`]; no child is left running.
+pub fn spawn_piped(
+    command: &[OsString],
+    environment: &[(OsString, OsString)],
+    sandbox: &Sandbox,
+) -> Result<Piped, LaunchError> {
+    let (running, (stdin, stdout)) = platform::spawn(command, environment, sandbox, Stdio::piped)?;
+    match (stdin, stdout) {
+        (Some(stdin), Some(stdout)) => Ok((running, stdin, stdout)),
+        // The standard library gives both where both were asked for.
+        _ => Err(LaunchError::Wait(io::Error::other(
+            "the child has no pipes",
+        ))),
+    }
+}
+
+/// The ends of a child's pipes, where it has any.
+type Pipes = (Option<ChildStdin>, Option<ChildStdout>);
 
 /// SIGINT, the same number everywhere.
 pub const INTERRUPT: i32 = 2;

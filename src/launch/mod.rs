@@ -4,7 +4,7 @@
 //! of that), `key_files` (what it can read elsewhere), `files` (what the environment names), `trust`,
 //! `jks`, `preload` and `launcher` (what stands in them), `agents` (what people are told), `child`
 //! (start and wait), `sandbox` (what the system holds it to), `signals` (what is handed on, and
-//! why). Invariant: the child holds no real
+//! why), `pipe` (a child whose input and output pass through here). Invariant: the child holds no real
 //! credential, and apart from its environment everything is as if ddgate were not there.
 
 mod agents;
@@ -16,6 +16,7 @@ mod jks;
 pub mod key_files;
 mod launcher;
 mod no_proxy;
+pub mod pipe;
 mod preload;
 pub mod sandbox;
 mod scrub;
@@ -24,7 +25,7 @@ mod signals;
 mod trust;
 
 pub use agents::advice;
-pub use child::{ChildEnd, INTERRUPT, LaunchError, Running, die_by, spawn};
+pub use child::{ChildEnd, INTERRUPT, LaunchError, Piped, Running, die_by, spawn, spawn_piped};
 pub use env::{Inputs, Placeholders};
 pub use files::{ChildFiles, Contents, FilesError};
 pub use key_files::KeyInFile;

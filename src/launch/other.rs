@@ -4,13 +4,13 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use tokio::sync::oneshot;
 
 use super::super::sandbox::Sandbox;
-use super::{ChildEnd, LaunchError};
+use super::{ChildEnd, LaunchError, Pipes};
 
 /// A child under way. Dropping it leaves the child alone.
 #[derive(Debug)]
@@ -19,24 +19,25 @@ pub struct Running {
     end: oneshot::Receiver<io::Result<ChildEnd>>,
 }
 
-/// Starts `command` with exactly this environment.
-///
-/// # Errors
-/// See [`LaunchError`]; no child is left running.
-pub fn spawn(
+/// Starts a child; see [`super::spawn`]. `stdio` makes its standard input and output.
+pub(super) fn spawn(
     command: &[OsString],
     environment: &[(OsString, OsString)],
     // There is none to be had here.
     _sandbox: &Sandbox,
-) -> Result<Running, LaunchError> {
+    stdio: fn() -> Stdio,
+) -> Result<(Running, Pipes), LaunchError> {
     let (name, arguments) = command.split_first().ok_or(LaunchError::NoCommand)?;
     let mut child = Command::new(name)
         .args(arguments)
+        .stdin(stdio())
+        .stdout(stdio())
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .spawn()
         .map_err(|source| LaunchError::from_start(name.clone(), source))?;
     let pid = child.id();
+    let pipes = (child.stdin.take(), child.stdout.take());
     let (tell, end) = oneshot::channel();
     thread::Builder::new()
         .name("ddgate-child".to_owned())
@@ -48,7 +49,7 @@ pub fn spawn(
             command: name.clone(),
             source,
         })?;
-    Ok(Running { pid, end })
+    Ok((Running { pid, end }, pipes))
 }
 
 fn watch(child: &mut Child) -> io::Result<ChildEnd> {

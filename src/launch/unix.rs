@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use super::super::env::value;
 use super::super::sandbox::{NotHeld, Sandbox};
 use super::super::signals::{self, Signals};
-use super::{ChildEnd, LaunchError};
+use super::{ChildEnd, LaunchError, Pipes};
 use crate::limits::{GROUP_STOP, STOP_SETTLE};
 
 /// A child under way. Dropping it leaves the child alone.
@@ -54,18 +54,13 @@ enum Life {
     Reaped,
 }
 
-/// Starts `command` with exactly this environment, held to what the `sandbox` says.
-///
-/// Must be called within a tokio runtime that does I/O. From here on ddgate itself no longer
-/// dies of the signals it hands on: the session has to be closed first.
-///
-/// # Errors
-/// See [`LaunchError`]; no child is left running.
-pub fn spawn(
+/// Starts a child; see [`super::spawn`]. `stdio` makes its standard input and output.
+pub(super) fn spawn(
     command: &[OsString],
     environment: &[(OsString, OsString)],
     sandbox: &Sandbox,
-) -> Result<Running, LaunchError> {
+    stdio: fn() -> Stdio,
+) -> Result<(Running, Pipes), LaunchError> {
     let (name, arguments) = command.split_first().ok_or(LaunchError::NoCommand)?;
     let program = find(name, value(environment, "PATH"))?;
     tokio::runtime::Handle::try_current()
@@ -90,23 +85,27 @@ pub fn spawn(
             source,
         })?;
 
-    let mut child = confined(sandbox, || start(name, &program, arguments, environment))?
-        .map_err(|source| LaunchError::from_start(name.clone(), source))?;
+    let mut child = confined(sandbox, || {
+        start(name, &program, arguments, environment, stdio)
+    })?
+    .map_err(|source| LaunchError::from_start(name.clone(), source))?;
     signals.install_rest().map_err(|source| {
         let _ = child.kill().and_then(|()| child.wait());
         LaunchError::Signals(source)
     })?;
+    let pipes = (child.stdin.take(), child.stdout.take());
     let child = Arc::new(Watched {
         pid: Pid::from_child(&child),
         life: Mutex::new(Life::Running),
     });
     // The thread waits for exactly this; if it were gone, `end` would say so.
     let _ = hand_over.send(Arc::clone(&child));
-    Ok(Running {
+    let running = Running {
         child,
         signals,
         end,
-    })
+    };
+    Ok((running, pipes))
 }
 
 impl Running {
@@ -257,10 +256,13 @@ fn start(
     program: &Path,
     arguments: &[OsString],
     environment: &[(OsString, OsString)],
+    stdio: fn() -> Stdio,
 ) -> io::Result<Child> {
     let prepare = |program: &Path| {
         let mut command = Command::new(program);
         command
+            .stdin(stdio())
+            .stdout(stdio())
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)));
         command

@@ -11,7 +11,7 @@ use crate::record::policy::PolicyInForce;
 use crate::record::{Effect, Operation};
 
 /// The rule of a session without a policy, and of whatever no rule says anything about.
-const DEFAULT: &str = "default";
+pub const DEFAULT: &str = "default";
 /// The rule, and the verdict, of a session that may only read.
 const READ_ONLY: &str = "read-only";
 /// The rule, and the verdict, of a call that no allow-list holds.

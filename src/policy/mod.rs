@@ -7,5 +7,5 @@
 mod decide;
 mod pattern;
 
-pub use decide::{Asked, Policy, Verdict, decide};
-pub use pattern::{Pattern, PatternError};
+pub use decide::{Asked, DEFAULT, Policy, Verdict, decide};
+pub use pattern::{Pattern, PatternError, known};

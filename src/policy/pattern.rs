@@ -5,10 +5,16 @@
 
 use crate::datadog::catalogue;
 use crate::limits::POLICY_PATTERN_BYTES_MAX;
+use crate::mcp;
 use crate::record::glob;
 
 /// What stands before the name of a tag.
 const TAG: &str = "tag:";
+
+/// Names and groups of everything a pattern may mean: operations, and tools of Datadog's MCP server.
+pub fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
+    catalogue::known().chain(mcp::tools::known().map(|tool| (tool, mcp::TAG)))
+}
 
 /// A pattern for operations. Letters are compared without case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +30,7 @@ pub enum PatternError {
     #[error("must not be longer than {POLICY_PATTERN_BYTES_MAX} bytes")]
     TooLong,
     /// Nothing in the catalogue is called so.
-    #[error("matches no operation of Datadog's")]
+    #[error("matches no operation of Datadog's, and no tool of its MCP server")]
     MatchesNothing,
 }
 
@@ -41,7 +47,7 @@ impl Pattern {
         if pattern.0.len() > POLICY_PATTERN_BYTES_MAX {
             return Err(PatternError::TooLong);
         }
-        match catalogue::known().any(|(id, tag)| pattern.matches(Some(id), tag)) {
+        match known().any(|(id, tag)| pattern.matches(Some(id), tag)) {
             true => Ok(pattern),
             false => Err(PatternError::MatchesNothing),
         }
@@ -80,7 +86,7 @@ mod tests {
 
     fn meant(text: &str) -> Vec<&'static str> {
         let pattern = Pattern::parse(text).unwrap();
-        let known = catalogue::known();
+        let known = known();
         let mut ids: Vec<_> = known
             .filter(|(id, tag)| pattern.matches(Some(id), tag))
             .map(|(id, _)| id)

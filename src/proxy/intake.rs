@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Proxy;
 use super::body::{Feed, PassBody, discard};
 use super::recorder::BodyRecorder;
+use super::taps::RequestTap;
 use crate::journal::{Journal, Refused, Ticket};
 use crate::limits;
 use crate::record::event::{CallStream, Side};
@@ -109,6 +110,7 @@ impl Intake {
         proxy: &Arc<Proxy>,
         call: CallNumber,
         recorder: Option<BodyRecorder>,
+        tap: Option<RequestTap>,
     ) -> PassBody {
         let (Some(rest), Some(recorder)) = (self.rest, recorder) else {
             return match self.trailers {
@@ -122,7 +124,9 @@ impl Intake {
             .map(|left| left + self.start.len() as u64);
         let (feed, body) = PassBody::fed(length);
         let pump = Pump {
+            proxy: Arc::clone(proxy),
             journal: Arc::clone(&proxy.journal),
+            tap,
             call,
             feed,
             rest,
@@ -188,7 +192,10 @@ impl UploadBroke {
 
 /// Moves a long request body, piece by piece.
 struct Pump {
+    proxy: Arc<Proxy>,
     journal: Arc<Journal>,
+    /// Looks for tool calls.
+    tap: Option<RequestTap>,
     call: CallNumber,
     feed: Feed,
     rest: Incoming,
@@ -273,7 +280,11 @@ impl Pump {
             redactions: body.redactions,
         });
         let attachments = body.attachment.into_iter().collect();
-        journal.note_durably(event, attachments).await
+        journal.note_durably(event, attachments).await?;
+        match &mut self.tap {
+            Some(tap) if broke.is_none() => tap.record(&self.proxy).await,
+            _ => Ok(()),
+        }
     }
 
     /// Moves everything but the end: the caller records first.
@@ -316,6 +327,9 @@ impl Pump {
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(limits::BODY_PIECE_BYTES_MAX));
             for slice in slices(&piece) {
+                if let Some(tap) = &mut self.tap {
+                    tap.push(&slice);
+                }
                 self.recorder.push(&self.journal, slice).await?;
             }
             if let Some(left) = &mut self.left_bytes {

@@ -1,7 +1,9 @@
 //! The child's placeholders and the real keys behind them.
 //!
 //! Invariant: a real key is added only where its placeholder stood. A placeholder doubles as the
-//! right to use the gate: whoever cannot show one is refused.
+//! right to use the gate: whoever cannot show one is refused. One exception, and only towards
+//! Datadog's MCP server: an agent that signed in there by itself comes with a token of its own, or
+//! with none yet. Such a call passes as it is; no key of the gate is ever added to it.
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -91,9 +93,35 @@ impl NoRight {
     }
 }
 
-/// Proof that every key of a request is a placeholder of this session.
+/// Proof that every key of a request is a placeholder of this session; or that none is, and none
+/// of the gate's.
 #[derive(Debug)]
-pub(super) struct Right(());
+pub(super) struct Right(Holder);
+
+#[derive(Debug)]
+enum Holder {
+    Gate,
+    Agent(Option<Secret<String>>),
+}
+
+impl Right {
+    /// The rule that lets the call pass, where that is not the session's policy.
+    pub(super) const fn rule(&self) -> Option<&'static str> {
+        match self.0 {
+            Holder::Gate => None,
+            Holder::Agent(Some(_)) => Some("own-token"),
+            Holder::Agent(None) => Some("no-token"),
+        }
+    }
+
+    /// The agent's own token, which is nobody's to record.
+    pub(super) const fn own_token(&self) -> Option<&Secret<String>> {
+        match &self.0 {
+            Holder::Agent(token) => token.as_ref(),
+            Holder::Gate => None,
+        }
+    }
+}
 
 impl Keys {
     /// Checks every place a key can stand in.
@@ -137,7 +165,7 @@ impl Keys {
             }
         }
         match missing {
-            _ if is_held => Ok(Right(())),
+            _ if is_held => Ok(Right(Holder::Gate)),
             Some(which) => Err(NoRight::NotHeld(which)),
             None => Err(NoRight::NoKey),
         }
@@ -149,15 +177,48 @@ impl Keys {
         found.map(|(_, file)| file.clone())
     }
 
+    /// The right of a call to Datadog's MCP server that shows no key: with a token that the agent
+    /// got there by itself, or without one, as when it asks how to sign in. None when there is
+    /// anything else: a key, a second token, or one that this gate knows.
+    pub(super) fn own(&self, headers: &HeaderMap, target: &PathAndQuery) -> Option<Right> {
+        let mut names = API_HEADERS.into_iter().chain(APP_HEADERS);
+        let query = target.query().unwrap_or_default();
+        let mut params = url::form_urlencoded::parse(query.as_bytes());
+        if names.any(|name| headers.contains_key(name))
+            || params.any(|(name, _)| [API_PARAM, APP_PARAM].contains(&&*name))
+        {
+            return None;
+        }
+        let mut shown = headers.get_all(AUTHORIZATION).iter();
+        let token = match (shown.next(), shown.next()) {
+            (None, _) => return Some(Right(Holder::Agent(None))),
+            (Some(value), None) => bearer(value).filter(|token| !token.is_empty())?,
+            (Some(_), Some(_)) => return None,
+        };
+        // A key of the gate that turns up here was found somewhere; so was a placeholder's twin.
+        let is_known = self.named().any(|(_, slot)| {
+            slot.fits(token)
+                || slot
+                    .real
+                    .as_ref()
+                    .is_some_and(|real| real.expose() == token)
+        });
+        let token = Secret::new(token.to_owned());
+        (!is_known).then_some(Right(Holder::Agent(Some(token))))
+    }
+
     /// Puts the real keys where the placeholders stand, and takes away placeholders of keys that
     /// are not held: clients send an application key along where an API key alone would do.
     /// Returns the new target.
     pub(super) fn arm(
         &self,
-        _: Right,
+        right: Right,
         headers: &mut HeaderMap,
         target: &PathAndQuery,
     ) -> Result<PathAndQuery, http::Error> {
+        if matches!(right.0, Holder::Agent(_)) {
+            return Ok(target.clone());
+        }
         for (names, slot) in [(API_HEADERS, &self.api), (APP_HEADERS, &self.app)] {
             for name in names {
                 if headers.remove(&name).is_some()
@@ -312,6 +373,35 @@ mod tests {
             verdict(&[("authorization", "bearer pb")], "/"),
             Err(NoRight::NotHeld("bearer"))
         );
+    }
+
+    #[test]
+    fn a_token_of_the_agents_own_passes_alone_and_unchanged() {
+        let keys = keys();
+        let own = |pairs: &[(&'static str, &'static str)], target: &'static str| {
+            let right = keys.own(&headers(pairs), &PathAndQuery::from_static(target));
+            right.map(|right| right.rule())
+        };
+        let token = ("authorization", "Bearer of-its-own");
+        assert_eq!(own(&[token], "/v1/mcp"), Some(Some("own-token")));
+        assert_eq!(own(&[], "/v1/mcp"), Some(Some("no-token")));
+        for shown in [
+            &[token, ("dd-api-key", "x")][..],
+            &[token, ("dd_application_key", "pp")],
+            &[token, token],
+            &[("authorization", "Basic eA==")],
+            &[("authorization", "Bearer REAL-A")],
+            &[("authorization", "Bearer pb")],
+            &[("authorization", "Bearer ")],
+        ] {
+            assert_eq!(own(shown, "/v1/mcp"), None, "{shown:?}");
+        }
+        assert_eq!(own(&[token], "/v1/mcp?api%5Fkey=x"), None);
+        let mut map = headers(&[token]);
+        let target = PathAndQuery::from_static("/v1/mcp?toolsets=core");
+        let right = keys.own(&map, &target).unwrap();
+        assert_eq!(keys.arm(right, &mut map, &target).unwrap(), target);
+        assert_eq!(map, headers(&[token]));
     }
 
     #[test]

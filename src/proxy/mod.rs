@@ -7,6 +7,7 @@
 mod body;
 mod ca;
 mod connect;
+mod described;
 mod distrust;
 mod egress;
 mod headers;
@@ -21,11 +22,14 @@ mod relay;
 mod respond;
 mod rewind;
 mod send_error;
+mod stdio;
+mod taps;
+mod tools;
 mod upstream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +42,8 @@ pub use keys::{Keys, Slot};
 pub use listener::{bind, serve};
 pub use origin::Origins;
 pub use respond::{CALL_HEADER, VERDICT_HEADER};
+pub use stdio::Wrapped;
+pub use tools::ToolBook;
 pub use upstream::{TlsSource, Upstream};
 
 use crate::datadog::Site;
@@ -85,12 +91,23 @@ pub struct Proxy {
     pub unrecorded: AtomicU64,
     /// Clients that did not trust the session's certificate, which the record cannot tell either.
     pub distrust: Distrust,
+    /// Calls that carried a token of the agent's own.
+    pub own_tokens: AtomicU64,
     /// Streamed requests under way.
     pub uploads: Arc<AtomicUsize>,
+    /// Tool calls that wait for their results.
+    pub tools: ToolBook,
     /// Everything under way.
     pub tasks: TaskTracker,
     /// No new connections; idle ones end.
     pub draining: CancellationToken,
     /// What is still under way ends now, in doubt.
     pub stopping: CancellationToken,
+}
+
+impl Proxy {
+    /// One more call was not sent because it could not be recorded.
+    fn count_unrecorded(&self) {
+        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+    }
 }

@@ -20,39 +20,39 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
+use http::header::HeaderMap;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, request};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::body::{PassBody, discard};
-use super::intake::{GatherError, Intake, slices};
+use super::body::PassBody;
+use super::described::{Described, Intended};
+use super::intake::Intake;
 use super::keys::Right;
 use super::origin::{self, By, Origin};
-use super::recorder::BodyRecorder;
 use super::relay::Call;
 use super::send_error::SendError;
+use super::taps::RequestTap;
+use super::tools::{Exchange, Said, is_endpoint};
 use super::{Proxy, headers, respond};
 use crate::datadog;
-use crate::journal::{Attachment, Permit, Refused, Withheld, commit};
+use crate::journal::Refused;
+use crate::limits;
 use crate::policy::{self, Asked, Verdict};
-use crate::record::event::{CallRequest, Decision};
-use crate::record::{CallNumber, Commitment, Event, Level, Operation, Secret};
-use crate::redact::{self, Redacted};
+use crate::record::{Level, Operation};
 
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Response<PassBody>>;
 
 /// Why a call is refused before anything is sent.
-struct Refusal {
-    status: StatusCode,
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
     /// For the record.
-    rule: Cow<'static, str>,
+    pub(super) rule: Cow<'static, str>,
     /// The same in one word, for the child.
-    word: &'static str,
-    message: String,
+    pub(super) word: &'static str,
+    pub(super) message: String,
 }
 
 impl Refusal {
@@ -81,6 +81,7 @@ pub(super) async fn call(
 
     let by = origin.by(&proxy).await;
     let operation = datadog::classify(&head.method, &host, target.path());
+    let exchange = Exchange::of(number, &host, &head);
     let request = Described {
         proxy: &proxy,
         number,
@@ -89,14 +90,20 @@ pub(super) async fn call(
         target: &target,
         operation: &operation,
         by,
-        level: proxy.recording.level(&operation),
+        level: level(&proxy, &operation, &host, &target),
+        known: &proxy.known,
+        said: None,
     };
-    let level = request.level;
-    let right = match admit(&proxy, by, &head, &target) {
+    let right = match admit(&proxy, by, &host, &head, &target) {
         Ok(right) => right,
         Err(refusal) => return request.deny(refusal, body, reply).await,
     };
-    let rule = match decide(&proxy, &head, &operation) {
+    let early = match &exchange {
+        // What a message to an MCP server asks for stands in its body.
+        Some(exchange) if exchange.is_endpoint => Ok(policy::DEFAULT.into()),
+        _ => decide(&proxy, &Asked::call(head.method.as_str(), &operation)),
+    };
+    let mut rule = match early {
         Ok(rule) => rule,
         Err(refusal) => return request.deny(refusal, body, reply).await,
     };
@@ -104,24 +111,55 @@ pub(super) async fn call(
         Ok(intake) => intake,
         Err(why) => return request.never_complete(&why, reply).await,
     };
+    // Here it is known, if ever.
+    let said = exchange.as_ref().and_then(|it| it.said(intake.whole()?));
+    let acting = said.as_ref().map(|said| Operation {
+        effect: said.effect,
+        ..operation.clone()
+    });
+    let operation = acting.as_ref().unwrap_or(&operation);
+    let level = level(&proxy, operation, &host, &target);
+    let exchange = exchange.map(|it| it.at(level));
+    let own: Vec<_> = right.own_token().cloned().into_iter().collect();
+    let known = proxy.known.and(&own);
+    let request = Described {
+        operation,
+        level,
+        known: &known,
+        said: exchange.as_ref().zip(said.as_ref()),
+        ..request
+    };
+    if exchange.as_ref().is_some_and(|it| it.is_endpoint) {
+        match decide_message(&proxy, said.as_ref()) {
+            Ok(decided) => rule = decided,
+            Err(refusal) => {
+                request.refuse(refusal, &intake, reply).await;
+                return intake.discard(&proxy.draining).await;
+            }
+        }
+    }
+    let rule = right.rule().map_or(rule, Cow::Borrowed);
     let Intended {
         permit,
         recorder,
         gone,
-    } = match request.intend(&intake, &rule).await {
+    } = match request.intend(&intake, &rule, own).await {
         Ok(intended) => intended,
         Err(refused) => {
             unrecordable(&proxy, &refused, reply);
             return intake.discard(&proxy.draining).await;
         }
     };
-    let call = Call::new(&proxy, &permit, started, &head.method, &operation, level).knowing(&gone);
+    let call = Call::new(&proxy, &permit, started, &head.method, operation, level)
+        .knowing(&gone)
+        .speaking(exchange.clone());
 
     let armed = match arm(&proxy, right, &mut head.headers, &host, &target) {
         Ok(uri) => uri,
         Err(e) => return call.fail(e.into(), reply).await,
     };
-    let mut outgoing = Request::new(intake.send(&proxy, number, recorder));
+    let tap = exchange.map(|exchange| RequestTap::new(&proxy, exchange, known.clone()));
+    let mut outgoing = Request::new(intake.send(&proxy, number, recorder, tap));
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = armed;
     *outgoing.headers_mut() = head.headers;
@@ -143,20 +181,38 @@ fn target_of(uri: &Uri) -> PathAndQuery {
         .unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
+/// How much of a call is recorded. Beside its endpoint an MCP server has those where tokens are
+/// given out: no level keeps their bodies.
+fn level(proxy: &Proxy, operation: &Operation, host: &str, target: &PathAndQuery) -> Level {
+    let level = proxy.recording.level(operation);
+    if datadog::is_mcp_host(host) && !is_endpoint(target.path()) {
+        return level.min(Level::Headers);
+    }
+    level
+}
+
 /// May this request pass at all?
 fn admit(
     proxy: &Proxy,
     by: By,
+    host: &str,
     head: &request::Parts,
     target: &PathAndQuery,
 ) -> Result<Right, Refusal> {
     if let By::Foreign(_) = by {
         return Err(Refusal::forbidden(origin::FOREIGN, origin::FOREIGN_MESSAGE));
     }
-    let right = proxy
-        .keys
-        .identify(&head.headers, target)
-        .map_err(|no| Refusal::forbidden(no.rule(), no.message()))?;
+    let right = match proxy.keys.identify(&head.headers, target) {
+        Ok(right) => right,
+        Err(no) => {
+            let own = datadog::is_mcp_host(host).then(|| proxy.keys.own(&head.headers, target));
+            let refused = || Refusal::forbidden(no.rule(), no.message());
+            own.flatten().ok_or_else(refused)?
+        }
+    };
+    if right.own_token().is_some() {
+        proxy.own_tokens.fetch_add(1, Ordering::Relaxed);
+    }
     if headers::asks_for_websocket(&head.headers) {
         return Err(Refusal {
             status: StatusCode::NOT_IMPLEMENTED,
@@ -169,12 +225,8 @@ fn admit(
 }
 
 /// May this session do that? Gives the rule that says yes.
-fn decide(
-    proxy: &Proxy,
-    head: &request::Parts,
-    operation: &Operation,
-) -> Result<Cow<'static, str>, Refusal> {
-    match policy::decide(&proxy.policy, &Asked::call(head.method.as_str(), operation)) {
+fn decide(proxy: &Proxy, asked: &Asked<'_>) -> Result<Cow<'static, str>, Refusal> {
+    match policy::decide(&proxy.policy, asked) {
         Verdict::Allow { rule } => Ok(rule),
         // Never 429 or 5xx: clients try again after those.
         Verdict::Deny { rule, word, why } => Err(Refusal {
@@ -183,6 +235,30 @@ fn decide(
             word,
             message: why,
         }),
+    }
+}
+
+/// The same for a message to an MCP server: each of its tool calls has to be allowed. What only
+/// keeps the protocol going does nothing to the account and is.
+fn decide_message(proxy: &Proxy, said: Option<&Said>) -> Result<Cow<'static, str>, Refusal> {
+    match said.filter(|said| said.unread.is_none()) {
+        Some(said) => {
+            let mut rule = Cow::Borrowed(policy::DEFAULT);
+            for asked in said.asked() {
+                rule = decide(proxy, &asked)?;
+            }
+            Ok(rule)
+        }
+        // It may call any tool.
+        None if proxy.policy.in_force().is_some() => Err(Refusal::forbidden(
+            "mcp-unread",
+            format!(
+                "this message to an MCP server was not understood, came too slowly or is longer than \
+                 {} bytes, and this session may not do everything: it was not sent",
+                limits::REQUEST_INLINE_BYTES_MAX
+            ),
+        )),
+        None => Ok(policy::DEFAULT.into()),
     }
 }
 
@@ -204,189 +280,10 @@ fn arm(
 }
 
 /// Nothing was sent, because it could not be recorded.
-fn unrecordable(proxy: &Proxy, refused: &Refused, reply: Reply) {
-    proxy.unrecorded.fetch_add(1, Ordering::Relaxed);
+pub(super) fn unrecordable(proxy: &Proxy, refused: &Refused, reply: Reply) {
+    proxy.count_unrecorded();
     let message = format!("not sent, because it cannot be recorded: {refused}");
     let status = StatusCode::SERVICE_UNAVAILABLE;
     // The child may be gone; then nobody needs the answer.
     let _ = reply.send(respond::refusal(status, "unrecordable", &message, None));
-}
-
-/// A request that is on record.
-struct Intended {
-    permit: Permit,
-    /// Of a body that is still to come.
-    recorder: Option<BodyRecorder>,
-    /// What was removed from it by its place, as far as it has come: the answer may repeat it.
-    gone: Vec<Secret<String>>,
-}
-
-/// A request, ready to be put into words.
-struct Described<'a> {
-    proxy: &'a Proxy,
-    number: CallNumber,
-    host: &'a str,
-    head: &'a request::Parts,
-    target: &'a PathAndQuery,
-    operation: &'a Operation,
-    by: By,
-    level: Level,
-}
-
-impl Described<'_> {
-    /// Records the request and everything of its body that is known, durably.
-    ///
-    /// Returns the recorder of a body that is still to come.
-    async fn intend(&self, intake: &Intake, rule: &str) -> Result<Intended, Refused> {
-        let journal = &self.proxy.journal;
-        let mut recorder = BodyRecorder::new(
-            self.proxy,
-            &self.proxy.known,
-            self.level,
-            self.text(CONTENT_TYPE),
-            self.text(CONTENT_ENCODING),
-            self.operation.secret_request,
-        );
-        let (mut event, mut attachments) = self.event(Decision::Allow, rule);
-        let mut gone = redact::gone_from_target(self.operation, self.target.as_str());
-        let Some(whole) = intake.whole() else {
-            event.streamed = true;
-            let permit = journal.intend(event, attachments).await?;
-            return Ok(Intended {
-                permit,
-                recorder: Some(recorder),
-                gone,
-            });
-        };
-        if !whole.is_empty() {
-            for piece in slices(whole) {
-                recorder.push(journal, piece).await?;
-            }
-            let body = recorder.finish(journal).await?;
-            event.body = Some(body.commitment);
-            event.unkept = body.unkept;
-            event.redactions.extend(body.redactions);
-            attachments.extend(body.attachment);
-            gone.extend(body.gone);
-        }
-        let permit = journal.intend(event, attachments).await?;
-        Ok(Intended {
-            permit,
-            recorder: None,
-            gone,
-        })
-    }
-
-    /// Records a refusal and answers the child. Nothing was sent.
-    async fn deny(self, refusal: Refusal, body: Incoming, reply: Reply) {
-        let (mut event, attachments) = self.event(Decision::Deny, &refusal.rule);
-        if self.has_body() {
-            event.unkept = Some("refused before the body was read".into());
-        }
-        let recorded = self
-            .proxy
-            .journal
-            .note(Event::CallDenied(event), attachments)
-            .await;
-        let answer = respond::refusal(
-            refusal.status,
-            refusal.word,
-            &refusal.message,
-            Some(self.number),
-        );
-        match recorded {
-            // The child may be gone; then nobody needs the answer.
-            Ok(()) => drop(reply.send(answer)),
-            Err(refused) => unrecordable(self.proxy, &refused, reply),
-        }
-        // A child that asked first (RFC 9110, 10.1.1) has its answer and sends nothing.
-        if !self.head.headers.contains_key(EXPECT) {
-            discard(body, &self.proxy.draining).await;
-        }
-    }
-
-    /// The child broke off before its request was whole: nothing was sent.
-    async fn never_complete(self, why: &GatherError, reply: Reply) {
-        let (mut event, attachments) = self.event(Decision::Deny, "incomplete");
-        event.unkept = Some(why.to_string());
-        // Refused or not, there is nothing to send.
-        let _ = self
-            .proxy
-            .journal
-            .note(Event::CallDenied(event), attachments)
-            .await;
-        let status = StatusCode::BAD_REQUEST;
-        let message = why.to_string();
-        let _ = reply.send(respond::refusal(
-            status,
-            "incomplete",
-            &message,
-            Some(self.number),
-        ));
-    }
-
-    fn event(&self, decision: Decision, rule: &str) -> (CallRequest, Vec<Attachment>) {
-        let known = &self.proxy.known;
-        let target = redact::target(known, self.operation, self.target.as_str());
-        let headers = redact::headers(known, &self.head.headers);
-        let (target, headers, attachments) = self.committed(target.into(), headers.json());
-        let names = redact::names(known, self.operation, self.target.path()).into_inner();
-        let event = CallRequest {
-            call: self.number,
-            // A method or host can be any word, a key too.
-            method: known.text(self.head.method.as_str()).into_inner(),
-            host: known.text(self.host).into_inner(),
-            route: names.route,
-            op: self.operation.id.map(str::to_owned),
-            access: self.operation.effect,
-            res: names.resources,
-            decision,
-            rule: rule.to_owned(),
-            by: self.by.number(),
-            level: Some(self.level).filter(|level| *level < Level::Full),
-            target,
-            headers,
-            body: None,
-            streamed: false,
-            unkept: None,
-            redactions: Vec::new(),
-        };
-        (event, attachments)
-    }
-
-    /// Commits to path and headers; keeps them, if the level says so.
-    fn committed(
-        &self,
-        target: Redacted<Bytes>,
-        headers: Redacted<Bytes>,
-    ) -> (Commitment, Commitment, Vec<Attachment>) {
-        if self.level >= Level::Headers {
-            let (target, headers) = (commit("target", target), commit("headers", headers));
-            let commitments = (target.commitment(), headers.commitment());
-            return (commitments.0, commitments.1, vec![target, headers]);
-        }
-        let salt = self.proxy.known.key().withheld_salt();
-        let withheld = |field, content: Redacted<Bytes>| {
-            let mut withheld = Withheld::new(field, &salt);
-            withheld.push(content.get());
-            withheld.finish()
-        };
-        (
-            withheld("target", target),
-            withheld("headers", headers),
-            Vec::new(),
-        )
-    }
-
-    fn has_body(&self) -> bool {
-        let headers = &self.head.headers;
-        headers.contains_key(http::header::TRANSFER_ENCODING)
-            || headers
-                .get(http::header::CONTENT_LENGTH)
-                .is_some_and(|length| length != "0")
-    }
-
-    fn text(&self, name: HeaderName) -> Option<&str> {
-        self.head.headers.get(name)?.to_str().ok()
-    }
 }

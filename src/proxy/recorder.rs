@@ -26,6 +26,8 @@ pub(super) struct Recorded {
 /// A body under way.
 pub(super) struct BodyRecorder {
     level: Level,
+    /// What the leaf calls it.
+    field: &'static str,
     redactor: BodyRedactor,
     content: ContentStream,
     /// Of what may be recorded, what has come and what is kept.
@@ -37,11 +39,13 @@ pub(super) struct BodyRecorder {
 }
 
 impl BodyRecorder {
-    /// Begins a body; `known` and the last three as for [`BodyRedactor::new`].
+    /// Begins a body that the leaf commits to as `field`; `known` and the last three as for
+    /// [`BodyRedactor::new`].
     pub(super) fn new(
         proxy: &Proxy,
         known: &KnownSecrets,
         level: Level,
+        field: &'static str,
         content_type: Option<&str>,
         content_encoding: Option<&str>,
         secret_paths: &'static [&'static str],
@@ -51,12 +55,13 @@ impl BodyRecorder {
         let salt = || known.key().withheld_salt();
         Self {
             level,
+            field,
             redactor,
-            content: ContentStream::new("body"),
+            content: ContentStream::new(field),
             shown_bytes: 0,
             kept_bytes: 0,
             kept_bytes_max: proxy.recording.body_bytes_max,
-            raw: may_be_unkept.then(|| Withheld::new("body", &salt())),
+            raw: may_be_unkept.then(|| Withheld::new(field, &salt())),
         }
     }
 
@@ -112,7 +117,7 @@ impl BodyRecorder {
                 gone: Vec::new(),
             });
         }
-        let content = std::mem::replace(&mut self.content, ContentStream::new("body"));
+        let content = std::mem::replace(&mut self.content, ContentStream::new(self.field));
         let content = content.finish(journal).await?;
         Ok(Recorded {
             commitment: content.commitment(),

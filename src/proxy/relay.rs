@@ -18,6 +18,8 @@ use super::outlet::{ChildGone, Outlet};
 use super::pipeline::Reply;
 use super::recorder::BodyRecorder;
 use super::send_error::SendError;
+use super::taps::AnswerTap;
+use super::tools::Exchange;
 use super::{Proxy, headers, respond};
 use crate::content_coding::Decoder;
 use crate::journal::{Attachment, Permit, commit};
@@ -38,6 +40,8 @@ pub(super) struct Call {
     level: Level,
     /// The session's secrets, and those of the request.
     known: KnownSecrets,
+    /// Set where it is an exchange with an MCP server.
+    exchange: Option<Exchange>,
 }
 
 impl Call {
@@ -59,7 +63,13 @@ impl Call {
             secret_paths: operation.secret_response,
             level,
             known: proxy.known.clone(),
+            exchange: None,
         }
+    }
+
+    /// The same, as an exchange with an MCP server if it is one: tools are answered in it.
+    pub(super) fn speaking(self, exchange: Option<Exchange>) -> Self {
+        Self { exchange, ..self }
     }
 
     /// The same, when the request held these: the answer may repeat them.
@@ -107,7 +117,7 @@ impl Call {
             // Over HTTP/2 the end may come in a frame of its own.
             return discard(incoming, &self.proxy.draining).await;
         }
-        let mut passage = Passage::new(&self, &head.headers);
+        let mut passage = Passage::new(&self, &head.headers, head.status);
         let recoded = passage.decoder.is_some() || !self.proxy.swap_keeps_length;
         passage.left_bytes = incoming.size_hint().exact().filter(|_| !recoded);
         let head = for_child(&self.proxy, head, recoded);
@@ -207,6 +217,9 @@ struct Passage<'a> {
     decoder: Option<Decoder>,
     swap: ReplacerStream,
     recorder: BodyRecorder,
+    /// Looks for the results of tools.
+    tap: Option<AnswerTap>,
+    is_success: bool,
     /// Events must not wait for more to come.
     is_event_stream: bool,
     /// Of an answer with a known length, what is still to come.
@@ -219,7 +232,7 @@ struct Passage<'a> {
 }
 
 impl<'a> Passage<'a> {
-    fn new(call: &'a Call, headers: &HeaderMap) -> Self {
+    fn new(call: &'a Call, headers: &HeaderMap, status: StatusCode) -> Self {
         let text = |name| {
             headers
                 .get(name)
@@ -231,18 +244,26 @@ impl<'a> Passage<'a> {
         let decoder = coding.and_then(|c| Decoder::new(c, limits::DECODED_BYTES_MAX).ok()?);
         let left_coded = coding.filter(|_| decoder.is_none());
         let proxy = &call.proxy;
+        let is_event_stream = content_type.is_some_and(is_event_stream);
+        // What stays packed cannot be looked into.
+        let exchange = call.exchange.as_ref().filter(|_| left_coded.is_none());
         Self {
             call,
+            is_success: status.is_success(),
+            tap: exchange.and_then(|exchange| {
+                AnswerTap::new(proxy, exchange, &call.known, headers, is_event_stream)
+            }),
             swap: proxy.swap.stream(),
             recorder: BodyRecorder::new(
                 proxy,
                 &call.known,
                 call.level,
+                "body",
                 content_type,
                 left_coded,
                 call.secret_paths,
             ),
-            is_event_stream: content_type.is_some_and(is_event_stream),
+            is_event_stream,
             left_bytes: None,
             last: None,
             trailers: None,
@@ -322,6 +343,9 @@ impl<'a> Passage<'a> {
         if self.is_event_stream {
             recorder.settle(journal).await.map_err(record)?;
         }
+        if let Some(tap) = &mut self.tap {
+            tap.push(&self.call.proxy, &bytes).await.map_err(record)?;
+        }
         if let Some(left) = &mut self.left_bytes {
             *left = left.saturating_sub(bytes.len() as u64);
             if *left == 0 {
@@ -336,7 +360,11 @@ impl<'a> Passage<'a> {
         let mut tail = Vec::new();
         let unpacked = self.decoder.as_mut().map_or(Ok(()), Decoder::finish);
         self.swap.finish(&mut tail);
-        let delivered = self.deliver(tail.into(), outlet).await;
+        let mut delivered = self.deliver(tail.into(), outlet).await;
+        if let (Ok(()), Ok(()), Some(tap)) = (&unpacked, &delivered, &mut self.tap) {
+            let told = tap.finish(&self.call.proxy, self.is_success).await;
+            delivered = told.map_err(|e| Broke::Record(e.to_string()));
+        }
         self.broke = match unpacked {
             Err(e) => Some(Broke::Coding(e.to_string())),
             Ok(()) => delivered.err(),

@@ -7,6 +7,7 @@ use super::event::{CallRequest, CallResponse, Decision, RedactionCount};
 use super::operation::{Effect, Resource};
 use super::recording::Level;
 use super::session::CallNumber;
+use super::tool::{McpCall, McpResult, ToolOutcome, Via};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,55 @@ pub enum Outcome {
     Failed,
     /// It may or may not have taken effect: the record ends before the answer.
     InDoubt,
+}
+
+/// One tool call, folded from its call and, if there is one, its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Which of its exchange's it is.
+    pub nth: u32,
+    /// The server.
+    pub server: String,
+    /// The tool; empty where the message was not understood.
+    pub tool: String,
+    /// The message's id, as JSON text; empty for none.
+    pub id: String,
+    /// What the tool does.
+    pub effect: Effect,
+    /// Index of the leaf that holds the arguments.
+    pub call_leaf: u64,
+    /// How it went; none while there is no result.
+    pub outcome: Option<ToolOutcome>,
+    /// Microseconds in all.
+    pub duration_us: Option<u64>,
+    /// The exchange that brought the result, when it was another one.
+    pub came_in: Option<CallNumber>,
+    /// Index of the leaf that holds the result.
+    pub result_leaf: Option<u64>,
+}
+
+impl ToolCall {
+    fn begin(call: McpCall, leaf: u64) -> Self {
+        Self {
+            nth: call.nth,
+            server: call.server,
+            tool: call.tool,
+            id: call.id,
+            effect: call.access,
+            call_leaf: leaf,
+            outcome: None,
+            duration_us: None,
+            came_in: None,
+            result_leaf: None,
+        }
+    }
+
+    fn end(&mut self, result: McpResult, leaf: u64) {
+        self.outcome = Some(result.outcome);
+        self.duration_us = Some(result.dur_us);
+        self.came_in = result.came_in;
+        self.result_leaf = Some(leaf);
+    }
 }
 
 /// One call, folded from its request and, if there is one, its end.
@@ -67,6 +117,12 @@ pub struct Call {
     pub request_stream_leaf: Option<u64>,
     /// Index of the response leaf.
     pub response_leaf: Option<u64>,
+    /// Whether it is the call of a tool of a wrapped server, and no HTTP exchange.
+    pub is_stdio: bool,
+    /// The tools it called.
+    pub tools: Vec<ToolCall>,
+    /// What of it was not understood as MCP, though it should have been.
+    pub unread: Vec<String>,
 }
 
 impl Call {
@@ -98,7 +154,74 @@ impl Call {
             request_leaf: leaf,
             request_stream_leaf: None,
             response_leaf: None,
+            is_stdio: false,
+            tools: Vec::new(),
+            unread: Vec::new(),
         }
+    }
+
+    /// Begins the view of a call that has no HTTP exchange: a tool of a wrapped server.
+    #[must_use]
+    pub fn begin_stdio(call: McpCall, leaf: u64, at: DateTime<Utc>, mono_ns: u64) -> Self {
+        Self {
+            number: call.call,
+            at,
+            mono_ns,
+            method: "MCP".into(),
+            host: call.server.clone(),
+            route: String::new(),
+            operation: Some("tools/call".into()),
+            effect: call.access,
+            resources: Vec::new(),
+            decision: Decision::Allow,
+            rule: "default".into(),
+            by: None,
+            level: call.level,
+            outcome: Outcome::InDoubt,
+            status: None,
+            duration_us: None,
+            error: None,
+            redactions: call.redactions.clone(),
+            request_leaf: leaf,
+            request_stream_leaf: None,
+            response_leaf: None,
+            is_stdio: call.via == Via::Stdio,
+            unread: call
+                .unkept
+                .clone()
+                .filter(|_| call.tool.is_empty())
+                .into_iter()
+                .collect(),
+            tools: vec![ToolCall::begin(call, leaf)],
+        }
+    }
+
+    /// Adds a tool call of this exchange; false when it has that one already.
+    #[must_use]
+    pub fn begin_tool(&mut self, call: McpCall, leaf: u64) -> bool {
+        if self.tools.iter().any(|tool| tool.nth == call.nth) {
+            return false;
+        }
+        self.redactions.extend(call.redactions.iter().cloned());
+        self.tools.push(ToolCall::begin(call, leaf));
+        true
+    }
+
+    /// Adds the result of a tool call; false when there is no such call, or it has one.
+    #[must_use]
+    pub fn end_tool(&mut self, result: McpResult, leaf: u64) -> bool {
+        let fits = |tool: &&mut ToolCall| tool.nth == result.nth && tool.result_leaf.is_none();
+        let Some(tool) = self.tools.iter_mut().find(fits) else {
+            return false;
+        };
+        if self.is_stdio {
+            self.outcome = Outcome::Answered;
+            self.duration_us = Some(result.dur_us);
+            self.response_leaf = Some(leaf);
+        }
+        self.redactions.extend(result.redactions.iter().cloned());
+        tool.end(result, leaf);
+        true
     }
 
     /// Adds the response leaf.

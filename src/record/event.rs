@@ -14,6 +14,7 @@ use super::operation::{Effect, Resource};
 use super::policy::PolicyInForce;
 use super::recording::Level;
 use super::session::{CallNumber, SessionId};
+use super::tool::{McpCall, McpResult, McpUnread};
 
 /// Version of the leaf format, field `v`.
 pub const LEAF_VERSION: u32 = 1;
@@ -171,7 +172,7 @@ pub struct CallRequest {
     pub host: String,
     /// Path template, or empty when the path is not in the catalogue (it is in `target`).
     pub route: String,
-    /// Datadog's operationId.
+    /// Datadog's operationId; for a message to an MCP server its JSON-RPC methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub op: Option<String>,
     /// Effect.
@@ -343,6 +344,15 @@ pub enum Event {
     /// A process that called.
     #[serde(rename = "process")]
     Process(Process),
+    /// A tool is about to be called.
+    #[serde(rename = "mcp.call")]
+    McpCall(McpCall),
+    /// A tool call was answered.
+    #[serde(rename = "mcp.result")]
+    McpResult(McpResult),
+    /// Something an MCP server or its client said was not understood.
+    #[serde(rename = "mcp.unread")]
+    McpUnread(McpUnread),
     /// A blind tunnel ended.
     #[serde(rename = "tunnel")]
     Tunnel(Tunnel),
@@ -359,6 +369,9 @@ impl Event {
             Self::CallRequest(e) | Self::CallDenied(e) => Some(e.call),
             Self::CallStream(e) => Some(e.call),
             Self::CallResponse(e) => Some(e.call),
+            Self::McpCall(e) => Some(e.call),
+            Self::McpResult(e) => Some(e.call),
+            Self::McpUnread(e) => Some(e.call),
             Self::SessionOpen(_) | Self::Process(_) | Self::Tunnel(_) | Self::SessionClose(_) => {
                 None
             }

@@ -16,9 +16,10 @@ pub mod recording;
 pub mod secret;
 pub mod session;
 mod sorted;
+pub mod tool;
 
 pub use actor::{Identity, Via};
-pub use call::{Call, Outcome};
+pub use call::{Call, Outcome, ToolCall};
 pub use contents::{Contents, Erasure};
 pub use egress::{EgressRule, HostRule};
 pub use enforcement::{Enforce, Enforcement};
@@ -29,3 +30,4 @@ pub use process::{Agent, Program};
 pub use recording::{Level, LevelRules, Recording};
 pub use secret::Secret;
 pub use session::{CallNumber, HostFacts, SessionId};
+pub use tool::{McpCall, McpResult, McpUnread, ToolOutcome};

@@ -23,6 +23,17 @@ pub struct CallDetail {
     pub response: Option<Message>,
     /// Microseconds from sending to the answer's head.
     pub wait_us: Option<u64>,
+    /// The content of its tool calls, in the order of the call's `tools`.
+    pub tools: Vec<ToolDetail>,
+}
+
+/// What a tool was given, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolDetail {
+    /// The arguments, as JSON text.
+    pub arguments: Body,
+    /// Result or error, as JSON text; none when none is on record.
+    pub result: Option<Body>,
 }
 
 impl CallDetail {

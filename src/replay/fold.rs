@@ -10,7 +10,8 @@ use crate::record::event::{
     CallRequest, CallResponse, CallStream, SessionClose, SessionOpen, Side,
 };
 use crate::record::event::{Decision, Tunnel};
-use crate::record::{Call, CallNumber, Event, Leaf, Level, Program};
+use crate::record::tool::Via;
+use crate::record::{Call, CallNumber, Event, Leaf, Level, McpCall, McpResult, McpUnread, Program};
 
 use super::caller::Callers;
 use super::view::{Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State};
@@ -97,6 +98,9 @@ impl Fold {
             Event::CallStream(stream) => self.streamed(stream, index),
             Event::CallResponse(response) => self.ended(response, index),
             Event::Process(process) => self.callers.add(&process),
+            Event::McpCall(call) => self.tool_called(call, index, leaf.ts, leaf.mono),
+            Event::McpResult(result) => self.tool_answered(result, index),
+            Event::McpUnread(unread) => self.unread(unread, index),
             Event::Tunnel(tunnel) => self.tunnels.push((leaf.ts, tunnel)),
             Event::SessionClose(close) => {
                 self.close.get_or_insert(close);
@@ -168,14 +172,25 @@ impl Fold {
     }
 
     /// Ends a call ahead of time, with what was looked up; none when it has no end.
-    pub fn end_ahead(&mut self, number: CallNumber, end: Option<(CallResponse, u64)>) {
-        let Some((response, leaf)) = end else {
-            self.taken.without_end = Some(number);
+    pub fn end_ahead(&mut self, number: CallNumber, end: Option<Leaf>) {
+        let Some(call) = self.calls.get_mut(&number) else {
             return;
         };
-        if let Some(call) = self.calls.get_mut(&number) {
-            call.end(response, leaf);
+        let is_ended = match end {
+            Some(Leaf { i, event, .. }) => match event {
+                Event::CallResponse(response) => {
+                    call.end(response, i);
+                    true
+                }
+                Event::McpResult(result) => call.is_stdio && call.end_tool(result, i),
+                _ => false,
+            },
+            None => false,
+        };
+        if is_ended {
             self.taken.ended_ahead.insert(number);
+        } else {
+            self.taken.without_end = Some(number);
         }
     }
 
@@ -290,6 +305,45 @@ impl Fold {
         }
     }
 
+    fn tool_called(&mut self, call: McpCall, leaf: u64, at: DateTime<Utc>, mono_ns: u64) {
+        let number = call.call;
+        match self.calls.get_mut(&number) {
+            None if call.via == Via::Stdio => {
+                let call = Call::begin_stdio(call, leaf, at, mono_ns);
+                self.calls.insert(number, call);
+            }
+            None => self.odd(Oddity::NoSuchCall { leaf, call: number }),
+            Some(begun) => {
+                if begun.is_stdio || !begun.begin_tool(call, leaf) {
+                    self.odd(Oddity::CallAgain { leaf, call: number });
+                }
+            }
+        }
+    }
+
+    fn tool_answered(&mut self, result: McpResult, leaf: u64) {
+        let call = result.call;
+        match self.calls.get_mut(&call) {
+            _ if result.via == Via::Stdio && self.taken.ended_ahead.remove(&call) => {}
+            // Its exchange ended long before, and was shown: a stream brought the result later.
+            None if self.taken.last >= Some(call) => {}
+            None => self.odd(Oddity::NoSuchCall { leaf, call }),
+            Some(begun) => {
+                if !begun.end_tool(result, leaf) {
+                    self.odd(Oddity::EndedAgain { leaf, call });
+                }
+            }
+        }
+    }
+
+    fn unread(&mut self, unread: McpUnread, leaf: u64) {
+        let call = unread.call;
+        match self.calls.get_mut(&call) {
+            Some(begun) => begun.unread.push(unread.why),
+            None => self.odd(Oddity::NoSuchCall { leaf, call }),
+        }
+    }
+
     fn odd(&mut self, oddity: Oddity) {
         if self.oddities.len() < ODDITIES_MAX {
             self.oddities.push(oddity);
@@ -377,6 +431,102 @@ mod tests {
         let view = fold(script.leaves, true);
         assert_eq!(view.head.state, State::Running);
         assert_eq!(view.ended(), None);
+    }
+
+    fn tool(call: u64, nth: u32, via: Via) -> Event {
+        Event::McpCall(McpCall {
+            call: CallNumber(call),
+            nth,
+            via,
+            server: "mcp.datadoghq.com".into(),
+            tool: format!("tool-{nth}"),
+            id: "1".into(),
+            access: crate::record::Effect::Unknown,
+            level: None,
+            args: None,
+            unkept: None,
+            redactions: Vec::new(),
+        })
+    }
+
+    fn tool_result(call: u64, nth: u32, via: Via, came_in: Option<u64>) -> Event {
+        Event::McpResult(McpResult {
+            call: CallNumber(call),
+            nth,
+            via,
+            came_in: came_in.map(CallNumber),
+            outcome: crate::record::ToolOutcome::Ok,
+            result: crate::record::Commitment {
+                c: String::new(),
+                n: 2,
+            },
+            dur_us: 7,
+            level: None,
+            unkept: None,
+            redactions: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn tools_belong_to_their_exchange_wherever_their_results_come() {
+        let mut script = Script::open();
+        script.request(1, "tools/call");
+        script.push(tool(1, 0, Via::Http));
+        script.push(tool(1, 1, Via::Http));
+        script.answer(1, 200);
+        script.request(2, "GET");
+        script.push(tool_result(1, 1, Via::Http, Some(2)));
+        script.push(tool_result(1, 1, Via::Http, Some(2)));
+        script.push(tool_result(9, 0, Via::Http, None));
+        script.answer(2, 200);
+        script.close(2, Some(0));
+        let view = fold(script.leaves, false);
+        let call = &view.calls[0];
+        assert_eq!(call.operation(), "tools/call tool-0, tool-1");
+        assert_eq!(call.label(), call.operation());
+        let results: Vec<_> = call.call.tools.iter().map(|it| it.came_in).collect();
+        assert_eq!(results, [None, Some(CallNumber(2))]);
+        let (call, leaf) = (CallNumber(1), 7);
+        let stray = Oddity::NoSuchCall {
+            leaf: 8,
+            call: CallNumber(9),
+        };
+        assert_eq!(view.oddities, [Oddity::EndedAgain { leaf, call }, stray]);
+        assert_eq!(view.counts().calls, 2);
+    }
+
+    #[test]
+    fn a_tool_of_a_wrapped_server_is_a_call_without_an_exchange() {
+        let mut script = Script::open();
+        script.push(tool(1, 0, Via::Stdio));
+        script.push(tool(2, 0, Via::Stdio));
+        script.push(tool_result(1, 0, Via::Stdio, None));
+        // One that has no exchange, and should have one.
+        script.push(tool(3, 0, Via::Http));
+        script.close(2, Some(0));
+        let view = fold(script.leaves.clone(), false);
+        let outcomes: Vec<_> = view.calls.iter().map(|it| it.call.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Answered, Outcome::InDoubt]);
+        let counts = view.counts();
+        assert_eq!((counts.unclassified, counts.in_doubt), (2, 1));
+        assert_eq!(view.oddities.len(), 1, "{:?}", view.oddities);
+        // The same given away while it is read.
+        let mut running = Fold::new();
+        script
+            .leaves
+            .into_iter()
+            .for_each(|leaf| running.push(leaf));
+        assert_eq!(running.take_ended().len(), 1);
+        let end = tool_result(2, 0, Via::Stdio, None);
+        let leaf = Leaf {
+            v: 1,
+            i: 99,
+            ts: DateTime::UNIX_EPOCH,
+            mono: 0,
+            event: end,
+        };
+        running.end_ahead(CallNumber(2), Some(leaf));
+        assert_eq!(running.take_ended()[0].call.outcome, Outcome::Answered);
     }
 
     #[test]

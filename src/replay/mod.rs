@@ -18,9 +18,9 @@ pub(crate) mod sample;
 pub mod view;
 
 pub use caller::Caller;
-pub use detail::{Body, CallDetail, Message};
+pub use detail::{Body, CallDetail, Message, ToolDetail};
 pub use fold::{Fold, FoldError};
 pub use pace::{Pace, Speed};
 pub use view::{
-    Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State, Summary,
+    Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State, Summary, tool_name,
 };

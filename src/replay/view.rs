@@ -3,6 +3,7 @@
 //! Content (identity, command line, host, literal paths) is optional throughout: it may have
 //! been erased, while the statements about it still stand.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::caller::Caller;
 use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{
     Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, Level, Outcome,
-    PolicyInForce, Resource, SessionId,
+    PolicyInForce, Resource, SessionId, ToolCall,
 };
 
 /// What the journal found beside leaf 0. Erased content is none.
@@ -85,10 +86,19 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Names what was asked for: Datadog's operationId, else the path template, else the literal
-    /// path without its query, else the host.
+    /// Names what was asked for: the tools that were called, else Datadog's operationId, else the
+    /// path template, else the literal path without its query, else the host.
     #[must_use]
-    pub fn operation(&self) -> &str {
+    pub fn operation(&self) -> Cow<'_, str> {
+        if self.call.tools.is_empty() {
+            return self.exchange().into();
+        }
+        let names: Vec<&str> = self.call.tools.iter().map(tool_name).collect();
+        format!("tools/call {}", names.join(", ")).into()
+    }
+
+    /// The same without a look at the tools.
+    fn exchange(&self) -> &str {
         if let Some(operation) = &self.call.operation {
             return operation;
         }
@@ -106,7 +116,7 @@ impl Seen {
     #[must_use]
     pub fn label(&self) -> String {
         match &self.call.operation {
-            Some(operation) => operation.clone(),
+            Some(_) => self.operation().into_owned(),
             None => format!("{} {}", self.call.method, self.operation()),
         }
     }
@@ -116,6 +126,15 @@ impl Seen {
     pub fn resources(&self) -> String {
         let labels: Vec<String> = self.call.resources.iter().map(resource_label).collect();
         labels.join(", ")
+    }
+}
+
+/// The name of a tool, or what stands for one.
+#[must_use]
+pub fn tool_name(tool: &ToolCall) -> &str {
+    match tool.tool.as_str() {
+        "" => "(not understood)",
+        name => name,
     }
 }
 

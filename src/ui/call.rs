@@ -3,14 +3,14 @@
 
 use crate::record::event::Decision;
 use crate::record::{Level, Outcome};
-use crate::replay::{Body, CallDetail, Message};
+use crate::replay::{Body, CallDetail, Message, tool_name};
 
 use super::escape::escape;
 use super::json_text;
 use super::style::{Look, Missing, Tone};
 use super::table::{Cell, Column, Table, fields};
 use super::timeline::{effect_word, reason_text, status, tone};
-use super::{caller, people, words};
+use super::{caller, people, tools, words};
 
 /// Before every line of a header or body.
 const INDENT: &str = "  ";
@@ -21,7 +21,32 @@ const MARKER: &str = "[REDACTED:";
 /// Renders a call.
 #[must_use]
 pub fn render(detail: &CallDetail, look: &Look) -> String {
+    let call = &detail.seen.call;
     let mut text = overview(detail, look);
+    for (tool, content) in call.tools.iter().zip(&detail.tools) {
+        let name = escape(tool_name(tool));
+        let none = Body::Empty;
+        content_of(
+            &mut text,
+            &format!("arguments of {name}"),
+            &content.arguments,
+            None,
+            detail,
+            look,
+        );
+        let result = content.result.as_ref().unwrap_or(&none);
+        content_of(
+            &mut text,
+            &format!("result of {name}"),
+            result,
+            None,
+            detail,
+            look,
+        );
+    }
+    if call.is_stdio {
+        return text;
+    }
     part(&mut text, "request", &detail.request, detail, look);
     if let Some(response) = &detail.response {
         part(&mut text, "response", response, detail, look);
@@ -52,7 +77,8 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
         escape(&call.method),
         escape(&call.host)
     );
-    let operation = escape(detail.seen.operation());
+    let operation = detail.seen.operation();
+    let operation = escape(&operation);
     let operation = format!("{operation} ({})", effect_word(call.effect));
     let at = look.moment(call.at, "%Y-%m-%d %H:%M:%S%.6f %:z");
     let mut rows = vec![
@@ -63,6 +89,13 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
         ("request", look.paint(tone(call), &request)),
         ("operation", operation),
     ];
+    if call.is_stdio {
+        let request = format!("tool of the wrapped server {}", escape(&call.host));
+        rows[1] = ("request", look.paint(tone(call), &request));
+    }
+    for tool in &call.tools {
+        rows.push(("tool", escape(&tools::line(tool)).into_owned()));
+    }
     if !call.resources.is_empty() {
         rows.push(("resource", escape(&detail.seen.resources()).into_owned()));
     }
@@ -157,19 +190,40 @@ fn part(text: &mut String, name: &str, message: &Message, detail: &CallDetail, l
         }
         None => text.push_str(&headers(message, look)),
     }
-    match &message.body {
+    let kind = message.header("content-type");
+    content_of(
+        text,
+        &format!("{name} body"),
+        &message.body,
+        kind,
+        detail,
+        look,
+    );
+}
+
+/// One body, or what stands in its place; `kind` is its media type.
+fn content_of(
+    text: &mut String,
+    title: &str,
+    content: &Body,
+    kind: Option<&str>,
+    detail: &CallDetail,
+    look: &Look,
+) {
+    match content {
         Body::Kept {
             content,
             complete,
             why,
         } => {
             let size = words::bytes(u64::try_from(content.len()).unwrap_or(u64::MAX));
-            let kind = match message.header("content-type") {
+            let kind = match kind {
                 Some(kind) => format!(", {}", escape(kind)),
                 None => String::new(),
             };
-            heading(text, &format!("{name} body ({size}{kind})"), look);
-            text.push_str(&body(content, name, detail, look));
+            heading(text, &format!("{title} ({size}{kind})"), look);
+            let side = title.split(' ').next().unwrap_or_default();
+            text.push_str(&body(content, side, detail, look));
             if !complete {
                 let why = match why {
                     Some(why) => format!(": {}", escape(why)),
@@ -181,17 +235,17 @@ fn part(text: &mut String, name: &str, message: &Message, detail: &CallDetail, l
             }
         }
         Body::Empty => {
-            heading(text, &format!("{name} body"), look);
+            heading(text, title, look);
             text.push_str(&format!("{INDENT}{}\n", look.paint(Tone::Dim, "none")));
         }
         Body::NotKept { why, bytes } => {
             let size = bytes.map_or_else(String::new, |n| format!(" ({})", words::bytes(n)));
-            heading(text, &format!("{name} body{size}"), look);
+            heading(text, &format!("{title}{size}"), look);
             let why = format!("not kept: {}", escape(why));
             text.push_str(&format!("{INDENT}{}\n", look.paint(Tone::Warn, &why)));
         }
         Body::Erased { bytes } => {
-            heading(text, &format!("{name} body"), look);
+            heading(text, title, look);
             let was = format!("{} ({})", gone(look), words::bytes(*bytes));
             text.push_str(&format!("{INDENT}{}\n", look.paint(Tone::Dim, &was)));
         }
@@ -304,6 +358,7 @@ pub(super) mod tests {
                 },
             }),
             wait_us: Some(12_000),
+            tools: Vec::new(),
         }
     }
 

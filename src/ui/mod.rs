@@ -27,6 +27,7 @@ pub mod status;
 pub mod style;
 pub mod table;
 pub mod timeline;
+mod tools;
 pub mod words;
 
 pub use printer::{PrintError, Printer, Talk};

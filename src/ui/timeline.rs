@@ -10,7 +10,7 @@ use crate::replay::{Counts, Seen, SessionHead, SessionView, State};
 use super::escape::escape;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, cut, fields};
-use super::{caller, people, words};
+use super::{caller, people, tools, words};
 
 /// How moments are written in full.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
@@ -317,7 +317,7 @@ fn table(calls: &[Seen], live: bool) -> Table {
             Cell::new(Tone::Dim, &words::clock(call.mono_ns)),
             Cell::new(tone, effect_word(call.effect)),
             Cell::new(tone, &call.method),
-            Cell::new(tone, seen.operation()),
+            Cell::new(tone, &seen.operation()),
             Cell::new(tone, &seen.resources()),
             Cell::new(status_tone, &status),
             Cell::new(Tone::Dim, &took),
@@ -351,6 +351,7 @@ pub(super) fn status(call: &Call, live: bool) -> (String, Tone) {
     match (call.outcome, call.status) {
         (Outcome::Answered, Some(status @ 400..)) => (status.to_string(), Tone::Destroy),
         (Outcome::Answered, Some(status)) => (status.to_string(), Tone::Plain),
+        (Outcome::Answered, None) if tools::is_error(call) => ("error".into(), Tone::Destroy),
         (Outcome::Answered, None) => ("answered".into(), Tone::Plain),
         (Outcome::Refused, _) => ("denied".into(), Tone::Denied),
         (Outcome::Failed, _) => ("failed".into(), Tone::Destroy),
@@ -386,11 +387,12 @@ pub(super) fn reason_text(call: &Call, live: bool) -> Option<String> {
 }
 
 fn reason(seen: &Seen, live: bool, look: &Look) -> String {
-    let Some(text) = reason_text(&seen.call, live) else {
-        return String::new();
-    };
     let (_, tone) = status(&seen.call, live);
-    format!("{REASON_INDENT}{}\n", look.paint(tone, &escape(&text)))
+    let reason = reason_text(&seen.call, live).map(|text| (text, tone));
+    let lines = reason.into_iter().chain(tools::remarks(&seen.call));
+    lines
+        .map(|(text, tone)| format!("{REASON_INDENT}{}\n", look.paint(tone, &escape(&text))))
+        .collect()
 }
 
 fn footer(view: &SessionView, look: &Look) -> String {

@@ -36,6 +36,7 @@ mod hunt;
 mod key_files;
 mod keys;
 mod kill_points;
+mod mcp;
 mod normal;
 mod outside;
 mod policy;

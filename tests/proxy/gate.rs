@@ -112,7 +112,9 @@ impl Gate {
         let proxy = Arc::new(Proxy {
             unrecorded: std::sync::atomic::AtomicU64::new(0),
             distrust: proxy::Distrust::default(),
+            own_tokens: std::sync::atomic::AtomicU64::new(0),
             uploads: Arc::default(),
+            tools: proxy::ToolBook::default(),
             journal,
             origins: proxy::Origins::new(&keys, address),
             keys,

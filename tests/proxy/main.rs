@@ -34,6 +34,8 @@ mod recording;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod tools;
+#[cfg(test)]
 mod unrecordable;
 #[cfg(test)]
 mod upstream;

@@ -137,7 +137,9 @@ impl Session {
         let mut all = Vec::new();
         for leaf in &self.leaves {
             all.push((format!("leaf {}", leaf.i), leaf.to_bytes().unwrap()));
-            for name in ["target", "headers", "body", "who", "cmd", "host"] {
+            for name in [
+                "target", "headers", "body", "args", "result", "who", "cmd", "host",
+            ] {
                 if let Some(field) = self.reader.field(leaf.i, name).unwrap() {
                     all.push((format!("{name} of leaf {}", leaf.i), field.content));
                 }

@@ -97,6 +97,12 @@ pub enum CredentialError {
          set"
     )]
     NotFound,
+    /// Inside a `ddgate run`, without its placeholders.
+    #[error(
+        "this runs inside `ddgate run`, and the keys it gave out (DD_API_KEY, DD_APP_KEY) did not \
+         come through"
+    )]
+    Filtered,
     /// A value cannot be a key.
     #[error("the {key} from {from} cannot be used: {why}")]
     Unusable {
@@ -167,6 +173,14 @@ pub async fn resolve(
         return Ok(credential);
     }
     environment::read(lookup)?.ok_or(CredentialError::NotFound)
+}
+
+/// The placeholders that a `ddgate run` around this one gave out.
+///
+/// # Errors
+/// [`CredentialError::Filtered`]: they did not come through.
+pub fn placeholders(lookup: &Lookup<'_>) -> Result<Credential, CredentialError> {
+    environment::read(lookup)?.ok_or(CredentialError::Filtered)
 }
 
 impl Credential {

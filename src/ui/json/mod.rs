@@ -19,7 +19,7 @@ use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, StatusView};
 use shapes::{
     CallJson, ContentsJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson,
-    StatusJson, SummaryJson, TunnelJson, WhoJson, time,
+    StatusJson, SummaryJson, ToolContentsJson, TunnelJson, WhoJson, time,
 };
 
 /// `ddgate replay --json`: one object.
@@ -131,6 +131,13 @@ pub fn call_line(seen: &Seen, live: bool) -> String {
 /// ```
 /// where BODY is `{"state": "empty" | "kept" | "not_kept" | "erased" | "sealed", "bytes", "complete", "why",
 /// "text" | "base64"}`; keys that do not apply are absent.
+///
+/// A call of tools of an MCP server has `"tools": [{"tool": … | null, "server", "id": … | null,
+/// "effect", "outcome": "ok" | "tool_error" | "rpc_error" | null, "duration_us", "result_in": 7 |
+/// null}]`, where `result_in` is the call that brought the result, if it was another one; here also
+/// `"tool_contents": [{"arguments": BODY, "result": BODY | null}]`, in the same order. What was not
+/// understood as MCP stands in `"not_understood": ["why"]`. A tool of a wrapped server has the
+/// method `MCP` and the server as its host.
 #[must_use]
 pub fn call(detail: &CallDetail, contents: &Contents) -> String {
     document(&DetailJson {
@@ -144,6 +151,11 @@ pub fn call(detail: &CallDetail, contents: &Contents) -> String {
             .response
             .as_ref()
             .map(|it| MessageJson::of(it, contents)),
+        tool_contents: detail
+            .tools
+            .iter()
+            .map(|tool| ToolContentsJson::of(tool, contents))
+            .collect(),
     })
 }
 

@@ -7,9 +7,10 @@ use serde::Serialize;
 use crate::record::Enforcement;
 use crate::record::event::{RedactionCount, Tunnel};
 use crate::record::{
-    Agent, Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource,
+    Agent, Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource, ToolCall,
+    ToolOutcome,
 };
-use crate::replay::{Body, Caller, Counts, Message, Seen, State};
+use crate::replay::{Body, Caller, Counts, Message, Seen, State, ToolDetail};
 
 use super::super::status::{KeyView, SignIn};
 
@@ -213,6 +214,53 @@ pub(super) struct CallJson<'a> {
     duration_us: Option<u64>,
     error: Option<&'a str>,
     redactions: &'a [RedactionCount],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<ToolJson<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    not_understood: &'a [String],
+}
+
+/// A tool call; only calls of tools have any.
+#[derive(Serialize)]
+struct ToolJson<'a> {
+    tool: Option<&'a str>,
+    server: &'a str,
+    id: Option<&'a str>,
+    effect: &'static str,
+    outcome: Option<&'static str>,
+    duration_us: Option<u64>,
+    result_in: Option<u64>,
+}
+
+impl<'a> ToolJson<'a> {
+    fn of(tool: &'a ToolCall) -> Self {
+        let filled = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+        Self {
+            tool: filled(&tool.tool),
+            server: &tool.server,
+            id: filled(&tool.id),
+            effect: tool.effect.word(),
+            outcome: tool.outcome.map(ToolOutcome::word),
+            duration_us: tool.duration_us,
+            result_in: tool.came_in.map(|call| call.0),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ToolContentsJson<'a> {
+    arguments: BodyJson<'a>,
+    result: Option<BodyJson<'a>>,
+}
+
+impl<'a> ToolContentsJson<'a> {
+    pub(super) fn of(tool: &'a ToolDetail, contents: &Contents) -> Self {
+        let result = tool.result.as_ref();
+        Self {
+            arguments: BodyJson::of(&tool.arguments, contents),
+            result: result.map(|body| BodyJson::of(body, contents)),
+        }
+    }
 }
 
 impl<'a> CallJson<'a> {
@@ -245,6 +293,8 @@ impl<'a> CallJson<'a> {
             duration_us: call.duration_us,
             error: call.error.as_deref(),
             redactions: &call.redactions,
+            tools: call.tools.iter().map(ToolJson::of).collect(),
+            not_understood: &call.unread,
         }
     }
 }
@@ -328,6 +378,8 @@ pub(super) struct DetailJson<'a> {
     pub(super) wait_us: Option<u64>,
     pub(super) request: MessageJson<'a>,
     pub(super) response: Option<MessageJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tool_contents: Vec<ToolContentsJson<'a>>,
 }
 
 #[derive(Serialize)]

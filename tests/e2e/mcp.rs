@@ -1,0 +1,248 @@
+//! `ddgate mcp`: a server on standard input and output behaves as without ddgate, and its tool
+//! calls are on record. The servers are `sh`; a real one is driven in `tests/interop.rs`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::world::{Ddgate, World, wait_until};
+
+/// Answers every line with a result of its own making, and says what it got on standard error.
+const SERVER: &str = r#"
+while IFS= read -r line; do
+    printf 'got %s\n' "$line" >&2
+    id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+    [ -z "$id" ] || printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[],"key":"%s"}}\n' "$id" "$DD_API_KEY"
+done
+exit 7
+"#;
+
+fn mcp(world: &World, server: &[&str]) -> Ddgate {
+    let upstream = world.sandbox.upstream();
+    let flags = ["mcp", "--identity", "local", "--upstream", &upstream, "--"];
+    world.ddgate(flags.iter().chain(server)).keys(world)
+}
+
+fn request(id: u32, method: &str) -> String {
+    json!({"jsonrpc": "2.0", "id": id, "method": method}).to_string()
+}
+
+fn call(id: u32, tool: &str, arguments: &Value) -> String {
+    let params = json!({"name": tool, "arguments": arguments});
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{params}}}"#)
+}
+
+#[test]
+fn each_tool_call_is_a_call_of_its_own_and_nothing_else_is_changed() {
+    let world = World::new();
+    let said = [
+        request(1, "initialize"),
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
+        call(2, "get-monitors", &json!({"tags": ["env:prod"]})),
+        "this is no message".to_owned(),
+        // Without the end of its line, as somebody's last word.
+        call(3, "delete-monitor", &json!({"id": 7})),
+    ]
+    .join("\n");
+    let outcome = mcp(&world, &["sh", "-c", SERVER])
+        .input(said.as_bytes())
+        .exits(7);
+    let answers: Vec<Value> = String::from_utf8(outcome.stdout.clone())
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // `read` of the shell drops a last line without an end, and so would it without ddgate.
+    let ids: Vec<u64> = answers
+        .iter()
+        .map(|it| it["id"].as_u64().unwrap())
+        .collect();
+    assert_eq!(ids, [1, 2]);
+    let (api, _) = world.keys();
+    assert_ne!(answers[1]["result"]["key"], api.as_str(), "a placeholder");
+    let session = world.replay_json(&outcome.session());
+    let calls = session["calls"].as_array().unwrap();
+    let labels: Vec<&str> = calls
+        .iter()
+        .map(|it| it["label"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            "tools/call get-monitors",
+            "tools/call (not understood)",
+            "tools/call delete-monitor"
+        ]
+    );
+    assert_eq!(calls[0]["outcome"], "answered");
+    assert_eq!(calls[0]["tools"][0]["outcome"], "ok");
+    assert_eq!(calls[0]["tools"][0]["server"], "sh");
+    assert_eq!(
+        calls[1]["not_understood"][0],
+        "it is not JSON as JSON-RPC has it"
+    );
+    assert_eq!(calls[2]["outcome"], "in_doubt");
+    let id = outcome.session();
+    let shown = world.ddgate(["show", &id, "1", "--json"]).succeeds().json();
+    assert_eq!(
+        shown["tool_contents"][0]["arguments"]["text"],
+        r#"{"tags":["env:prod"]}"#
+    );
+    let result = shown["tool_contents"][0]["result"]["text"]
+        .as_str()
+        .unwrap();
+    assert!(
+        result.contains("[REDACTED:dd-api-key-placeholder:"),
+        "{result}"
+    );
+    let body = world
+        .ddgate(["show", &id, "1", "--body", "request"])
+        .succeeds();
+    assert_eq!(body.stdout, br#"{"tags":["env:prod"]}"#);
+    // An exit code of 2: a call without an end is something that is not there.
+    let verified = world.ddgate(["verify", &id]).go();
+    assert!(verified.code == Some(0), "{verified:?}");
+}
+
+#[test]
+fn what_people_see() {
+    let world = World::new();
+    let said = call(2, "get-monitors", &json!({"tags": ["env:prod"]})) + "\n";
+    let outcome = mcp(&world, &["sh", "-c", SERVER])
+        .input(said.as_bytes())
+        .exits(7);
+    let id = outcome.session();
+    let replay = world.ddgate(["replay", &id]).succeeds().shown();
+    let line = replay
+        .lines()
+        .find(|line| line.contains("get-monitors"))
+        .unwrap();
+    assert!(
+        line.contains("unknown  MCP  tools/call get-monitors  answered"),
+        "{replay}"
+    );
+    let show = world.ddgate(["show", &id, "1"]).succeeds().shown();
+    for part in [
+        "request  tool of the wrapped server sh",
+        "tool  get-monitors (unknown) of sh, id 2: answered after",
+        "arguments of get-monitors (21 B)",
+        "\"env:prod\"",
+        "result of get-monitors",
+    ] {
+        assert!(show.contains(part), "{part} is not in {show}");
+    }
+    assert!(!show.contains("request headers"), "{show}");
+}
+
+/// A conversation: each answer comes before the next question is asked.
+#[test]
+fn nothing_waits_for_more_to_come() {
+    let world = World::new();
+    let upstream = world.sandbox.upstream();
+    let (api, application) = world.keys();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ddgate"))
+        .args(["mcp", "--identity", "local", "--upstream", &upstream, "--"])
+        .args(["sh", "-c", SERVER])
+        .env_clear()
+        .env("HOME", world.home())
+        .env("DDGATE_DATA_DIR", world.data())
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("DD_API_KEY", api)
+        .env("DD_APP_KEY", application)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    for id in 1..=5 {
+        writeln!(input, "{}", call(id, "ask", &json!({}))).unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer["id"], id);
+    }
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+/// A server that says much at its end loses nothing, and a process it leaves behind holds nobody.
+#[test]
+fn what_a_server_says_last_is_passed_on() {
+    let world = World::new();
+    let script =
+        "sleep 30 2>/dev/null & head -c 3000000 /dev/zero | tr '\\0' 'x'; printf '\\nlast'; exit 3";
+    let outcome = mcp(&world, &["sh", "-c", script]).exits(3);
+    assert_eq!(outcome.stdout.len(), 3_000_005);
+    assert!(outcome.stdout.ends_with(b"\nlast"));
+}
+
+#[test]
+fn signals_reach_the_server() {
+    let world = World::new();
+    let script = r#"trap 'echo told; exit 5' TERM; echo ready; while :; do sleep 0.05; done"#;
+    let marker = world.root().join("ready");
+    let script = script.replace("echo ready", &format!("touch {}", marker.display()));
+    let live = mcp(&world, &["sh", "-c", &script]).spawn();
+    wait_until("the server runs", || marker.exists());
+    live.signal(Signal::TERM);
+    let outcome = live.end();
+    assert_eq!(
+        (outcome.code, outcome.stdout),
+        (Some(5), b"told\n".to_vec())
+    );
+}
+
+/// Nobody can be asked: the agent gets an answer it can show, and the exit code says why.
+#[test]
+fn whoever_is_not_signed_in_is_told_in_the_protocol() {
+    let world = World::new();
+    let upstream = world.sandbox.upstream();
+    let said = request(41, "initialize") + "\n";
+    let outcome = world
+        .ddgate([
+            "mcp",
+            "--prompt",
+            "always",
+            "--upstream",
+            &upstream,
+            "--",
+            "sh",
+            "-c",
+            SERVER,
+        ])
+        .issuer(&world)
+        .keys(&world)
+        .input(said.as_bytes())
+        .exits(3);
+    let answer: Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&json!(41), &json!(-32000))
+    );
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("ddgate login"), "{message}");
+    assert!(!outcome.said().contains("got "), "the server never ran");
+    assert!(world.session_ids().is_empty());
+}
+
+/// A filtered environment inside a run: the keys of the run are not there, and no others are taken.
+#[test]
+fn inside_a_run_without_its_placeholders_it_says_what_to_do() {
+    let world = World::new();
+    let own = env!("CARGO_BIN_EXE_ddgate");
+    let inner = format!(
+        "env -u DD_API_KEY -u DD_APP_KEY -u DATADOG_API_KEY -u DATADOG_APP_KEY \
+         -u DD_APPLICATION_KEY -u DATADOG_APPLICATION_KEY -u DD_ACCESS_TOKEN -u DD_BEARER_TOKEN \
+         -u DATADOG_BEARER_TOKEN {own} mcp --identity local -- true </dev/null"
+    );
+    let outcome = world.run(["sh", "-c", &inner]).exits(125);
+    let said = outcome.said();
+    assert!(
+        said.contains("did not come through") && said.contains("ddgate-mcp(5)"),
+        "{said}"
+    );
+}
