@@ -483,6 +483,61 @@ mod tests {
         assert_eq!(value(&built, "SSL_CERT_DIR"), Some(OsStr::new("/mine")));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn the_users_own_options_and_directories_are_kept() {
+        let parent = pairs(&[
+            ("PATH", "/v/bin::/usr/bin"),
+            ("PYTHONPATH", "/mine"),
+            ("NODE_OPTIONS", "--max-old-space-size=4096"),
+            ("RUBYOPT", "-W0"),
+            (
+                "JAVA_TOOL_OPTIONS",
+                "-Xmx1g -Djavax.net.ssl.trustStore=/corp.p12",
+            ),
+        ]);
+        let built = child(&parent);
+        let said = |name| value(&built, name).unwrap().to_str().unwrap();
+        assert_eq!(said("PATH"), "/s/ddgate-bin:/v/bin::/usr/bin");
+        assert_eq!(said("PYTHONPATH"), "/s/ddgate-python:/mine");
+        let node = "--max-old-space-size=4096 --require=\"/s/ddgate-preload.cjs\"";
+        assert_eq!(said("NODE_OPTIONS"), node);
+        assert_eq!(said("RUBYOPT"), "-W0 -r/s/ddgate_preload");
+        assert_eq!(
+            said("JAVA_TOOL_OPTIONS"),
+            "-Xmx1g -Djavax.net.ssl.trustStore=/corp.p12 -Dhttps.proxyHost=127.0.0.1 \
+             -Dhttps.proxyPort=4000 -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=4000 \
+             -Djavax.net.ssl.trustStoreType=JKS -Djavax.net.ssl.trustStorePassword=changeit \
+             -Djavax.net.ssl.trustStore=/s/ddgate-trust.jks"
+        );
+        assert_eq!(shown(&child(&built)), shown(&built), "a gate inside a gate");
+        // Nothing to launch from, nothing in front of it.
+        assert_eq!(value(&child(&[]), "PATH"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_with_spaces_is_written_as_each_reads_it() {
+        let mut child = ChildEnvironment {
+            variables: pairs(&[("RUBYLIB", "/mine")]),
+        };
+        let files = ChildFiles::below(Path::new("/a b"));
+        child.preload(&files);
+        child.steer_java("127.0.0.1:4000".parse().unwrap(), &files.jks);
+        let said = |name| child.value(name).unwrap().to_str().unwrap();
+        assert_eq!(
+            said("NODE_OPTIONS"),
+            "--require=\"/a b/ddgate-preload.cjs\""
+        );
+        assert_eq!(said("RUBYOPT"), "-rddgate_preload");
+        assert_eq!(said("RUBYLIB"), "/a b:/mine");
+        let java = said("JAVA_TOOL_OPTIONS");
+        assert!(
+            java.ends_with("trustStore=\"/a b\"/ddgate-trust.jks"),
+            "{java}"
+        );
+    }
+
     #[test]
     fn real_keys_go_whatever_the_variable_is_called() {
         let built = child(&pairs(&[
@@ -551,7 +606,9 @@ mod tests {
                 let bytes = got.as_encoded_bytes();
                 prop_assert!(!bytes.windows(REAL.len()).any(|w| w == REAL.as_bytes()));
                 let ours = bare.iter().any(|(other, _)| other == name)
-                    || BEARERS.iter().any(|bearer| name == bearer);
+                    || BEARERS.iter().any(|bearer| name == bearer)
+                    // What was there stands behind the launchers: see `chain`.
+                    || name == "PATH";
                 if !ours {
                     let (_, before) = parent.iter().find(|(other, _)| other == name).unwrap();
                     if !before.as_encoded_bytes().ends_with(REAL.as_bytes()) {
