@@ -59,7 +59,8 @@ pub const NOTE_SIGNATURES_MAX: usize = 100;
 /// A proof file that is read may be this large: a note, and extra data of whoever made it.
 pub const PROOF_BYTES_MAX: usize = 2 << 20;
 /// How long finding the process behind a connection may take: it is looked up before the first call.
-pub const ORIGIN_SEARCH: Duration = Duration::from_millis(50);
+/// A thousand times what it takes mostly, for a machine under load.
+pub const ORIGIN_SEARCH: Duration = Duration::from_millis(250);
 /// Processes that are looked at first: agents tend to call again from the same one.
 pub const ORIGIN_RECENT: usize = 8;
 /// Parents that are followed up from a process: no tree of an agent's is deeper.

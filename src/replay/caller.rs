@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::limits::REPLAY_PROCESSES_MAX;
+use crate::limits::{PROCESS_CHAIN_MAX, REPLAY_PROCESSES_MAX};
 use crate::record::event::Process;
 use crate::record::process::Program;
 
@@ -43,7 +43,10 @@ pub(super) struct Callers(BTreeMap<u64, Arc<Caller>>);
 impl Callers {
     /// Adds a process. The first statement about a number stands.
     pub(super) fn add(&mut self, process: &Process) {
-        let parent = process.parent.and_then(|parent| self.find(Some(parent)));
+        // A record can claim any depth; what is dropped later is dropped link by link.
+        let parent = self
+            .find(process.parent)
+            .filter(|parent| parent.chain().count() < PROCESS_CHAIN_MAX);
         self.0.entry(process.process).or_insert_with(|| {
             Arc::new(Caller {
                 process: process.process,
@@ -102,5 +105,7 @@ mod tests {
             callers.add(&process(number, Some(number - 1)));
         }
         assert_eq!(callers.0.len(), REPLAY_PROCESSES_MAX);
+        let deepest = callers.0.values().map(|caller| caller.chain().count());
+        assert_eq!(deepest.max(), Some(PROCESS_CHAIN_MAX));
     }
 }

@@ -70,7 +70,7 @@ fn killed_in_the_middle_of_a_call() {
     request body
       none
     ");
-    insta::assert_snapshot!(shown.said(), @"ddgate: verified to leaf 2, incomplete: the session was never closed: its gate died");
+    insta::assert_snapshot!(shown.said(), @"ddgate: verified to leaf 3, incomplete: the session was never closed: its gate died");
     world.ddgate(["sessions"]).succeeds();
     let missing = world
         .ddgate(["show", "latest", "1", "--body", "response"])

@@ -80,7 +80,10 @@ fn contents_go_and_proofs_stay() {
         let verify = world.ddgate(["verify", "latest"]).succeeds();
         let verify = verify.shown();
         assert!(verify.contains(", 0 contents, 18 erased\n"), "{verify}");
-        assert!(verify.contains("verdict  VERIFIED to leaf 9\n"), "{verify}");
+        assert!(
+            verify.contains("verdict  VERIFIED to leaf 10\n"),
+            "{verify}"
+        );
         world.ddgate(["export", "latest", "-o", "out"]).succeeds();
         let exported = world
             .ddgate(["verify", "--dir", "out", "--json"])

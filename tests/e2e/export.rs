@@ -65,7 +65,7 @@ fn a_session_comes_out_whole_private_and_the_same_every_time() {
     three_calls(&world);
     let told = verb(&world, &["export", "latest", "-o", "one"]).succeeds();
     assert!(told.stdout.is_empty());
-    insta::assert_snapshot!(told.said(), @"ddgate: exported session [ID] to one: 8 leaves with 17 contents and 2 checkpoints, all of them checked");
+    insta::assert_snapshot!(told.said(), @"ddgate: exported session [ID] to one: 9 leaves with 18 contents and 2 checkpoints, all of them checked");
     let again = verb(
         &world,
         &[
@@ -83,11 +83,11 @@ fn a_session_comes_out_whole_private_and_the_same_every_time() {
 
     let checked = verb(&world, &["verify", "--dir", "one"]).succeeds();
     let shown = String::from_utf8(checked.stdout).unwrap();
-    assert!(shown.contains("VERIFIED to leaf 8"), "{shown}");
+    assert!(shown.contains("VERIFIED to leaf 9"), "{shown}");
     assert!(shown.contains("not checked"), "{shown}");
     let key = fs::read_to_string(one.join("vkey")).unwrap();
     verb(&world, &["verify", "--dir", "one", "--vkey", key.trim()]).succeeds();
-    let last = "one/checkpoints/00000000000000000008";
+    let last = "one/checkpoints/00000000000000000009";
     let anchored = verb(
         &world,
         &[
@@ -101,7 +101,7 @@ fn a_session_comes_out_whole_private_and_the_same_every_time() {
     );
     assert_eq!(
         anchored.succeeds().json()["anchored"],
-        serde_json::json!([8])
+        serde_json::json!([9])
     );
 }
 
@@ -153,7 +153,7 @@ fn a_running_session_gives_a_snapshot() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     let told = verb(&world, &["export", "latest", "-o", "running"]).succeeds();
     insta::assert_snapshot!(told.said(), @r"
-    ddgate: exported session [ID] to running: 5 leaves with 11 contents and 2 checkpoints, all of them checked
+    ddgate: exported session [ID] to running: 6 leaves with 12 contents and 2 checkpoints, all of them checked
     ddgate: session [ID] is still running: this is what was recorded until now
     ");
     let checked = verb(&world, &["verify", "--dir", "running", "--json"])
@@ -168,7 +168,7 @@ fn a_running_session_gives_a_snapshot() {
     live.end();
     // The snapshot is a beginning of the whole: its last checkpoint is one of the session's.
     verb(&world, &["export", "latest", "-o", "closed"]).succeeds();
-    let last = "running/checkpoints/00000000000000000005";
+    let last = "running/checkpoints/00000000000000000006";
     verb(
         &world,
         &["verify", "--dir", "closed", "--trusted-checkpoint", last],
@@ -208,10 +208,10 @@ fn of_a_broken_record_comes_out_what_is_still_proven() {
     let summary = told.json();
     assert_eq!(
         (&summary["broken"], &summary["leaves"]),
-        (&Value::Bool(true), &Value::from(3))
+        (&Value::Bool(true), &Value::from(4))
     );
     let said = told.said();
-    assert!(said.contains("3 leaves"), "{said}");
+    assert!(said.contains("4 leaves"), "{said}");
     assert!(
         said.contains("is damaged or was changed: segment 1, bytes"),
         "{said}"
@@ -225,7 +225,7 @@ fn of_a_broken_record_comes_out_what_is_still_proven() {
     let checked = verb(&world, &["verify", "--dir", "broken", "--json"])
         .exits(2)
         .json();
-    assert_eq!(checked["leaves"], 3);
+    assert_eq!(checked["leaves"], 4);
     assert!(checked["gaps"].to_string().contains("BROKEN"), "{checked}");
     // The call before the damage can still be proven, and the ones behind it cannot.
     verb(&world, &["prove", "latest", "1", "-o", "first"]).exits(1);
@@ -240,17 +240,17 @@ fn a_proof_shows_one_call_and_nothing_else() {
     three_calls(&world);
     verb(&world, &["export", "latest", "-o", "whole"]).succeeds();
     let told = verb(&world, &["prove", "latest", "1", "-o", "call"]).succeeds();
-    insta::assert_snapshot!(told.said(), @"ddgate: call 1 of session [ID] is in call: 2 leaves with 5 contents, proven to be in a log of 8 leaves");
+    insta::assert_snapshot!(told.said(), @"ddgate: call 1 of session [ID] is in call: 2 leaves with 5 contents, proven to be in a log of 9 leaves");
     let call = files(&world.work().join("call"));
     let names: Vec<_> = call.keys().map(|path| path.to_str().unwrap()).collect();
     assert_eq!(
         names,
         [
-            "leaf/1",
             "leaf/2",
+            "leaf/3",
             "openings.jsonl",
-            "proof/1.tlog-proof",
             "proof/2.tlog-proof",
+            "proof/3.tlog-proof",
             "vkey"
         ]
     );
@@ -263,7 +263,7 @@ fn a_proof_shows_one_call_and_nothing_else() {
     for line in openings.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let text = |name: &str| line[name].as_str().unwrap().to_owned();
-        if [1, 2].contains(&line["i"].as_u64().unwrap()) {
+        if [2, 3].contains(&line["i"].as_u64().unwrap()) {
             continue;
         }
         foreign.push(text("salt").into_bytes());
@@ -275,12 +275,12 @@ fn a_proof_shows_one_call_and_nothing_else() {
             foreign.push(content.into_bytes());
         }
     }
-    let bundle = &whole[Path::new("tile/entries/000.p/8")];
-    let leaves = ddgate::tlog::decode_bundle(bundle, 8).unwrap();
+    let bundle = &whole[Path::new("tile/entries/000.p/9")];
+    let leaves = ddgate::tlog::decode_bundle(bundle, 9).unwrap();
     let others = leaves
         .iter()
         .enumerate()
-        .filter(|(i, _)| ![1, 2].contains(i));
+        .filter(|(i, _)| ![2, 3].contains(i));
     foreign.extend(others.map(|(_, leaf)| leaf.to_vec()));
     let holds = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|it| it == word);
     // All of these are in the whole session, so this is a search that finds.
@@ -321,29 +321,29 @@ fn a_proof_that_was_changed_proves_nothing() {
     };
     let restore = |path: &str| fs::write(call.join(path), &whole[Path::new(path)]).unwrap();
 
-    replace("leaf/1", "POST", "GET");
+    replace("leaf/2", "POST", "GET");
     assert_eq!(checked(1)["verdict"], "TAMPERED");
-    restore("leaf/1");
+    restore("leaf/2");
     replace("openings.jsonl", "\"salt\":\"", "\"salt\":\"A");
     assert_eq!(checked(1)["verdict"], "TAMPERED");
     restore("openings.jsonl");
-    replace("proof/2.tlog-proof", "index 2", "index 1");
+    replace("proof/3.tlog-proof", "index 3", "index 2");
     assert_eq!(checked(1)["verdict"], "TAMPERED");
     // A proof of another leaf, and none at all.
     fs::copy(
-        call.join("proof/1.tlog-proof"),
         call.join("proof/2.tlog-proof"),
+        call.join("proof/3.tlog-proof"),
     )
     .unwrap();
     assert_eq!(checked(1)["verdict"], "TAMPERED");
-    fs::remove_file(call.join("proof/2.tlog-proof")).unwrap();
+    fs::remove_file(call.join("proof/3.tlog-proof")).unwrap();
     assert_eq!(checked(1)["verdict"], "TAMPERED");
-    restore("proof/2.tlog-proof");
+    restore("proof/3.tlog-proof");
     // Without its request, or its openings, it is not the whole call.
-    fs::remove_file(call.join("leaf/1")).unwrap();
+    fs::remove_file(call.join("leaf/2")).unwrap();
     fs::remove_file(call.join("openings.jsonl")).unwrap();
-    assert_eq!(checked(2)["gaps"][0], "leaf 1 of the call is missing");
-    restore("leaf/1");
+    assert_eq!(checked(2)["gaps"][0], "leaf 2 of the call is missing");
+    restore("leaf/2");
     restore("openings.jsonl");
     assert_eq!(checked(0)["verdict"], "VERIFIED");
     // Another session's key: the same name, another key.

@@ -251,12 +251,12 @@ fn more_than_two_full_tiles() {
     against(&world, &upstream, &script).succeeds();
     let to = world.root().join("out");
     let summary = export(&world, &world.data(), &to);
-    assert_eq!(summary["leaves"], 622);
+    assert_eq!(summary["leaves"], 623);
     assert!(summary["checkpoints"].as_u64() >= Some(4), "{summary:#}");
     for tile in [
         "tile/0/000",
         "tile/0/001",
-        "tile/0/002.p/110",
+        "tile/0/002.p/111",
         "tile/1/000.p/2",
         "tile/entries/001",
     ] {

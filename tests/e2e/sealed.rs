@@ -209,7 +209,7 @@ fn contents_are_for_recipients_alone() {
     let blind = world.ddgate(["verify", "latest"]).succeeds();
     let blind = blind.shown();
     assert!(blind.contains(", 0 contents, 18 sealed\n"), "{blind}");
-    assert!(blind.contains("verdict  VERIFIED to leaf 9\n"), "{blind}");
+    assert!(blind.contains("verdict  VERIFIED to leaf 10\n"), "{blind}");
     assert!(blind.contains("18 contents that only the session's recipients can read"));
 
     // One that does not fit: an error where it was named for this command, and no obstacle where
