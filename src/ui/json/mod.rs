@@ -304,6 +304,8 @@ mod tests {
           "site": "datadoghq.eu",
           "credential": "keyring",
           "ddgate_version": "0.1.0",
+          "enforcement": null,
+          "egress": "any",
           "state": "not_closed",
           "reason": null,
           "exit": null,
@@ -358,7 +360,8 @@ mod tests {
               "sent": 2000,
               "received": 3000000,
               "duration_us": 1500000,
-              "error": null
+              "error": null,
+              "rule": null
             }
           ],
           "contradictions": []
