@@ -357,6 +357,12 @@ mod tests {
             durability = "process"
             recipients = ["age1"]
             age_identities = ["k"]
+            [enforce]
+            mode = "on"
+            allow_ports = [22, 0x1538]
+            [egress]
+            rule = "listed"
+            allow_hosts = ["*.example.com"]
             [redaction]
             key = "k"
             [recording]

@@ -609,6 +609,7 @@ mod tests {
             }
             let value = match kind {
                 file::Kind::Texts => "[\"x\"]",
+                file::Kind::Numbers => "[1]",
                 _ => "\"x\"",
             };
             let refused = World::new().project(&format!("{key} = {value}")).refusal();

@@ -321,6 +321,8 @@ mod tests {
           "credential": "keyring",
           "ddgate_version": "0.1.0",
           "policy": null,
+          "enforcement": null,
+          "egress": "any",
           "state": "not_closed",
           "reason": null,
           "exit": null,
@@ -376,7 +378,8 @@ mod tests {
               "sent": 2000,
               "received": 3000000,
               "duration_us": 1500000,
-              "error": null
+              "error": null,
+              "rule": null
             }
           ],
           "contradictions": []
