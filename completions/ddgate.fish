@@ -91,11 +91,23 @@ always\t'Always'
 never\t'Never: fail at once where an answer would be needed'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l durability -d 'What an acknowledged record survives: `process` is for throwaway runs' -r -f -a "power-loss\t'A power cut'
 process\t'The end of ddgate\'s process, but no power cut'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l allow -d 'Allow these operations and deny all others; may be repeated' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l deny -d 'Deny these operations, even allowed ones; may be repeated' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l enforce -d 'What the system, which must be Linux, is to hold the command to' -r -f -a "auto\t'As much as this system can; what that is, is said and recorded'
+on\t'TCP leads to the gate alone, or the command does not run'
+strict\t'The same, and no UDP, so no DNS'
+off\t'Nothing'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l allow-port -d 'Let the command connect to this TCP port itself, on any host; may be repeated' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l egress -d 'Whom the command may reach through the gate beside Datadog' -r -f -a "any\t'Everybody; each connection is recorded: host, bytes, time'
+listed\t'The hosts named by --allow-host and by the settings'
+datadog-only\t'Nobody but Datadog'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l allow-host -d 'A host it may reach through the gate, such as *.example.com; may be repeated' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l read-only -d 'Deny every call that is not a read'
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s q -l quiet -d 'Say nothing unless something is wrong'
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s h -l help -d 'Print help (see more with \'--help\')'

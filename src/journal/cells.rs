@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::content;
+use super::db::Row;
 use super::frame::{Frame, Kind};
 use super::says::Says;
 use super::wal::Position;
@@ -206,7 +207,7 @@ pub(super) fn filled(value: &[u8]) -> impl Iterator<Item = u64> {
 pub(super) fn merge<E>(
     cells: &[Cell],
     mut known: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, E> {
+) -> Result<Vec<Row>, E> {
     let mut rows: BTreeMap<Vec<u8>, [u64; ROW_CELLS as usize]> = BTreeMap::new();
     for cell in cells {
         let (key, n, number) = cell.put();
