@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use chrono::Utc;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::JournalError;
+use super::append::{Admission, Answer, Append, Done, Draft, Message, When, openings};
 use super::catalog::{Manifest, SessionDir};
 use super::chain;
 use super::content::Attachment;
@@ -23,10 +24,8 @@ use super::seal::Sealer;
 use super::wal::WalWriter;
 use super::writer::WriterThread;
 use crate::limits;
-use crate::record::event::{
-    CallRequest, CallResponse, LEAF_VERSION, LeafLine, SessionClose, SessionOpen,
-};
-use crate::record::{CallNumber, Event, Leaf, Outcome};
+use crate::record::event::{CallRequest, CallResponse, SessionClose, SessionOpen};
+use crate::record::{CallNumber, Event, Outcome};
 
 /// Why the journal did not take a record. Every one means: nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,25 +52,6 @@ pub enum Refused {
         /// The limit.
         max: usize,
     },
-}
-
-pub(super) type Answer = Result<Option<u64>, Refused>;
-
-/// What the writer sends back.
-pub(super) struct Done {
-    pub(super) answer: Answer,
-    /// What was written, to be thrown away by whoever made it: memory that one thread takes and
-    /// another gives back is dear, and the writer is one for all.
-    _remains: Option<Box<Append>>,
-}
-
-impl Done {
-    pub(super) const fn new(answer: Answer, remains: Option<Box<Append>>) -> Self {
-        Self {
-            answer,
-            _remains: remains,
-        }
-    }
 }
 
 /// Resolves when what it was given for is on stable storage (or was refused).
@@ -105,86 +85,6 @@ impl Ticket {
     }
 }
 
-/// When an append is answered.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
-    /// After the sync.
-    Durable,
-    /// After the write: it survives this process, not a power cut.
-    Written,
-}
-
-/// Whether an append may be refused for want of space.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admission {
-    /// Must leave the reserve untouched.
-    Refusable,
-    /// The end of something already admitted: lives off the reserve. When that too is used up,
-    /// the end is left out, and its beginning is in doubt.
-    Conclusion,
-    /// The end of the session, which always has its place.
-    Close,
-}
-
-pub(super) struct Append {
-    /// Content; and of a leaf what stands before it.
-    pub(super) frames: Vec<Frame>,
-    pub(super) leaf: Option<Draft>,
-    pub(super) admission: Admission,
-    pub(super) reply: Option<(When, oneshot::Sender<Done>)>,
-    /// Its share of the queue.
-    pub(super) budget: Option<OwnedSemaphorePermit>,
-}
-
-impl Append {
-    fn new(frames: Vec<Frame>, leaf: Option<Draft>, admission: Admission) -> Self {
-        Self {
-            frames,
-            leaf,
-            admission,
-            reply: None,
-            budget: None,
-        }
-    }
-}
-
-/// A leaf that has no place yet.
-pub(super) struct Draft {
-    pub(super) leaf: Leaf,
-    pub(super) line: LeafLine,
-}
-
-impl Draft {
-    fn new(event: Event, ts: DateTime<Utc>, mono: u64) -> Result<Self, Refused> {
-        let leaf = Leaf {
-            v: LEAF_VERSION,
-            i: 0,
-            ts,
-            mono,
-            event,
-        };
-        let line = leaf.to_line();
-        Ok(Self {
-            line: line.map_err(|e| Refused::Poisoned(e.to_string()))?,
-            leaf,
-        })
-    }
-}
-
-/// The openings of a leaf, which stand before it: a leaf that is there has everything that
-/// belongs to it.
-fn openings(mut before: Vec<Frame>, attachments: Vec<Attachment>) -> Vec<Frame> {
-    // The leaf itself comes behind them.
-    before.reserve(attachments.len() + 1);
-    before.extend(attachments.into_iter().map(Attachment::opening));
-    before
-}
-
-pub(super) enum Message {
-    Append(Box<Append>),
-    Close(Box<Append>),
-}
-
 /// Where calls are recorded. Shared by every task of a session.
 #[derive(Debug)]
 pub struct Journal {
@@ -194,12 +94,6 @@ pub struct Journal {
     contents: AtomicU64,
     opened: Instant,
     thread: Mutex<Option<JoinHandle<Manifest>>>,
-}
-
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Message")
-    }
 }
 
 impl Journal {

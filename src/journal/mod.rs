@@ -6,6 +6,7 @@
 //! make one. Nothing here knows HTTP, and nothing raw comes in: content arrives as
 //! [`crate::redact::Redacted`].
 
+mod append;
 mod audit;
 mod auditor;
 pub mod catalog;

@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::append::{Admission, Answer, Append, Done, Message, When};
 use super::catalog::Manifest;
 use super::cells::Cell;
 use super::content;
 use super::crypt::Cipher;
 use super::feeder::Feeder;
 use super::frame::{Frame, Kind};
-use super::handle::{Admission, Answer, Append, Done, Message, Refused, When};
+use super::handle::Refused;
 use super::index::Stretch;
 use super::seal::{CHECKPOINT_FRAME_BYTES, Sealer};
 use super::wal::WalWriter;

@@ -105,7 +105,13 @@ mod tests {
         assert_eq!(meant("TAG: dashboards"), dashboards);
         assert!(meant("tag:Service Level Objectives").contains(&"DeleteSLO"));
         assert!(meant("tag:Dashboard*").contains(&"CreateDashboardList"));
-        assert!(meant("Delete*").iter().all(|id| id.starts_with("Delete")));
+        let deletions = meant("Delete*");
+        assert!(deletions.contains(&"DeleteMonitor"));
+        assert!(deletions.contains(&"delete_datadog_dashboard"));
+        let is_one = |id: &&str| id.to_lowercase().starts_with("delete");
+        assert!(deletions.iter().all(is_one));
+        assert_eq!(meant("search_datadog_logs"), ["search_datadog_logs"]);
+        assert!(meant("tag:mcp").contains(&"search_datadog_logs"));
         assert!(meant("*Dashboard*").contains(&"GetPublicDashboard"));
         assert_eq!(meant("*").len(), meant("tag:*").len());
     }

@@ -365,8 +365,8 @@ mod tests {
               "error": null,
               "redactions": [
                 {
-                  "rule": "dd-api-key",
-                  "count": 1
+                  "count": 1,
+                  "rule": "dd-api-key"
                 }
               ]
             }
@@ -435,8 +435,8 @@ mod tests {
           "error": null,
           "redactions": [
             {
-              "rule": "dd-api-key",
-              "count": 1
+              "count": 1,
+              "rule": "dd-api-key"
             }
           ],
           "wait_us": 12000,

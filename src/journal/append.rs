@@ -1,0 +1,116 @@
+//! What travels to the one thread that writes, and back: records in the spelling they will have,
+//! but for their place.
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::content::Attachment;
+use super::frame::Frame;
+use super::handle::Refused;
+use crate::record::event::{LEAF_VERSION, LeafLine};
+use crate::record::{Event, Leaf};
+
+pub(super) type Answer = Result<Option<u64>, Refused>;
+
+/// What the writer sends back.
+pub(super) struct Done {
+    pub(super) answer: Answer,
+    /// What was written, to be thrown away by whoever made it: memory that one thread takes and
+    /// another gives back is dear, and the writer is one for all.
+    _remains: Option<Box<Append>>,
+}
+
+impl Done {
+    pub(super) const fn new(answer: Answer, remains: Option<Box<Append>>) -> Self {
+        Self {
+            answer,
+            _remains: remains,
+        }
+    }
+}
+
+/// When an append is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// After the sync.
+    Durable,
+    /// After the write: it survives this process, not a power cut.
+    Written,
+}
+
+/// Whether an append may be refused for want of space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Must leave the reserve untouched.
+    Refusable,
+    /// The end of something already admitted: lives off the reserve. When that too is used up,
+    /// the end is left out, and its beginning is in doubt.
+    Conclusion,
+    /// The end of the session, which always has its place.
+    Close,
+}
+
+pub(super) struct Append {
+    /// Content; and of a leaf what stands before it.
+    pub(super) frames: Vec<Frame>,
+    pub(super) leaf: Option<Draft>,
+    pub(super) admission: Admission,
+    pub(super) reply: Option<(When, oneshot::Sender<Done>)>,
+    /// Its share of the queue.
+    pub(super) budget: Option<OwnedSemaphorePermit>,
+}
+
+impl Append {
+    pub(super) fn new(frames: Vec<Frame>, leaf: Option<Draft>, admission: Admission) -> Self {
+        Self {
+            frames,
+            leaf,
+            admission,
+            reply: None,
+            budget: None,
+        }
+    }
+}
+
+/// A leaf that has no place yet.
+pub(super) struct Draft {
+    pub(super) leaf: Leaf,
+    pub(super) line: LeafLine,
+}
+
+impl Draft {
+    pub(super) fn new(event: Event, ts: DateTime<Utc>, mono: u64) -> Result<Self, Refused> {
+        let leaf = Leaf {
+            v: LEAF_VERSION,
+            i: 0,
+            ts,
+            mono,
+            event,
+        };
+        let line = leaf.to_line();
+        Ok(Self {
+            line: line.map_err(|e| Refused::Poisoned(e.to_string()))?,
+            leaf,
+        })
+    }
+}
+
+/// The openings of a leaf, which stand before it: a leaf that is there has everything that
+/// belongs to it.
+pub(super) fn openings(mut before: Vec<Frame>, attachments: Vec<Attachment>) -> Vec<Frame> {
+    // The leaf itself comes behind them.
+    before.reserve(attachments.len() + 1);
+    before.extend(attachments.into_iter().map(Attachment::opening));
+    before
+}
+
+pub(super) enum Message {
+    Append(Box<Append>),
+    Close(Box<Append>),
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Message")
+    }
+}
