@@ -206,8 +206,6 @@ pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.
 pub const INDEX_CACHE_BYTES: u64 = 2 << 20;
-/// A batch of records waits at most so long for one more that is expected, however slow the disk.
-pub const JOURNAL_LINGER_MAX: Duration = Duration::from_micros(200);
 /// How long what is written gathers before sled learns of it.
 pub const INDEX_LAG: Duration = Duration::from_millis(50);
 /// What waits for sled, in bytes, before it is left behind; the rest is caught up at the next open.

@@ -1,16 +1,14 @@
 //! The one thread that writes.
 //!
 //! Everybody hands records to a queue; the thread drains it, writes once, syncs once, and wakes
-//! all who wait. While the disk is busy the next batch grows by itself. Those who were woken by the
-//! last sync often come back at once: a batch waits for them, for less than a sync takes, because
-//! one sync for all is cheaper than one for the first few and another for the rest. Invariant: after a failed write or sync nothing is ever acknowledged again in
+//! all who wait. While the disk is busy the next batch grows by itself, so there is no timer and
+//! nothing to tune. Invariant: after a failed write or sync nothing is ever acknowledged again in
 //! this process; retrying a sync lies (the kernel drops the dirty pages of a failed one).
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -40,8 +38,6 @@ pub(super) struct WriterThread {
     cipher: Option<Cipher>,
     durability: Durability,
     poisoned: Option<String>,
-    /// What the last sync took, and how many waited for it.
-    last_sync: (Duration, usize),
     /// Written but not synced.
     dirty: bool,
     /// Held for the life of the session: tells others that it is live.
@@ -67,7 +63,6 @@ impl WriterThread {
             cipher: None,
             durability,
             poisoned: None,
-            last_sync: (Duration::ZERO, 0),
             dirty: false,
             _lock: lock,
         }
@@ -82,7 +77,7 @@ impl WriterThread {
         let mut stretch = Stretch::default();
         self.put(&mut open, &mut stretch)?;
         self.put_checkpoint(&mut stretch)?;
-        self.write_and_sync(0)?;
+        self.write_and_sync()?;
         self.feeder.feed(stretch);
         Ok(())
     }
@@ -144,14 +139,15 @@ impl WriterThread {
                     }
                 }
             }
-            if self.wal.buffered_bytes() < limits::JOURNAL_BATCH_BYTES_MAX {
-                let waiting = if needs_sync { replies.len() } else { 0 };
-                queue.extend(self.next(messages, waiting));
+            if self.wal.buffered_bytes() < limits::JOURNAL_BATCH_BYTES_MAX
+                && let Ok(next) = messages.try_recv()
+            {
+                queue.push_back(next);
             }
         }
         let outcome = self.put_checkpoint(&mut stretch).and_then(|()| {
             if needs_sync {
-                self.write_and_sync(replies.len())
+                self.write_and_sync()
             } else {
                 self.write()
             }
@@ -167,27 +163,6 @@ impl WriterThread {
             }
         }
         close
-    }
-
-    /// What comes next in a batch for which so many wait already; none closes it.
-    fn next(&self, messages: &mpsc::Receiver<Message>, waiting: usize) -> Option<Message> {
-        let (took, before) = self.last_sync;
-        let most = if (1..before).contains(&waiting) {
-            (took / 4).min(limits::JOURNAL_LINGER_MAX)
-        } else {
-            Duration::ZERO
-        };
-        let began = Instant::now();
-        loop {
-            match messages.try_recv() {
-                Ok(next) => return Some(next),
-                // Sleeping would take longer than this waits.
-                Err(mpsc::TryRecvError::Empty) if began.elapsed() < most => {
-                    std::thread::yield_now();
-                }
-                Err(_) => return None,
-            }
-        }
     }
 
     /// Encodes one append into the batch.
@@ -280,15 +255,12 @@ impl WriterThread {
         self.wal.write().map_err(|e| self.poison(&e))
     }
 
-    fn write_and_sync(&mut self, waiting: usize) -> Result<(), Refused> {
+    fn write_and_sync(&mut self) -> Result<(), Refused> {
         self.write()?;
         if let Some(first) = &self.poisoned {
             return Err(Refused::Poisoned(first.clone()));
         }
-        let began = Instant::now();
-        self.sync()?;
-        self.last_sync = (began.elapsed(), waiting);
-        Ok(())
+        self.sync()
     }
 
     fn sync_lagging(&mut self) {
