@@ -224,8 +224,12 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         draining: CancellationToken::new(),
         stopping: CancellationToken::new(),
     });
-    let serving = Arc::clone(&proxy);
-    proxy.tasks.spawn(proxy::serve(serving, listener));
+    // Nobody is answered before it is known whose connections are the child's.
+    let serve = |pid: u32| {
+        proxy.origins.watch(pid);
+        let serving = proxy::serve(Arc::clone(&proxy), listener);
+        proxy.tasks.spawn(serving);
+    };
     let warming = Arc::clone(&proxy);
     proxy.tasks.spawn(async move {
         let host = base_host(&warming.site, &http::Method::GET, "/");
@@ -236,10 +240,16 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
     });
 
     let ended = match plan.is_mcp_server {
-        true => mcp::serve(&proxy, &command, &environment, &sandbox).await,
+        true => match launch::spawn_piped(&command, &environment, &sandbox) {
+            Ok(server) => {
+                serve(server.0.pid());
+                mcp::pass(&proxy, &command, server).await
+            }
+            Err(e) => Err(e),
+        },
         false => match launch::spawn(&command, &environment, &sandbox) {
             Ok(child) => {
-                proxy.origins.watch(child.pid());
+                serve(child.pid());
                 child.wait().await
             }
             Err(e) => Err(e),

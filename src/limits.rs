@@ -288,3 +288,5 @@ pub const AGENT_SETTINGS_BYTES_MAX: u64 = 1 << 20;
 pub const INTERPRETER_BYTES_MAX: usize = 240;
 /// A launcher holds some forty variables, mostly paths.
 pub const LAUNCHER_BYTES_MAX: u64 = 1 << 20;
+/// A TLS handshake's first message is looked into up to here (four records; browsers send 2 KiB).
+pub const CLIENT_HELLO_BYTES_MAX: usize = 64 << 10;

@@ -9,12 +9,12 @@ pub struct PolicyArgs {
     ///
     /// Judged by ddgate's catalogue of Datadog's operations and not by the HTTP method: searches
     /// and queries sent by POST are reads. A call the catalogue does not know is no read, a GET
-    /// neither, and calls to Datadog's remote MCP server are not either.
+    /// neither. Tools of Datadog's MCP server are judged by their names in the same way.
     #[arg(long)]
     pub read_only: bool,
     /// Allow these operations and deny all others; may be repeated
     ///
-    /// An operation id (`ListMonitors`), a tag (`tag:Monitors`, `"tag:Service Level Objectives"`),
+    /// An operation id (`ListMonitors`), a tool of Datadog's MCP server (`search_datadog_logs`), a tag (`tag:Monitors`, `"tag:Service Level Objectives"`),
     /// or either with `*` for any characters (`Get*`, `*Dashboard*`, `tag:Logs*`). The case of
     /// letters does not matter. Calls the catalogue does not know have no id: only `*` matches them.
     #[arg(long, value_name = "PATTERN")]

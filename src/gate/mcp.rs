@@ -8,19 +8,16 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::launch::{self, ChildEnd, LaunchError, Sandbox, pipe};
+use crate::launch::{ChildEnd, LaunchError, Piped, pipe};
 use crate::limits;
 use crate::proxy::{Proxy, Wrapped};
 
-/// Runs the server to its end.
-pub(super) async fn serve(
+/// Passes on what the server reads and writes, to its end.
+pub(super) async fn pass(
     proxy: &Arc<Proxy>,
     command: &[OsString],
-    environment: &[(OsString, OsString)],
-    sandbox: &Sandbox,
+    (child, stdin, stdout): Piped,
 ) -> Result<ChildEnd, LaunchError> {
-    let (child, stdin, stdout) = launch::spawn_piped(command, environment, sandbox)?;
-    proxy.origins.watch(child.pid());
     let wrapped = Wrapped::new(proxy, &name_of(command));
     let (there, back) = (wrapped.clone(), wrapped);
     // The pipes are read by threads of their own; the record is written by the runtime.

@@ -21,15 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{Counted, PassBody};
 use super::egress::{Admission, Closed};
-use super::listener::{self, Way};
+use super::listener::{self, TLS_HANDSHAKE, Way};
 use super::origin::{self, By, Origin};
 use super::rewind::Rewind;
 use super::{Proxy, headers, respond};
 use crate::record::Event;
 use crate::record::event::Tunnel;
 use crate::{datadog, limits};
-
-const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Answers CONNECT (RFC 9110, 9.3.6).
 pub(super) async fn connect(
@@ -71,10 +69,9 @@ pub(super) async fn connect(
     match dial(&proxy, &authority, port).await {
         Ok(upstream) => {
             let (shared, origin) = (Arc::clone(&proxy), origin.clone());
-            proxy.tasks.spawn(async move {
-                tunnel(&shared, upgrade, upstream, note).await;
-                drop(origin);
-            });
+            proxy
+                .tasks
+                .spawn(opened(shared, upgrade, upstream, note, origin));
             respond::empty(StatusCode::OK)
         }
         Err(unreached) => unreached.answer(&proxy, note).await,
@@ -160,32 +157,61 @@ struct Counts {
     received: Arc<AtomicU64>,
 }
 
-async fn tunnel(proxy: &Proxy, upgrade: OnUpgrade, upstream: TcpStream, note: Note) {
-    let error = match upgrade.await {
-        Ok(child) => {
-            let child: TokioIo<Upgraded> = TokioIo::new(child);
-            let (mut from_child, mut to_child) = tokio::io::split(child);
-            let (mut from_host, mut to_host) = upstream.into_split();
-            let child_ended = CancellationToken::new();
-            let up = async {
-                copy(&mut from_child, &mut to_host, &note.counts.sent).await?;
-                child_ended.cancel();
-                Ok::<_, io::Error>(())
-            };
-            let down = copy(&mut from_host, &mut to_child, &note.counts.received);
-            // When the session ends, nobody is left to read what a host still might say.
-            let abandoned = async {
-                child_ended.cancelled().await;
-                proxy.draining.cancelled().await;
-            };
-            tokio::select! {
-                both = async { tokio::try_join!(up, down) } => both.err().map(|e| e.to_string()),
-                () = abandoned => None,
-                () = silence(&note.counts) => Some("nothing passed for too long".into()),
-                () = proxy.stopping.cancelled() => Some("the session ended".into()),
-            }
+/// Serves a tunnel to somebody who was named by address, or by another name: in the end it may be
+/// Datadog after all.
+async fn opened(
+    proxy: Arc<Proxy>,
+    upgrade: OnUpgrade,
+    upstream: TcpStream,
+    note: Note,
+    origin: Origin,
+) -> io::Result<()> {
+    let mut child = match upgrade.await {
+        Ok(child) => Rewind::new(TokioIo::new(child)),
+        Err(e) => {
+            note.down(&proxy, Some(e.to_string())).await;
+            return Ok(());
         }
-        Err(e) => Some(e.to_string()),
+    };
+    let name = tokio::select! {
+        biased;
+        () = proxy.draining.cancelled() => None,
+        name = child.server_name() => name,
+        // Whoever speaks first is no TLS server.
+        _ = upstream.readable() => None,
+    };
+    match name {
+        Some(name) if datadog::site::is_datadog_host(&name, &proxy.extra_domains) => {
+            drop(upstream);
+            listener::tls_within(proxy, child, name.into(), origin).await
+        }
+        _ => {
+            tunnel(&proxy, child, upstream, note).await;
+            Ok(())
+        }
+    }
+}
+
+async fn tunnel(proxy: &Proxy, child: Rewind<TokioIo<Upgraded>>, upstream: TcpStream, note: Note) {
+    let (mut from_child, mut to_child) = tokio::io::split(child);
+    let (mut from_host, mut to_host) = upstream.into_split();
+    let child_ended = CancellationToken::new();
+    let up = async {
+        copy(&mut from_child, &mut to_host, &note.counts.sent).await?;
+        child_ended.cancel();
+        Ok::<_, io::Error>(())
+    };
+    let down = copy(&mut from_host, &mut to_child, &note.counts.received);
+    // When the session ends, nobody is left to read what a host still might say.
+    let abandoned = async {
+        child_ended.cancelled().await;
+        proxy.draining.cancelled().await;
+    };
+    let error = tokio::select! {
+        both = async { tokio::try_join!(up, down) } => both.err().map(|e| e.to_string()),
+        () = abandoned => None,
+        () = silence(&note.counts) => Some("nothing passed for too long".into()),
+        () = proxy.stopping.cancelled() => Some("the session ended".into()),
     };
     note.down(proxy, error).await;
 }

@@ -26,7 +26,8 @@ use super::origin::Origin;
 use super::{Proxy, connect, pipeline, respond};
 use crate::{datadog, limits};
 
-const TLS_HANDSHAKE: u8 = 0x16;
+/// How a TLS connection begins (RFC 8446, section 5.1).
+pub(super) const TLS_HANDSHAKE: u8 = 0x16;
 /// How HTTP/2 with prior knowledge begins (RFC 9113, 3.4); no HTTP/1 method looks like it.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
 

@@ -4,7 +4,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::listener::TLS_HANDSHAKE;
+use crate::limits;
 
 /// Gives the bytes already read first, then the stream.
 pub(super) struct Rewind<S> {
@@ -26,6 +30,42 @@ impl<S: AsyncRead + Unpin> Rewind<S> {
             stream,
         };
         Ok((byte, rewound))
+    }
+}
+
+impl<S> Rewind<S> {
+    /// Nothing was read so far.
+    pub(super) const fn new(stream: S) -> Self {
+        Self {
+            first: Vec::new(),
+            given: 0,
+            stream,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Rewind<S> {
+    /// The server name in a TLS handshake (RFC 6066, section 3), in lower case, from as much as has to
+    /// be read for it; none when there is none, or no handshake. May be cancelled: what was read is
+    /// put back in any case.
+    pub(super) async fn server_name(&mut self) -> Option<String> {
+        loop {
+            if self.first.len() > limits::CLIENT_HELLO_BYTES_MAX
+                || self.stream.read_buf(&mut self.first).await.ok()? == 0
+                || self.first.first() != Some(&TLS_HANDSHAKE)
+            {
+                return None;
+            }
+            let mut acceptor = Acceptor::default();
+            let mut read = &self.first[..];
+            while !read.is_empty() {
+                acceptor.read_tls(&mut read).ok()?;
+            }
+            if let Some(accepted) = acceptor.accept().ok()? {
+                let hello = accepted.client_hello();
+                return Some(hello.server_name()?.to_ascii_lowercase());
+            }
+        }
     }
 }
 

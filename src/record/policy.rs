@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 /// The policy in force. A session without one has none of this in its first leaf.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyInForce {
-    /// Whether everything but reads is denied.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub read_only: bool,
     /// Lists of patterns: a call must be matched by one of each list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Vec<String>>,
     /// A call that one of these patterns matches is denied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
+    /// Whether everything but reads is denied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }
 
 /// `read-only; only ListMonitors, tag:Dashboards; never Delete*`.

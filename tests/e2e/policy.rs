@@ -119,8 +119,8 @@ fn a_pattern_that_matches_nothing_stops_the_run() {
         assert!(world.session_ids().is_empty());
         outcome.said()
     };
-    insta::assert_snapshot!(said(&["--deny", "UpdateMonitors"]), @"ddgate: error: --deny: `UpdateMonitors` matches no operation of Datadog's (did you mean `UpdateMonitor`?)");
-    insta::assert_snapshot!(said(&["--allow", "monitors"]), @"ddgate: error: --allow: `monitors` matches no operation of Datadog's (did you mean `tag:Monitors` or `*monitors*`?)");
+    insta::assert_snapshot!(said(&["--deny", "UpdateMonitors"]), @"ddgate: error: --deny: `UpdateMonitors` matches no operation of Datadog's, and no tool of its MCP server (did you mean `UpdateMonitor`?)");
+    insta::assert_snapshot!(said(&["--allow", "monitors"]), @"ddgate: error: --allow: `monitors` matches no operation of Datadog's, and no tool of its MCP server (did you mean `tag:Monitors` or `*monitors*`?)");
     insta::assert_snapshot!(said(&["--allow", ""]), @"ddgate: error: --allow: must not be empty");
     world.settings("[policy]\nallow = []\n");
     insta::assert_snapshot!(said(&[]), @"ddgate: error: [ROOT]/config/ddgate.toml:2:9: `policy.allow`: must name at least one operation: to allow all, leave it out");

@@ -112,3 +112,101 @@ async fn whoever_shows_no_key_learns_nothing_of_the_policy() {
     assert_eq!(answer.head.one("ddgate-verdict"), Some("no-key"));
     assert_eq!(gate.finish().await.call().request.rule, "no-key");
 }
+
+/// A message to Datadog's MCP server.
+fn message(gate: &Gate, method: &str, params: &str) -> Vec<u8> {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+    gate.keyed("POST /v1/mcp", body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_is_judged_by_its_name_and_the_protocol_goes_on() {
+    let answered = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    let upstream =
+        Upstream::saying(answer(200, "content-type: application/json\r\n", answered)).await;
+    let gate = gate(&upstream, true, &[], &["search_datadog_events"]).await;
+    let mut child = Wire::new(gate.tls("mcp.datadoghq.com", &["http/1.1"]).await);
+    let tool = |name: &str| format!(r#"{{"name":"{name}","arguments":{{"query":"x"}}}}"#);
+    let batch = format!(
+        r#"[{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}},{{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{}}}]"#,
+        tool("search_datadog_logs"),
+        tool("create_datadog_monitor")
+    );
+    let long = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}}"#,
+        tool(&"x".repeat(70_000))
+    );
+    for (request, verdict) in [
+        (message(&gate, "initialize", "{}"), None),
+        (message(&gate, "tools/list", "{}"), None),
+        (
+            message(&gate, "tools/call", &tool("search_datadog_logs")),
+            None,
+        ),
+        (
+            message(&gate, "tools/call", &tool("create_datadog_monitor")),
+            Some("read-only"),
+        ),
+        (
+            message(&gate, "tools/call", &tool("nobody_knows_it")),
+            Some("read-only"),
+        ),
+        (
+            message(&gate, "tools/call", &tool("search_datadog_events")),
+            Some("denied"),
+        ),
+        (gate.keyed("POST /v1/mcp", &batch), Some("read-only")),
+        (
+            gate.keyed("POST /v1/mcp", r#"{"jsonrpc":"2.0","method":"tools/call""#),
+            Some("mcp-unread"),
+        ),
+        (gate.keyed("POST /v1/mcp", &long), Some("mcp-unread")),
+        (
+            gate.keyed("GET /.well-known/oauth-authorization-server", ""),
+            Some("read-only"),
+        ),
+    ] {
+        let answer = child.ask(request).await;
+        assert_eq!(answer.head.one("ddgate-verdict"), verdict);
+        let status = if verdict.is_none() { 200 } else { 403 };
+        assert_eq!(answer.status(), status);
+    }
+    assert_eq!(upstream.requests().len(), 3);
+
+    let session = gate.finish().await;
+    let calls = session.calls();
+    let rules: Vec<_> = calls
+        .iter()
+        .map(|call| call.request.rule.as_str())
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "default",
+            "default",
+            "read-only",
+            "read-only",
+            "read-only",
+            "deny:search_datadog_events",
+            "read-only",
+            "mcp-unread",
+            "mcp-unread",
+            "read-only"
+        ]
+    );
+    // What was asked for stands in the record, refused or not.
+    let refused = &calls[3].request;
+    assert_eq!(refused.decision, Decision::Deny);
+    assert_eq!(refused.op.as_deref(), Some("tools/call"));
+    let committed = refused.body.as_ref().unwrap();
+    let body = session.content(calls[3].request_leaf, "body", committed);
+    assert!(
+        String::from_utf8(body)
+            .unwrap()
+            .contains("create_datadog_monitor")
+    );
+    assert_eq!(
+        calls[8].request.unkept.as_deref(),
+        Some("refused before the body was whole")
+    );
+}

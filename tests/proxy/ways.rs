@@ -417,3 +417,69 @@ async fn the_authority_is_constrained_to_datadogs_names() {
     std::fs::remove_file(path).unwrap();
     gate.finish().await;
 }
+
+/// Somebody who is not Datadog: greets, if told to, and gives back what it gets.
+async fn echo(greeting: &'static [u8]) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(greeting).await.unwrap();
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.split();
+                let _ = tokio::io::copy(&mut read, &mut write).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tunnel_to_an_address_is_datadogs_if_the_handshake_says_so() {
+    let upstream = mirror().await;
+    let gate = Gate::to(&upstream).await;
+    let port = echo(b"").await;
+    let (status, child) = gate.tunnel(&format!("127.0.0.1:{port}")).await;
+    assert_eq!(status, 200);
+    let stream = gate.tls_over(child.stream, HOST, &[]).await.unwrap();
+    let answer = Wire::new(stream).ask(direct(HOST)).await;
+    assert_eq!(answer.text(), HOST);
+
+    // Others pass as they are, whoever speaks first, whole or in pieces.
+    let hello = client_hello("example.com");
+    for (port, greeting) in [
+        (port, &b""[..]),
+        (echo(b"SSH-2.0-x\r\n").await, b"SSH-2.0-x\r\n"),
+    ] {
+        for sent in [&hello[..], b"\x16\x03", b"GET / HTTP/1.0\r\n\r\n"] {
+            let (_, mut child) = gate.tunnel(&format!("127.0.0.1:{port}")).await;
+            if !greeting.is_empty() {
+                let mut read = vec![0; greeting.len()];
+                child.stream.read_exact(&mut read).await.unwrap();
+                assert_eq!(read, greeting);
+            }
+            for byte in sent {
+                child.stream.write_all(&[*byte]).await.unwrap();
+            }
+            if sent.len() > 2 || !greeting.is_empty() {
+                let mut read = vec![0; sent.len()];
+                child.stream.read_exact(&mut read).await.unwrap();
+                assert_eq!(read, sent);
+            }
+        }
+    }
+    let session = gate.finish().await;
+    assert_eq!(session.call().end().outcome, Outcome::Answered);
+    assert_eq!(session.tunnels().len(), 6);
+}
+
+/// The first flight of a TLS client.
+fn client_hello(host: &str) -> Vec<u8> {
+    let config = client_config(&[], &[]);
+    let name = host.to_owned().try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(config, name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
