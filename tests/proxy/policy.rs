@@ -116,7 +116,15 @@ async fn whoever_shows_no_key_learns_nothing_of_the_policy() {
 /// A message to Datadog's MCP server.
 fn message(gate: &Gate, method: &str, params: &str) -> Vec<u8> {
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
-    gate.keyed("POST /v1/mcp", body)
+    posted(gate, &body)
+}
+
+fn posted(gate: &Gate, body: &str) -> Vec<u8> {
+    let ours = format!("host: 127.0.0.1:{}", gate.port);
+    let keyed = String::from_utf8(gate.keyed("POST /v1/mcp", body)).unwrap();
+    keyed
+        .replacen(&ours, "host: mcp.datadoghq.com", 1)
+        .into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,14 +163,14 @@ async fn a_tool_is_judged_by_its_name_and_the_protocol_goes_on() {
             message(&gate, "tools/call", &tool("search_datadog_events")),
             Some("denied"),
         ),
-        (gate.keyed("POST /v1/mcp", &batch), Some("read-only")),
+        (posted(&gate, &batch), Some("read-only")),
         (
-            gate.keyed("POST /v1/mcp", r#"{"jsonrpc":"2.0","method":"tools/call""#),
+            posted(&gate, r#"{"jsonrpc":"2.0","method":"tools/call""#),
             Some("mcp-unread"),
         ),
-        (gate.keyed("POST /v1/mcp", &long), Some("mcp-unread")),
+        (posted(&gate, &long), Some("mcp-unread")),
         (
-            gate.keyed("GET /.well-known/oauth-authorization-server", ""),
+            "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nhost: mcp.datadoghq.com\r\n\r\n".into(),
             Some("read-only"),
         ),
     ] {
