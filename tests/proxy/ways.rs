@@ -455,17 +455,13 @@ async fn a_tunnel_to_an_address_is_datadogs_if_the_handshake_says_so() {
         for sent in [&hello[..], b"\x16\x03", b"GET / HTTP/1.0\r\n\r\n"] {
             let (_, mut child) = gate.tunnel(&format!("127.0.0.1:{port}")).await;
             if !greeting.is_empty() {
-                let mut read = vec![0; greeting.len()];
-                child.stream.read_exact(&mut read).await.unwrap();
-                assert_eq!(read, greeting);
+                assert_eq!(child.exactly(greeting.len()).await.unwrap(), greeting);
             }
             for byte in sent {
                 child.stream.write_all(&[*byte]).await.unwrap();
             }
             if sent.len() > 2 || !greeting.is_empty() {
-                let mut read = vec![0; sent.len()];
-                child.stream.read_exact(&mut read).await.unwrap();
-                assert_eq!(read, sent);
+                assert_eq!(child.exactly(sent.len()).await.unwrap(), sent);
             }
         }
     }

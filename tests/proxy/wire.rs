@@ -174,7 +174,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(std::mem::take(&mut self.buffer))
     }
 
-    async fn exactly(&mut self, n: usize) -> io::Result<Vec<u8>> {
+    /// So many bytes, of which some may have come with what was read before.
+    pub(crate) async fn exactly(&mut self, n: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < n {
             if !self.more().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
