@@ -91,10 +91,13 @@ impl Drop for Server {
     }
 }
 
-/// `ddgate run` to this upstream, with real keys in ddgate's environment.
+/// `ddgate run` to this upstream, with real keys in ddgate's environment. The client may speak to the
+/// server past the gate, to tell it when to go on.
 fn run(home: &Home, upstream: &str, words: &[&str]) -> Command {
-    let flags = ["run", "--identity", "local", "--upstream", upstream, "--"];
-    let words: Vec<&str> = flags.iter().chain(words).copied().collect();
+    let port = upstream.rsplit(':').next().unwrap();
+    let flags = ["run", "--identity", "local", "--upstream", upstream];
+    let open = ["--allow-port", port, "--"];
+    let words: Vec<&str> = flags.iter().chain(&open).chain(words).copied().collect();
     let mut command = home.ddgate(&words);
     command.env("DD_API_KEY", API).env("DD_APP_KEY", APP);
     command
