@@ -149,6 +149,12 @@ pub(crate) struct Cell {
     pub(crate) target: Target,
 }
 
+/// The cell of this name and concurrency.
+pub(crate) fn asked(name: &str, concurrency: usize) -> Option<&'static Cell> {
+    let mut all = CELLS.iter().chain([&ONE_CALL, &UPLOADS]);
+    all.find(|cell| cell.class.name() == name && cell.concurrency == concurrency)
+}
+
 const fn cell(class: Class, concurrency: usize, calls: usize, target: Target) -> Cell {
     Cell {
         class,

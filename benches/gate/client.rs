@@ -19,33 +19,24 @@ use tokio_rustls::TlsConnector;
 
 use super::Failure;
 use super::class::Class;
-use super::gate::{Gate, KEYS, Keys, World};
+use super::gate::{KEYS, Keys, World};
 use super::upstream;
 
+/// The way by the base URL; the others are named by their host.
+pub(crate) const BASE: &str = "base";
 pub(crate) const API: &str = "api.datadoghq.com";
 /// Where event streams come from: the gate looks into them for the results of tools.
 pub(crate) const MCP: &str = "mcp.datadoghq.com";
 
-/// The three ways to the fake Datadog that are compared.
+/// The ways to the fake Datadog that are compared. Those through the gate are for its child alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// TLS, nobody between.
-    Direct(Route),
+    Direct,
     /// The gate's base URL: plain on this side.
-    Base(Route),
+    Base,
     /// CONNECT through the gate, and TLS inside.
-    Connect(Route),
-}
-
-impl Way {
-    pub(crate) const fn route(&self) -> &Route {
-        match self {
-            Self::Direct(route) | Self::Base(route) | Self::Connect(route) => route,
-        }
-    }
-
-    pub(crate) const fn is_direct(&self) -> bool {
-        matches!(self, Self::Direct(_))
-    }
+    Connect,
 }
 
 /// How to reach it, and with which keys.
@@ -76,24 +67,27 @@ impl Route {
         })
     }
 
-    pub(crate) fn base(gate: &Gate) -> Result<Self, Failure> {
+    /// The gate's base URL, as its child finds it.
+    pub(crate) fn base() -> Result<Self, Failure> {
+        let address = gate()?;
         Ok(Self {
-            address: gate.address()?,
+            address,
             tunnel: None,
             tls: None,
-            host: gate.address()?.to_string(),
-            keys: gate.placeholders()?,
+            host: address.to_string(),
+            keys: placeholders()?,
         })
     }
 
-    pub(crate) fn connect(gate: &Gate, host: &'static str) -> Result<Self, Failure> {
-        let roots = std::fs::read(gate.variable("NODE_EXTRA_CA_CERTS")?)?;
+    /// A tunnel through the gate, as its child opens one.
+    pub(crate) fn connect(host: &'static str) -> Result<Self, Failure> {
+        let roots = std::fs::read(std::env::var("NODE_EXTRA_CA_CERTS")?)?;
         Ok(Self {
-            address: gate.address()?,
+            address: gate()?,
             tunnel: Some(host),
             tls: Some((trusting(&roots)?, ServerName::try_from(host)?)),
             host: host.to_owned(),
-            keys: gate.placeholders()?,
+            keys: placeholders()?,
         })
     }
 
@@ -114,6 +108,18 @@ impl Route {
             keys: self.keys.clone(),
         })
     }
+}
+
+fn gate() -> Result<SocketAddr, Failure> {
+    let base = std::env::var("DD_HOST")?;
+    Ok(base.strip_prefix("http://").ok_or("no base URL")?.parse()?)
+}
+
+fn placeholders() -> Result<Keys, Failure> {
+    Ok(Keys {
+        api: std::env::var("DD_API_KEY")?,
+        app: std::env::var("DD_APP_KEY")?,
+    })
 }
 
 fn trusting(pem: &[u8]) -> Result<TlsConnector, Failure> {

@@ -1,16 +1,15 @@
 //! The real binary, started as a user would start it, with this bench as its child.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::Failure;
 use super::child;
+use super::class::Cell;
 use super::upstream::{self, Upstream};
 
 /// Datadog's keys, as only the gate and the fake Datadog know them.
@@ -84,50 +83,49 @@ pub(crate) fn myself() -> Result<String, Failure> {
     path.into_string().map_err(|_| "an unreadable path".into())
 }
 
-/// A gate with a child that waits.
+/// A gate with a child that makes calls when told to: nobody else is answered.
 pub(crate) struct Gate {
     process: Child,
-    /// Its end is what the child waits for.
+    /// Its end is the child's.
     stdin: Option<ChildStdin>,
-    environment: HashMap<String, String>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Gate {
     pub(crate) fn start(world: &World) -> Result<Self, Failure> {
-        let mut process = world.run(&[&myself()?, child::WORD, child::TELL]).spawn()?;
+        let mut process = world.run(&[&myself()?, child::WORD, child::WORK]).spawn()?;
         let stdout = process.stdout.take().ok_or("no standard output")?;
-        let mut environment = HashMap::new();
-        for line in BufReader::new(stdout).lines() {
-            let line = line?;
-            if line == child::DONE {
-                return Ok(Self {
-                    stdin: process.stdin.take(),
-                    process,
-                    environment,
-                });
-            }
-            if let Some((name, value)) = line.split_once('=') {
-                environment.insert(name.to_owned(), value.to_owned());
-            }
+        let mut gate = Self {
+            stdin: process.stdin.take(),
+            stdout: BufReader::new(stdout),
+            process,
+        };
+        match gate.line()?.as_str() {
+            child::DONE => Ok(gate),
+            other => Err(format!("the gate did not start its child: {other}").into()),
         }
-        Err("the gate did not start its child".into())
     }
 
-    pub(crate) fn variable(&self, name: &str) -> Result<&str, Failure> {
-        let value = self.environment.get(name);
-        Ok(value.ok_or_else(|| format!("the child has no {name}"))?)
+    /// Has the child make so many calls by `way`; what [`super::load::run`] gives.
+    pub(crate) fn load(
+        &mut self,
+        way: &str,
+        cell: &Cell,
+        calls: usize,
+    ) -> Result<Vec<Duration>, Failure> {
+        let (class, concurrency) = (cell.class.name(), cell.concurrency);
+        let stdin = self.stdin.as_mut().ok_or("the child is gone")?;
+        writeln!(stdin, "{way}\t{class}\t{concurrency}\t{calls}")?;
+        let said = self.line()?;
+        let times: Result<Vec<u64>, _> = said.split(' ').map(str::parse).collect();
+        let times = times.map_err(|_| format!("{class}, {way}: {said}"))?;
+        Ok(times.into_iter().map(Duration::from_nanos).collect())
     }
 
-    pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
-        let base = self.variable("DD_HOST")?;
-        Ok(base.strip_prefix("http://").ok_or("no base URL")?.parse()?)
-    }
-
-    pub(crate) fn placeholders(&self) -> Result<Keys, Failure> {
-        Ok(Keys {
-            api: self.variable("DD_API_KEY")?.to_owned(),
-            app: self.variable("DD_APP_KEY")?.to_owned(),
-        })
+    fn line(&mut self) -> Result<String, Failure> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
     }
 
     /// Most memory it has had resident so far (`proc_pid_status(5)`).

@@ -21,7 +21,7 @@ mod upstream;
 use std::process::ExitCode;
 
 use class::{CELLS, Cell, Class};
-use client::{API, MCP, Route, Way};
+use client::{API, BASE, MCP, Route, Way};
 use gate::{Gate, World};
 use load::Sample;
 use report::Report;
@@ -85,13 +85,8 @@ fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let gate = Gate::start(&world)?;
-    let ways = [
-        Way::Direct(Route::direct(&world)?),
-        Way::Base(Route::base(&gate)?),
-        Way::Connect(Route::connect(&gate, API)?),
-    ];
-    let events = Way::Connect(Route::connect(&gate, MCP)?);
+    let mut gate = Gate::start(&world)?;
+    let direct = Route::direct(&world)?;
     let before = world.upstream.accepted();
     let mut sent = 0;
     let is_asked_for = |cell: &&Cell| only.is_none_or(|word| cell.class.name().contains(word));
@@ -99,15 +94,16 @@ fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
         let mut rounds = Vec::new();
         for _ in 0..effort.rounds {
             let mut round = Vec::new();
-            for way in &ways {
-                let way = match way {
-                    Way::Connect(_) if cell.class == Class::Events => &events,
-                    way => way,
-                };
+            for way in [Way::Direct, Way::Base, Way::Connect] {
                 let cpu = gate.cpu()?;
                 let calls = (cell.calls / effort.calls_divisor).max(cell.concurrency);
-                let times = runtime.block_on(load::run(way.route(), cell, calls))?;
-                sent += if way.is_direct() { 0 } else { calls };
+                let times = match way {
+                    Way::Direct => runtime.block_on(load::run(&direct, cell, calls))?,
+                    Way::Base => gate.load(BASE, cell, calls)?,
+                    Way::Connect if cell.class == Class::Events => gate.load(MCP, cell, calls)?,
+                    Way::Connect => gate.load(API, cell, calls)?,
+                };
+                sent += if way == Way::Direct { 0 } else { calls };
                 round.push(Sample {
                     times,
                     calls,
@@ -122,27 +118,20 @@ fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
     report.connections(world.upstream.accepted() - before, sent);
     gate.stop()?;
     if only.is_none() {
-        report.memory(&memory(&world, &runtime)?);
+        report.memory(&memory(&world)?);
     }
     report.end(disk.median());
     Ok(())
 }
 
 /// Peak memory of a fresh gate: after one call, and with 64 uploads under way, by either way in.
-fn memory(
-    world: &World,
-    runtime: &tokio::runtime::Runtime,
-) -> Result<Vec<report::Memory>, Failure> {
+fn memory(world: &World) -> Result<Vec<report::Memory>, Failure> {
     let mut found = Vec::new();
-    for way in ["base URL", "CONNECT"] {
-        let gate = Gate::start(world)?;
-        let route = match way {
-            "base URL" => Route::base(&gate)?,
-            _ => Route::connect(&gate, API)?,
-        };
-        runtime.block_on(load::run(&route, &class::ONE_CALL, 1))?;
+    for (way, name) in [("base URL", BASE), ("CONNECT", API)] {
+        let mut gate = Gate::start(world)?;
+        gate.load(name, &class::ONE_CALL, 1)?;
         let idle_kib = gate.peak_kib()?;
-        runtime.block_on(load::run(&route, &class::UPLOADS, class::UPLOADS.calls))?;
+        gate.load(name, &class::UPLOADS, class::UPLOADS.calls)?;
         found.push(report::Memory {
             way,
             idle_kib,

@@ -4,10 +4,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -40,10 +40,9 @@ pub(crate) const EVENT: (&str, &str) = (
 );
 const EVENT_EVERY: Duration = Duration::from_millis(10);
 
-/// Client and server are one process, so one clock.
+/// Client and server may be two processes, so it is the system's clock; nobody sets it meanwhile.
 pub(crate) fn clock() -> Duration {
-    static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
-    ZERO.elapsed()
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
 /// A running fake Datadog; it lives as long as the process.
@@ -58,7 +57,6 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Result<Self, Failure> {
-        clock();
         let (config, ca_pem) = certificates()?;
         let tls = TlsAcceptor::from(Arc::new(config));
         let runtime = tokio::runtime::Builder::new_current_thread()
