@@ -164,34 +164,66 @@ struct Row {
     group: &'static str,
     effect: Effect,
     host: HostKind,
-    resources: &'static str,
+    resources: Vec<Named>,
     secret_request: Vec<&'static str>,
     secret_response: Vec<&'static str>,
 }
 
+/// An object that a path names.
+struct Named {
+    kind: &'static str,
+    /// What its identifier is made of.
+    id: Vec<Part>,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    /// The value of this parameter of the path.
+    Captured(usize),
+    /// A parameter that is a secret itself, by its name.
+    Secret(&'static str),
+}
+
 impl Row {
     fn parse(line: &'static str) -> Option<Self> {
-        let mut columns = line.split('\t');
-        let mut next = || columns.next();
-        let row = Self {
-            verb: Verb::parse(next()?)?,
-            route: next()?,
-            id: next()?,
-            group: next()?,
-            effect: match next()? {
+        let columns: Vec<_> = line.split('\t').collect();
+        // The two that are left out are for people, and for rules to come.
+        let [
+            verb,
+            route,
+            id,
+            group,
+            effect,
+            _,
+            host,
+            resources,
+            _,
+            secret_request,
+            secret_response,
+        ] = columns[..]
+        else {
+            return None;
+        };
+        let secret_request = list(secret_request);
+        Some(Self {
+            verb: Verb::parse(verb)?,
+            route,
+            id,
+            group,
+            effect: match effect {
                 "read" => Effect::Read,
                 "write" => Effect::Write,
                 "delete" => Effect::Destroy,
                 _ => return None,
             },
-            // Column `effect`, for people and for rules to come.
-            host: next().and(next()).and_then(HostKind::parse)?,
-            resources: next()?,
-            // Column `auth`, likewise.
-            secret_request: next().and(next()).map(list)?,
-            secret_response: next().map(list)?,
-        };
-        next().is_none().then_some(row)
+            host: HostKind::parse(host)?,
+            resources: resources
+                .split(',')
+                .map(|item| Named::parse(item, route, &secret_request))
+                .collect(),
+            secret_request,
+            secret_response: list(secret_response),
+        })
     }
 
     fn operation(&'static self, captured: &[&str]) -> Operation {
@@ -202,48 +234,55 @@ impl Row {
             effect: self.effect,
             resources: self
                 .resources
-                .split(',')
-                .map(|item| self.resource(item, captured))
+                .iter()
+                .map(|named| named.resource(captured))
                 .collect(),
             secret_request: &self.secret_request,
             secret_response: &self.secret_response,
         }
     }
+}
 
-    /// Fills one item of the column, `kind` or `kind=parameter[/parameter]`.
-    fn resource(&self, item: &str, captured: &[&str]) -> Resource {
+impl Named {
+    /// Reads one item of the column, `kind` or `kind=parameter[/parameter]`.
+    fn parse(item: &'static str, route: &str, secrets: &[&str]) -> Self {
         let (kind, parameters) = item.split_once('=').unwrap_or((item, ""));
+        let part = |name: &'static str| {
+            let is_secret = |secret: &&str| secret.strip_prefix("path:") == Some(name);
+            if secrets.iter().any(is_secret) {
+                return Some(Part::Secret(name));
+            }
+            let mut places = route.split('/').filter_map(parameter);
+            places.position(|place| place == name).map(Part::Captured)
+        };
+        let names = parameters.split('/').filter(|name| !name.is_empty());
+        Self {
+            kind,
+            id: names.filter_map(part).collect(),
+        }
+    }
+
+    fn resource(&self, captured: &[&str]) -> Resource {
         let mut id = String::new();
-        for name in parameters.split('/').filter(|name| !name.is_empty()) {
+        for part in &self.id {
             if !id.is_empty() {
                 id.push('/');
             }
-            if self.is_secret(name) {
-                id.push_str("[REDACTED:");
-                id.push_str(name);
-                id.push(']');
-            } else {
-                let place = self
-                    .parameters()
-                    .position(|parameter| parameter == name)
-                    .and_then(|index| captured.get(index));
-                id.push_str(place.copied().unwrap_or_default());
+            match part {
+                Part::Captured(place) => {
+                    id.push_str(captured.get(*place).copied().unwrap_or_default())
+                }
+                Part::Secret(name) => {
+                    id.push_str("[REDACTED:");
+                    id.push_str(name);
+                    id.push(']');
+                }
             }
         }
         Resource {
-            kind: kind.to_owned(),
+            kind: self.kind.to_owned(),
             id,
         }
-    }
-
-    fn parameters(&self) -> impl Iterator<Item = &'static str> {
-        self.route.split('/').filter_map(parameter)
-    }
-
-    fn is_secret(&self, parameter: &str) -> bool {
-        self.secret_request
-            .iter()
-            .any(|secret| secret.strip_prefix("path:") == Some(parameter))
     }
 }
 
@@ -488,10 +527,19 @@ mod tests {
             // Every secret parameter is one of the route's: a misspelt one would show the secret.
             for secret in row.secret_request.iter().chain(&row.secret_response) {
                 if let Some(name) = secret.strip_prefix("path:") {
-                    assert!(row.parameters().any(|p| p == name), "{}", row.route);
-                    assert!(row.is_secret(name), "{}", row.route);
+                    let mut parameters = row.route.split('/').filter_map(parameter);
+                    assert!(parameters.any(|p| p == name), "{}", row.route);
+                    assert!(row.secret_request.contains(secret), "{}", row.route);
                 }
             }
+        }
+        // And every parameter that names an object is one of the route's.
+        for (line, row) in lines(TABLE).zip(&catalogue().rows) {
+            let named = line.split('\t').nth(7).unwrap();
+            let names = named.split(',').filter_map(|item| item.split_once('='));
+            let count: usize = names.map(|(_, names)| names.split('/').count()).sum();
+            let parts: usize = row.resources.iter().map(|it| it.id.len()).sum();
+            assert_eq!(parts, count, "{line}");
         }
     }
 
