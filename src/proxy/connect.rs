@@ -173,12 +173,21 @@ async fn opened(
             return Ok(());
         }
     };
+    let mut first = [0];
     let name = tokio::select! {
         biased;
-        () = proxy.draining.cancelled() => None,
+        () = proxy.draining.cancelled() => {
+            note.down(&proxy, Some("the session ended".into())).await;
+            return Ok(());
+        }
         name = child.server_name() => name,
-        // Whoever speaks first is no TLS server.
-        _ = upstream.readable() => None,
+        // Whoever speaks first is no TLS server. Looked at, not taken.
+        _ = upstream.peek(&mut first) => None,
+        // Not passed on unread: the handshake may come late on purpose.
+        () = tokio::time::sleep(limits::TUNNEL_IDLE_TIMEOUT) => {
+            note.down(&proxy, Some("nothing passed for too long".into())).await;
+            return Ok(());
+        }
     };
     match name {
         Some(name) if datadog::site::is_datadog_host(&name, &proxy.extra_domains) => {

@@ -129,7 +129,10 @@ pub(super) async fn call(
         said: exchange.as_ref().zip(said.as_ref()),
         ..request
     };
-    if exchange.as_ref().is_some_and(|it| it.is_endpoint) {
+    // By whatever path: the server may know its endpoint under another spelling.
+    let is_message =
+        |it: &Exchange| it.is_endpoint || intake.whole().is_none_or(|body| !body.is_empty());
+    if exchange.as_ref().is_some_and(is_message) {
         match decide_message(&proxy, said.as_ref()) {
             Ok(decided) => rule = decided,
             Err(refusal) => {

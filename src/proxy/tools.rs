@@ -188,7 +188,8 @@ impl Exchange {
     /// The exchange that begins with this head, if it is one with an MCP server.
     pub(super) fn of(number: CallNumber, host: &str, head: &request::Parts) -> Option<Self> {
         let path = head.uri.path();
-        if !datadog::is_mcp_host(host) || path.starts_with("/.well-known/") {
+        let is_read = [Method::GET, Method::HEAD].contains(&head.method);
+        if !datadog::is_mcp_host(host) || is_read && path.starts_with("/.well-known/") {
             return None;
         }
         let text = |name: &str| Some(head.headers.get(name)?.to_str().ok()?.to_owned());

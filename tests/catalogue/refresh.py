@@ -5,7 +5,8 @@
     python3 tests/catalogue/refresh.py DIR/datadog_api_client-*.whl          # says what differs
     python3 tests/catalogue/refresh.py DIR/datadog_api_client-*.whl --write  # and writes the table
 
-Method, path, tag and authentication of what the client knows are facts and are taken over. The
+Method, path and authentication of what the client knows are facts and are taken over; a tag
+stays what it was. The
 other columns are this project's own reviewed judgement and are kept. A new operation is added with
 the kind `unclassified`: the gate passes over such a line, so the call stays an unknown one, and a
 test of src/datadog/catalogue.rs fails until somebody has read about it and written read, write or

@@ -218,3 +218,29 @@ async fn a_tool_is_judged_by_its_name_and_the_protocol_goes_on() {
         Some("refused before the body was whole")
     );
 }
+
+/// Whatever the server would take for its endpoint is not known here: every body that reaches it is
+/// looked at, and one that cannot be is not sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_spelling_of_the_endpoint_is_no_way_past_the_policy() {
+    let upstream = Upstream::saying(answer(200, "", "{}")).await;
+    let gate = gate(&upstream, false, &[], &["create_datadog_monitor"]).await;
+    let mut child = Wire::new(gate.tls("mcp.datadoghq.com", &["http/1.1"]).await);
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_datadog_monitor","arguments":{}}}"#;
+    for (path, body, verdict) in [
+        ("/v1/mcp", call, "denied"),
+        ("/v1/mcp/", call, "denied"),
+        ("/v1/%6dcp", call, "denied"),
+        ("/.well-known/../v1/mcp", call, "denied"),
+        ("/v1//mcp", "no message", "mcp-unread"),
+    ] {
+        let request = posted(&gate, body);
+        let request = String::from_utf8(request)
+            .unwrap()
+            .replacen("/v1/mcp", path, 1);
+        let answer = child.ask(request).await;
+        assert_eq!(answer.head.one("ddgate-verdict"), Some(verdict), "{path}");
+    }
+    assert_eq!(upstream.requests().len(), 0);
+    gate.finish().await;
+}
