@@ -424,49 +424,4 @@ mod tests {
         assert_eq!(words(&long[..limits::PROCESS_COMMAND_BYTES_MAX]), ["a"]);
         assert!(words(&long[2..]).is_empty());
     }
-
-    #[test]
-    #[ignore = "a measurement: how long one search takes"]
-    fn how_long_a_search_takes() {
-        let script = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/PORT; sleep 60; :'; :";
-        let (child, listener, _stream, client) = connected(script, &[]);
-        let root = Root::of(child.0.id()).unwrap();
-        let gate = listener.local_addr().unwrap();
-        let time = |name: &str, run: &dyn Fn()| {
-            let mut took: Vec<_> = (0..200)
-                .map(|_| {
-                    let begun = Instant::now();
-                    run();
-                    begun.elapsed()
-                })
-                .collect();
-            took.sort();
-            println!("{name}: median {:?}, p99 {:?}", took[100], took[198]);
-        };
-        let Found::Ours(chain) = root.search(client, gate, &[], &HashSet::new(), &[]) else {
-            panic!("it is ours");
-        };
-        let recent = [chain[0].id];
-        time("socket", &|| {
-            let _ = inode(client, gate);
-        });
-        time("tree", &|| {
-            drop(root.search(client, gate, &[], &HashSet::new(), &[]))
-        });
-        time("seen before", &|| {
-            let _ = root.search(client, gate, &recent, &HashSet::new(), &[]);
-        });
-        time("program", &|| {
-            let _ = program(chain[0]);
-        });
-        let own = TcpStream::connect(gate).unwrap().local_addr().unwrap();
-        time("gone", &|| {
-            drop(root.search(own, gate, &[], &HashSet::new(), &[]))
-        });
-        let stranger = TcpStream::connect(gate).unwrap();
-        let stranger = stranger.local_addr().unwrap();
-        time("stranger", &|| {
-            drop(root.search(stranger, gate, &[], &HashSet::new(), &[]))
-        });
-    }
 }
