@@ -8,4 +8,5 @@ mod path;
 pub mod site;
 
 pub use catalogue::{classify, is_mcp_host};
+pub use path::is_plain;
 pub use site::{Site, SiteError, base_host, is_datadog_host, name_constraints};

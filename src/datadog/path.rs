@@ -9,6 +9,13 @@ use std::borrow::Cow;
 /// No route of the catalogue is longer; a longer path need not be looked at.
 const SEGMENTS_MAX: usize = 16;
 
+/// Whether a path means one thing to everybody, so that what the catalogue says of it, or does not
+/// say, is what the server will do.
+#[must_use]
+pub fn is_plain(path: &str) -> bool {
+    segments(path).is_some()
+}
+
 /// Splits a path and percent-decodes its segments; none for a path that is odd or too long. One
 /// trailing slash is tolerated.
 pub(super) fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {

@@ -41,6 +41,12 @@ impl Policy {
         self.deny.extend(deny);
     }
 
+    /// Whether everything may be done.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// How many patterns there are in all.
     #[must_use]
     pub fn patterns(&self) -> usize {
@@ -55,7 +61,7 @@ impl Policy {
                 .map(|pattern| pattern.text().to_owned())
                 .collect()
         };
-        (*self != Self::default()).then(|| PolicyInForce {
+        (!self.is_open()).then(|| PolicyInForce {
             read_only: self.read_only,
             allow: self.allow.iter().map(texts).collect(),
             deny: texts(&self.deny),

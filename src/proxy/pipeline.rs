@@ -45,6 +45,11 @@ use crate::record::{Level, Operation};
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Response<PassBody>>;
 
+/// What an agent is told whose path could be taken for another operation than the one judged.
+const ODD_PATH: &str = "this path can be read in more than one way (empty or dot segments, encoded \
+     slashes, too many segments), and this session may not do everything: it was not sent; write the \
+     path as Datadog's documentation has it";
+
 /// Why a call is refused before anything is sent.
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -99,6 +104,9 @@ pub(super) async fn call(
         Err(refusal) => return request.deny(refusal, body, reply).await,
     };
     let early = match &exchange {
+        _ if !proxy.policy.is_open() && !datadog::is_plain(target.path()) => {
+            Err(Refusal::forbidden("odd-path", ODD_PATH))
+        }
         // What a message to an MCP server asks for stands in its body.
         Some(exchange) if exchange.is_endpoint => Ok(policy::DEFAULT.into()),
         _ => decide(&proxy, &Asked::call(head.method.as_str(), &operation)),
@@ -253,7 +261,7 @@ fn decide_message(proxy: &Proxy, said: Option<&Said>) -> Result<Cow<'static, str
             Ok(rule)
         }
         // It may call any tool.
-        None if proxy.policy.in_force().is_some() => Err(Refusal::forbidden(
+        None if !proxy.policy.is_open() => Err(Refusal::forbidden(
             "mcp-unread",
             format!(
                 "this message to an MCP server was not understood, came too slowly or is longer than \

@@ -231,8 +231,9 @@ async fn another_spelling_of_the_endpoint_is_no_way_past_the_policy() {
         ("/v1/mcp", call, "denied"),
         ("/v1/mcp/", call, "denied"),
         ("/v1/%6dcp", call, "denied"),
-        ("/.well-known/../v1/mcp", call, "denied"),
-        ("/v1//mcp", "no message", "mcp-unread"),
+        ("/.well-known/../v1/mcp", call, "odd-path"),
+        ("/.well-known/v1/mcp", call, "denied"),
+        ("/v1/mcp/x", "no message", "mcp-unread"),
     ] {
         let request = posted(&gate, body);
         let request = String::from_utf8(request)
@@ -243,4 +244,34 @@ async fn another_spelling_of_the_endpoint_is_no_way_past_the_policy() {
     }
     assert_eq!(upstream.requests().len(), 0);
     gate.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_with_two_meanings_is_not_judged_by_the_milder() {
+    let upstream = Upstream::saying(answer(200, "", "{}")).await;
+    let limited = gate(&upstream, false, &[], &["DeleteMonitor"]).await;
+    let mut child = limited.child().await;
+    for (path, verdict) in [
+        ("/api/v1/monitor/1", "denied"),
+        ("/api/v1/monitor/1/", "denied"),
+        ("/api/v1/%6donitor/1", "denied"),
+        ("/api/v1//monitor/1", "odd-path"),
+        ("/api/v1/./monitor/1", "odd-path"),
+        ("/api/v1/x/../monitor/1", "odd-path"),
+        ("/api/v1/%256donitor/1", "odd-path"),
+    ] {
+        let answer = child
+            .ask(limited.keyed(&format!("DELETE {path}"), ""))
+            .await;
+        assert_eq!(answer.head.one("ddgate-verdict"), Some(verdict), "{path}");
+    }
+    assert_eq!(upstream.requests().len(), 0);
+    assert_eq!(limited.finish().await.calls().len(), 7);
+
+    // Without a policy a path is Datadog's to understand.
+    let open = Gate::to(&upstream).await;
+    let mut child = open.child().await;
+    let answer = child.ask(open.keyed("DELETE /api/v1//monitor/1", "")).await;
+    assert_eq!(answer.status(), 200);
+    open.finish().await;
 }
