@@ -23,6 +23,9 @@ variables! {
     DDGATE_SITE = "The Datadog site, for example `datadoghq.eu` (`datadog.site`).";
     DDGATE_STORAGE = "Where the sign-in is kept: auto, keyring, file or memory (`identity.storage`).";
     DDGATE_PROMPT = "When a person may be asked: auto, always or never (`identity.prompt`).";
+    DDGATE_FLOW = "How a person signs in: device or browser (`identity.flow`).";
+    DDGATE_NO_BROWSER = "Set to anything: ddgate opens no browser.";
+    DDGATE_PROFILE = "The profile of the user's file that is in force (`[profile.NAME]`).";
     DDGATE_IDENTITY = "Who opens the session: oidc or local (`identity.mode`).";
     DDGATE_DURABILITY = "What an acknowledged record survives: power-loss or process (`journal.durability`).";
     DDGATE_ENFORCE = "What the system holds the command to: auto, on, strict or off (`enforce.mode`).";
