@@ -112,7 +112,7 @@ mod tests {
     fn each_event_is_one_line() {
         insta::assert_snapshot!(authorization_url("https://idp.example/auth", Duration::from_secs(600)), @r#"{"event":"authorization_url","url":"https://idp.example/auth","expires_in":600}"#);
         insta::assert_snapshot!(trouble("no route"), @r#"{"event":"trouble","message":"no route"}"#);
-        insta::assert_snapshot!(signed_in(&alice(), Kept::In("the system keyring")), @"");
+        insta::assert_snapshot!(signed_in(&alice(), Kept::In("the system keyring")), @r#"{"event":"signed_in","issuer":"https://idp.example","subject":"u-1","name":"Alice","email":"alice@example.com","email_verified":true,"groups":["eng","oncall"],"groups_incomplete":false,"expires":"2027-01-15T09:00:00.000000Z","kept_in":"the system keyring","this_run_only":null}"#);
         let error =
             CliError::new(Exit::NotSignedIn, "the sign-in was denied\x1b[2J").hint("try again");
         insta::assert_snapshot!(failed(&error), @r#"{"event":"failed","message":"the sign-in was denied\u001b[2J","causes":[],"hints":["try again"],"exit":3}"#);

@@ -315,12 +315,65 @@ pub(super) mod tests {
     #[test]
     fn status_says_who_and_where() {
         insta::assert_snapshot!(status(&view(), &test_look()), @r"
-        signed in  alice@example.com at https://idp.example
-        subject    u-1
-        
+        signed in     alice@example.com at https://idp.example
+        subject       u-1
+        e-mail        alice@example.com (verified)
+        groups        eng, oncall
+        kept in       the system keyring
+        renewed       2027-01-15 10:00:00 +02:00
+        expires       2027-01-15 11:00:00 +02:00, unless renewed
+        next refresh  when a run begins, or in one at 2027-01-15 10:48:00 +02:00
+        issuer        https://idp.example
+        site          datadoghq.eu
+        sessions      12 in /home/alice/.local/share/ddgate
+        config        /home/alice/.config/ddgate/ddgate.toml
+
         KEY      FROM
         api-key  the system keyring
         app-key  not set
+        ");
+    }
+
+    #[test]
+    fn what_nobody_vouches_for_is_said() {
+        let mut view = view();
+        view.profile = Some("work".into());
+        let who = view.sign_in.as_mut().unwrap();
+        who.email_verified = None;
+        who.groups.clear();
+        who.groups_incomplete = true;
+        (who.expires, who.next_refresh) = (None, None);
+        let text = status(&view, &test_look());
+        for line in [
+            "e-mail        alice@example.com (the provider does not say whether it is verified)",
+            "groups        not known",
+            "next refresh  when a run begins\n",
+            "profile       work",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        view.sign_in.as_mut().unwrap().email_verified = Some(false);
+        assert!(status(&view, &test_look()).contains("alice@example.com (not verified)"));
+    }
+
+    #[test]
+    fn every_profile_has_a_line() {
+        let signed_in = ProfileView {
+            profile: Some("work".into()),
+            issuer: Some("https://idp.example".into()),
+            site: "datadoghq.eu".into(),
+            signed_in: view().sign_in,
+        };
+        let none = ProfileView {
+            profile: None,
+            issuer: None,
+            site: "datadoghq.com".into(),
+            signed_in: None,
+        };
+        insta::assert_snapshot!(profiles(&[none, signed_in], &test_look()), @r"
+        PROFILE  SIGNED IN          AT                   SITE           EXPIRES
+        (none)   no                 not configured       datadoghq.com
+        work     alice@example.com  https://idp.example  datadoghq.eu   2027-01-15 11:00:00 +02:00
         ");
     }
 
