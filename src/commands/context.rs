@@ -167,7 +167,6 @@ impl Context {
 
     /// Where secrets are kept.
     pub(super) fn store(&self) -> SecretStore {
-        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
         SecretStore::new(StoreSettings {
             storage: match self.config.identity.storage.value {
                 // A CI job has no keyring worth the name, and nobody to unlock it.
@@ -178,7 +177,7 @@ impl Context {
                 config::Storage::Memory => Storage::Memory,
             },
             directory: self.config.data_dir.value.clone(),
-            desktop: self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")),
+            desktop: self.printer.is_watched() && self.has_display(),
         })
         .for_profile(self.config.profile.value.as_deref())
     }
@@ -225,9 +224,10 @@ impl Context {
         Ok(HttpsClient::new(self.dialer()?))
     }
 
-    /// Whether the person has said once and for all that no browser is to be opened.
-    pub(super) fn wants_no_browser(&self) -> bool {
-        (self.lookup)(env::DDGATE_NO_BROWSER).is_some_and(|value| !value.is_empty())
+    /// Whether the environment names a display server.
+    pub(super) fn has_display(&self) -> bool {
+        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
+        set(env::DISPLAY) || set(env::WAYLAND_DISPLAY)
     }
 
     /// Whether this runs where nobody can answer.

@@ -14,7 +14,8 @@ use super::context::Context;
 use crate::auth::AuthError;
 use crate::auth::identity::{BrowserPrompt, DevicePrompt, SignInScreen};
 use crate::cli::SignInArgs;
-use crate::launch::browser::{self, Surroundings};
+use crate::config::env;
+use crate::launch::browser::{Browser, Surroundings};
 use crate::limits::NEW_CODE_WAIT_MAX;
 use crate::ui::escape::escape;
 use crate::ui::sign_in::{BrowserAddress, DeviceCode};
@@ -46,7 +47,8 @@ impl Manner {
 pub(super) struct Screen {
     printer: Printer,
     manner: Manner,
-    has_browser: bool,
+    /// What would be opened; none where that makes no sense.
+    browser: Option<Browser>,
     is_remote: bool,
     waiting: Mutex<Option<Progress>>,
     /// What Enter opens.
@@ -58,11 +60,14 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn new(context: &Context) -> Self {
         let manner = context.manner;
+        let said = |name| (context.lookup)(name).filter(|value| !value.is_empty());
         let surroundings = Surroundings {
-            lookup: &context.lookup,
             is_terminal: enter::can_be_pressed() && context.printer.is_watched(),
             is_ci: context.is_ci(),
-            is_unwanted: manner.json || manner.no_browser || context.wants_no_browser(),
+            is_remote: said(env::SSH_CONNECTION).or(said(env::SSH_TTY)).is_some(),
+            is_unwanted: manner.json || manner.no_browser || said(env::DDGATE_NO_BROWSER).is_some(),
+            has_display: context.has_display(),
+            chosen: said(env::BROWSER),
         };
         Self {
             // Without it nobody could sign in: said even by a quiet run.
@@ -70,8 +75,8 @@ impl Screen {
                 .printer
                 .talking(context.printer.talk().max(Talk::Normal)),
             manner,
-            has_browser: surroundings.has_browser(),
-            is_remote: surroundings.is_remote(),
+            browser: Browser::find(&surroundings),
+            is_remote: surroundings.is_remote,
             waiting: Mutex::default(),
             page: Mutex::default(),
             shown: Notify::new(),
@@ -128,7 +133,9 @@ impl Screen {
 
     /// Opens a page; that it cannot be opened is no failure, since it has been shown.
     fn open(&self, page: &str) {
-        if let Err(error) = browser::open(page) {
+        if let Some(browser) = self.browser
+            && let Err(error) = browser.open(page)
+        {
             self.remark(&format!("no browser could be opened: {error}; use any"));
         }
     }
@@ -171,7 +178,7 @@ impl SignInScreen for Screen {
             return self.event(&code.json());
         }
         let look = self.printer.talk_look();
-        self.printer.say(&code.screen(self.has_browser, look));
+        self.printer.say(&code.screen(self.browser.is_some(), look));
         if self.manner.qr {
             match code.qr(look) {
                 Some(drawn) => self.printer.say(&drawn),
@@ -179,7 +186,7 @@ impl SignInScreen for Screen {
             }
         }
         self.wait("waiting for approval…", prompt.expires_in);
-        if self.has_browser {
+        if self.browser.is_some() {
             let complete = prompt.verification_uri_complete.as_ref();
             let page = complete.unwrap_or(&prompt.verification_uri);
             *lock(&self.page) = Some(page.clone());
@@ -199,9 +206,7 @@ impl SignInScreen for Screen {
         };
         self.printer.say(&address.screen());
         self.wait("waiting for the browser…", prompt.expires_in);
-        if self.has_browser {
-            self.open(&prompt.url);
-        }
+        self.open(&prompt.url);
     }
 
     fn trouble(&self, what: &str) {

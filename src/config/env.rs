@@ -48,6 +48,11 @@ variables! {
     NO_PROXY = "Hosts ddgate reaches without that proxy (also `no_proxy`).";
     SSL_CERT_FILE = "Root certificates ddgate trusts instead of the platform's, and hands on to the child.";
     SSL_CERT_DIR = "The same, as a directory.";
+    BROWSER = "The person's own choice of browsers, with `:` between. One for terminals: ddgate opens none.";
+    DISPLAY = "Names the X server. Without it and WAYLAND_DISPLAY there is no browser to be opened (Linux).";
+    WAYLAND_DISPLAY = "Names the Wayland compositor, see DISPLAY.";
+    SSH_CONNECTION = "Set by SSH: the person is on another machine, and ddgate opens no browser.";
+    SSH_TTY = "The same.";
     NO_COLOR = "Set to anything: no colours.";
     CI = "Set to anything but `false`: nobody is there to be asked.";
 }

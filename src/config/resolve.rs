@@ -247,6 +247,7 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
 #[cfg(test)]
 mod tests {
     use super::super::file;
+    use super::super::settings::Origin;
     use super::*;
     use std::collections::HashMap;
     use std::path::PathBuf;

@@ -9,44 +9,87 @@ use std::process::Stdio;
 use std::{io, thread};
 
 /// What decides whether there is a browser to be opened.
-pub struct Surroundings<'a> {
-    /// Looks up a variable of the environment.
-    pub lookup: &'a dyn Fn(&str) -> Option<String>,
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
     /// Standard input and standard error are a terminal.
     pub is_terminal: bool,
     /// Nobody is there: a CI job.
     pub is_ci: bool,
+    /// This is a session on another machine (SSH): a browser opened here would be there.
+    pub is_remote: bool,
     /// The person wants none.
     pub is_unwanted: bool,
+    /// A display server is named. Only asked for where there may be none.
+    pub has_display: bool,
+    /// `BROWSER`: programs of the person's choice, with `:` between.
+    pub chosen: Option<String>,
 }
 
-impl Surroundings<'_> {
-    /// Whether this is a session on another machine, by SSH: a browser opened here would be there.
+/// The person's own browser.
+#[derive(Clone, Copy, Debug)]
+pub struct Browser {
+    /// The opener finds a choice of theirs in `BROWSER`.
+    is_chosen: bool,
+}
+
+impl Browser {
+    /// Finds it, if opening it would show a page to the person.
     #[must_use]
-    pub fn is_remote(&self) -> bool {
-        ["SSH_CONNECTION", "SSH_TTY"]
-            .iter()
-            .any(|name| self.is_set(name))
+    pub fn find(surroundings: &Surroundings) -> Option<Self> {
+        let Surroundings {
+            is_terminal,
+            is_ci,
+            is_remote,
+            is_unwanted,
+            has_display,
+            chosen,
+        } = surroundings;
+        let chosen = chosen.as_deref().filter(|browsers| !browsers.is_empty());
+        let may = *is_terminal && !is_ci && !is_remote && !is_unwanted;
+        let can =
+            (*has_display || !platform::NEEDS_DISPLAY) && !chosen.is_some_and(is_for_terminals);
+        (may && can).then_some(Self {
+            is_chosen: chosen.is_some(),
+        })
     }
 
-    /// Whether [`open`] would show a page to the person.
-    #[must_use]
-    pub fn has_browser(&self) -> bool {
-        self.is_terminal
-            && !self.is_ci
-            && !self.is_unwanted
-            && !self.is_remote()
-            && platform::has_display(&|name| self.is_set(name))
-            && !(self.lookup)("BROWSER").is_some_and(|browsers| draws_on_terminals(&browsers))
-    }
-
-    fn is_set(&self, name: &str) -> bool {
-        (self.lookup)(name).is_some_and(|value| !value.is_empty())
+    /// Opens a page. It may still fail later: the opener is not waited for.
+    ///
+    /// # Errors
+    /// The address is none that may be opened, or there is no opener.
+    pub fn open(self, address: &str) -> io::Result<()> {
+        if !is_page(address) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the address is not an https page",
+            ));
+        }
+        let mut opener = platform::opener(address, self.is_chosen);
+        opener
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            // What the gate holds: a browser has no use for it.
+            let ours = ["DD_", "DATADOG_", "DDGATE_"];
+            if ours
+                .iter()
+                .any(|start| name.to_string_lossy().starts_with(start))
+            {
+                opener.env_remove(&name);
+            }
+        }
+        let mut opener = opener.spawn()?;
+        // Some openers become the browser, and last as long as it does.
+        thread::Builder::new()
+            .name("ddgate-opener".to_owned())
+            .spawn(move || opener.wait())?;
+        Ok(())
     }
 }
 
-/// Whether `BROWSER` names a text browser first. It is a list, with `:` between.
-fn draws_on_terminals(browsers: &str) -> bool {
+/// Whether the first choice is a browser that draws on the terminal, or none.
+fn is_for_terminals(browsers: &str) -> bool {
     let first = browsers.split(':').next().unwrap_or_default();
     let program = first.split_whitespace().next().unwrap_or_default();
     let name = program.rsplit('/').next().unwrap_or_default();
@@ -60,51 +103,10 @@ fn draws_on_terminals(browsers: &str) -> bool {
         "www-browser",
         "none",
         "false",
+        "true",
     ];
     text.contains(&name)
 }
-
-/// Opens a page. It may still fail later: the opener is not waited for.
-///
-/// # Errors
-/// The address is none that may be opened, or there is no opener.
-pub fn open(address: &str) -> io::Result<()> {
-    if !is_page(address) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the address is not an https page",
-        ));
-    }
-    let mut opener = platform::opener(address);
-    opener
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    for name in OURS {
-        opener.env_remove(name);
-    }
-    let mut opener = opener.spawn()?;
-    // Some openers become the browser, and last as long as it does.
-    thread::Builder::new()
-        .name("ddgate-opener".to_owned())
-        .spawn(move || opener.wait())?;
-    Ok(())
-}
-
-/// What the gate holds and a browser has no use for.
-const OURS: [&str; 11] = [
-    "DDGATE_CLIENT_SECRET",
-    "DDGATE_REDACTION_KEY",
-    "DD_API_KEY",
-    "DD_APP_KEY",
-    "DD_APPLICATION_KEY",
-    "DATADOG_API_KEY",
-    "DATADOG_APP_KEY",
-    "DATADOG_APPLICATION_KEY",
-    "DD_ACCESS_TOKEN",
-    "DD_BEARER_TOKEN",
-    "DATADOG_BEARER_TOKEN",
-];
 
 /// https, or http to this machine; nothing an opener or a system could take for something else.
 fn is_page(address: &str) -> bool {
@@ -130,14 +132,12 @@ mod platform {
     use std::os::unix::process::CommandExt as _;
     use std::process::Command;
 
-    pub(super) fn has_display(is_set: &dyn Fn(&str) -> bool) -> bool {
-        is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")
-    }
+    pub(super) const NEEDS_DISPLAY: bool = true;
 
-    pub(super) fn opener(address: &str) -> Command {
+    pub(super) fn opener(address: &str, is_chosen: bool) -> Command {
         let mut command = Command::new("xdg-open");
         command.arg(address).process_group(0);
-        if std::env::var_os("BROWSER").is_none_or(|value| value.is_empty()) {
+        if !is_chosen {
             // Its own list, where no desktop is known, ends with browsers for terminals.
             command.env(
                 "BROWSER",
@@ -156,11 +156,9 @@ mod platform {
     use std::os::unix::process::CommandExt as _;
     use std::process::Command;
 
-    pub(super) fn has_display(_is_set: &dyn Fn(&str) -> bool) -> bool {
-        true
-    }
+    pub(super) const NEEDS_DISPLAY: bool = false;
 
-    pub(super) fn opener(address: &str) -> Command {
+    pub(super) fn opener(address: &str, _is_chosen: bool) -> Command {
         let mut command = Command::new("/usr/bin/open");
         command.arg(address).process_group(0);
         command
@@ -173,11 +171,9 @@ mod platform {
 
     use std::process::Command;
 
-    pub(super) fn has_display(_is_set: &dyn Fn(&str) -> bool) -> bool {
-        true
-    }
+    pub(super) const NEEDS_DISPLAY: bool = false;
 
-    pub(super) fn opener(address: &str) -> Command {
+    pub(super) fn opener(address: &str, _is_chosen: bool) -> Command {
         let mut command = Command::new("rundll32");
         command.args(["url.dll,FileProtocolHandler", address]);
         command
@@ -215,48 +211,31 @@ mod tests {
             "https://idp.example/\u{202e}",
         ] {
             assert!(!is_page(bad), "{bad}");
-            assert!(open(bad).is_err(), "{bad}");
+            let browser = Browser { is_chosen: false };
+            assert!(browser.open(bad).is_err(), "{bad}");
         }
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_browser_is_opened_only_in_front_of_a_person() {
-        let has = |variables: &[(&str, &str)], is_terminal, is_ci, is_unwanted| {
-            let lookup = |name: &str| {
-                let found = variables.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| (*value).to_owned())
-            };
-            let surroundings = Surroundings {
-                lookup: &lookup,
-                is_terminal,
-                is_ci,
-                is_unwanted,
-            };
-            surroundings.has_browser()
+        let desk = Surroundings {
+            is_terminal: true,
+            has_display: true,
+            ..Surroundings::default()
         };
-        let desk = [("DISPLAY", ":0")];
-        assert!(has(&desk, true, false, false));
-        assert!(has(&[("WAYLAND_DISPLAY", "wayland-0")], true, false, false));
-        assert!(!has(&desk, false, false, false));
-        assert!(!has(&desk, true, true, false));
-        assert!(!has(&desk, true, false, true));
-        assert!(!has(&[("DISPLAY", "")], true, false, false));
-        for (name, value) in [
-            ("SSH_CONNECTION", "1 2 3 4"),
-            ("SSH_TTY", "/dev/pts/1"),
-            ("BROWSER", "/usr/bin/w3m -N"),
-        ] {
-            assert!(
-                !has(&[desk[0], (name, value)], true, false, false),
-                "{name}"
-            );
-        }
-        assert!(has(
-            &[desk[0], ("BROWSER", "firefox:w3m")],
-            true,
-            false,
-            false
-        ));
+        let has = |change: fn(&mut Surroundings)| {
+            let mut surroundings = desk.clone();
+            change(&mut surroundings);
+            Browser::find(&surroundings).is_some()
+        };
+        assert!(has(|_| {}));
+        assert!(!has(|at| at.is_terminal = false));
+        assert!(!has(|at| at.is_ci = true));
+        assert!(!has(|at| at.is_remote = true));
+        assert!(!has(|at| at.is_unwanted = true));
+        assert_eq!(has(|at| at.has_display = false), !platform::NEEDS_DISPLAY);
+        assert!(!has(|at| at.chosen = Some("/usr/bin/w3m -N".to_owned())));
+        assert!(has(|at| at.chosen = Some("firefox:w3m".to_owned())));
+        assert!(has(|at| at.chosen = Some(String::new())));
     }
 }
