@@ -5,6 +5,7 @@
 //! sign-in is over nothing here reads standard input or draws any more.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,8 @@ pub(super) struct Screen {
     waiting: Mutex<Option<Progress>>,
     /// What Enter opens.
     page: Mutex<Option<String>>,
+    /// Any web page can send such answers, and as many as it likes.
+    is_foreign_told: AtomicBool,
     /// Rings when there is a page.
     shown: Notify,
 }
@@ -79,6 +82,7 @@ impl Screen {
             is_remote: surroundings.is_remote,
             waiting: Mutex::default(),
             page: Mutex::default(),
+            is_foreign_told: AtomicBool::new(false),
             shown: Notify::new(),
         }
     }
@@ -214,6 +218,9 @@ impl SignInScreen for Screen {
     }
 
     fn foreign_answer(&self) {
+        if self.is_foreign_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.trouble_said(
             "a browser brought an answer that is not to this sign-in; it was turned away, and the \
              right one is still waited for",
