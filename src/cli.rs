@@ -72,7 +72,7 @@ Exit status of the other verbs:
   0      yes, done
   1      the answer is no
   2      the command line or a configuration file is wrong (`run` too); `verify`: incomplete
-  3      not signed in (`run` too)
+  3      not signed in, or not as somebody the settings admit (`run` too)
   4      the session cannot be read, or is locked
   5      something remote failed; trying again may help
   70     a bug in ddgate
@@ -373,11 +373,15 @@ pub enum KeysCommand {
     #[command(after_help = "\
 Examples:
   ddgate keys set api-key
-  op read op://work/datadog/app-key | ddgate keys set app-key")]
+  op read op://work/datadog/app-key | ddgate keys set app-key
+  ddgate keys set bearer --credential sre")]
     Set {
         /// Which key
         #[arg(value_enum, value_name = "NAME")]
         name: KeyName,
+        /// For the credential that has `store = "CREDENTIAL"` in the configuration file
+        #[arg(long, value_name = "CREDENTIAL")]
+        credential: Option<String>,
     },
     /// List which keys there are and where, never their values
     #[command(after_help = "\
@@ -397,6 +401,9 @@ Examples:
         /// Which key
         #[arg(value_enum, value_name = "NAME")]
         name: KeyName,
+        /// Of the credential that has `store = "CREDENTIAL"` in the configuration file
+        #[arg(long, value_name = "CREDENTIAL")]
+        credential: Option<String>,
     },
 }
 
@@ -407,7 +414,7 @@ pub enum KeyName {
     ApiKey,
     /// The application key (DD-APPLICATION-KEY)
     AppKey,
-    /// An access token (Authorization: Bearer)
+    /// An access token: personal (ddpat_…), of a service (ddsat_…), or OAuth (Authorization: Bearer)
     Bearer,
     /// The key of the pseudonyms that stand for removed values: any text, opens nothing
     RedactionKey,

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use crate::auth::credential::redaction::RedactionKey;
-use crate::auth::credential::{CommandLine, CredentialSettings};
 use crate::auth::identity::IssuerSettings;
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
-use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, Setting, env};
+use crate::config::{self, Config, Origin, Overrides, Paths, Setting, env};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::net::{Dialer, HttpsClient};
@@ -135,17 +134,6 @@ impl Context {
             text: value.clone()?,
             source: origin.to_string(),
         })
-    }
-
-    /// Where Datadog's credential comes from, beside the store and the environment.
-    pub(super) fn credential_settings(&self) -> CredentialSettings {
-        let command = self.config.datadog.credential_command.value.as_ref();
-        CredentialSettings {
-            command: command.map(|command| match command {
-                CredentialCommand::Shell(line) => CommandLine::Shell(line.clone()),
-                CredentialCommand::Program(words) => CommandLine::Argv(words.clone()),
-            }),
-        }
     }
 
     /// What a later ddgate must be told to find this one's sessions: nothing, unless the data

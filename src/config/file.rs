@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::credentials;
 use super::error::{ConfigError, Place};
+use super::settings::CredentialEntry;
 use super::value;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::record::Secret;
@@ -36,6 +38,8 @@ pub(super) enum Kind {
     Numbers,
     /// A table of strings under names of the user's own.
     Pairs,
+    /// Tables, each headed `[[credential]]`.
+    Credentials,
 }
 
 impl Kind {
@@ -48,6 +52,7 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Numbers => "an array of whole numbers",
             Self::Pairs => "a table of strings",
+            Self::Credentials => "tables, each headed [[credential]]",
         }
     }
 }
@@ -63,9 +68,13 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.groups_claims", Kind::Texts),
     ("identity.storage", Kind::Text),
     ("identity.prompt", Kind::Text),
+    ("identity.require_groups", Kind::Texts),
+    ("identity.require_issuer", Kind::Text),
+    ("identity.require_verified_email", Kind::Flag),
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
+    (credentials::KEY, Kind::Credentials),
     ("journal.durability", Kind::Text),
     ("journal.recipients", Kind::Texts),
     ("journal.age_identities", Kind::Texts),
@@ -101,6 +110,8 @@ pub(super) enum Value {
     Numbers(Vec<u64>),
     /// Names and strings, sorted by name.
     Pairs(Vec<(String, String)>),
+    /// Credentials, in the order of the file.
+    Credentials(Vec<CredentialEntry>),
 }
 
 /// One key of a file.
@@ -208,6 +219,11 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
                     found: found(other),
                 });
             }
+            DeValue::Array(tables) if name_text == credentials::KEY => entries.push(Entry {
+                key: credentials::KEY,
+                value: Value::Credentials(credentials::read(tables, &place)?),
+                place: place(name.span()),
+            }),
             _ => entries.push(entry(
                 name_text,
                 place(name.span()),
@@ -308,7 +324,7 @@ fn suggest(key: &str) -> Option<&'static str> {
     })
 }
 
-const fn found(value: &DeValue<'_>) -> &'static str {
+pub(super) const fn found(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",
@@ -349,10 +365,16 @@ mod tests {
             groups_claims = ["g"]
             storage = "auto"
             prompt = "auto"
+            require_groups = ["sre"]
+            require_issuer = "https://i"
+            require_verified_email = true
             [datadog]
             site = "datadoghq.eu"
             upstream = "http://u"
             credential_command = ["op", "read"]
+            [[credential]]
+            name = "all"
+            store = "all"
             [journal]
             durability = "process"
             recipients = ["age1"]

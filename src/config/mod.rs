@@ -1,12 +1,14 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
 //! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`,
-//! `recording`, `policy` and `confine` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! `recording`, `policy`, `admission` and `confine` (who wins), `credentials` (a list of its own), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
 
+mod admission;
 mod confine;
+mod credentials;
 pub mod env;
 mod error;
 mod file;
@@ -18,13 +20,14 @@ mod resolve;
 mod settings;
 mod value;
 
+pub use credentials::is_credential_name;
 pub use error::{ConfigError, Place, Whence};
 pub use file::FILE_NAME;
 pub use overrides::Overrides;
 pub use paths::{Paths, create_private};
 pub use resolve::{Lookup, load};
 pub use settings::{
-    Config, CredentialCommand, DatadogSettings, EgressSettings, EnforceSettings, IdentitySettings,
+    AdmissionSettings, Config, CredentialCommand, CredentialEntry, CredentialFrom, DatadogSettings, EgressSettings, EnforceSettings, IdentitySettings,
     JournalSettings, Origin, PolicySettings, RecordingSettings, Row, Setting,
 };
 pub use value::{IdentityMode, Prompt, Storage};

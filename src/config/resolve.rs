@@ -6,7 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::admission;
 use super::confine;
+use super::credentials;
 use super::env;
 use super::error::{ConfigError, Place, Whence};
 use super::file::{self, Entry, Value};
@@ -141,6 +143,8 @@ pub fn load(
         age_identities: layers.age_identities(&overrides.age_identities, paths, directory)?,
     };
     Ok(Config {
+        admission: admission::settings(&layers.user, &layers.project)?,
+        credentials: credentials::settings(&layers.user, &datadog)?,
         journal,
         enforce: confine::enforce(&layers, overrides)?,
         egress: confine::egress(&layers, overrides)?,
@@ -376,7 +380,8 @@ impl Value {
             | Self::Number(_)
             | Self::Numbers(_)
             | Self::Flag(_)
-            | Self::Pairs(_) => "",
+            | Self::Pairs(_)
+            | Self::Credentials(_) => "",
         }
     }
 
@@ -384,9 +389,12 @@ impl Value {
     pub(super) fn list(&self) -> &[String] {
         match self {
             Self::Texts(list) => list,
-            Self::Text(_) | Self::Number(_) | Self::Numbers(_) | Self::Flag(_) | Self::Pairs(_) => {
-                &[]
-            }
+            Self::Text(_)
+            | Self::Number(_)
+            | Self::Numbers(_)
+            | Self::Flag(_)
+            | Self::Pairs(_)
+            | Self::Credentials(_) => &[],
         }
     }
 }
@@ -425,16 +433,22 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         }
         Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
         // `file` lets neither through.
-        Value::Number(_) | Value::Numbers(_) | Value::Flag(_) | Value::Pairs(_) => {
-            Err("must be words".to_owned())
-        }
+        Value::Number(_)
+        | Value::Numbers(_)
+        | Value::Flag(_)
+        | Value::Pairs(_)
+        | Value::Credentials(_) => Err("must be words".to_owned()),
     }
 }
 
 /// A project is code from somewhere else: it may say which of Datadog's sites it is about, and that
-/// more be recorded (see [`recording`]) or denied (see [`policy`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
+/// more be recorded (see [`recording`]), denied (see [`policy`]) or asked of people (see
+/// [`admission`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
 fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
-    if recording::is_open_to_projects(entry.key) || policy::is_open_to_projects(entry.key) {
+    if recording::is_open_to_projects(entry.key)
+        || policy::is_open_to_projects(entry.key)
+        || admission::is_open_to_projects(entry.key)
+    {
         return Ok(());
     }
     if entry.key != "datadog.site" {
@@ -604,12 +618,14 @@ mod tests {
             if *key == "datadog.site"
                 || recording::is_open_to_projects(key)
                 || policy::is_open_to_projects(key)
+                || admission::is_open_to_projects(key)
             {
                 continue;
             }
             let value = match kind {
                 file::Kind::Texts => "[\"x\"]",
                 file::Kind::Numbers => "[1]",
+                file::Kind::Credentials => "[{ name = \"x\", store = \"x\" }]",
                 _ => "\"x\"",
             };
             let refused = World::new().project(&format!("{key} = {value}")).refusal();

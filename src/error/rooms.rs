@@ -14,6 +14,7 @@ use crate::gate::GateError;
 use crate::journal::JournalError;
 use crate::launch::LaunchError;
 use crate::net::NetError;
+use crate::policy::NotAdmitted;
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
@@ -137,6 +138,40 @@ impl From<StoreError> for CliError {
     }
 }
 
+impl From<NotAdmitted> for CliError {
+    fn from(error: NotAdmitted) -> Self {
+        let told = Self::of(Exit::NotSignedIn, &error);
+        let left_out = "have the provider name only the groups that matter to ddgate, or app roles: \
+                        ddgate-identity(5) says how";
+        match error {
+            NotAdmitted::Unverified { .. } => {
+                told.hint("sign in as a person: leave out `--identity local` (`identity.mode = \"oidc\"`)")
+            }
+            NotAdmitted::Issuer { required, .. } => told.hint(format!(
+                "sign in there: `identity.issuer = \"{}\"`, or --issuer, then ddgate login",
+                required.escape_debug()
+            )),
+            NotAdmitted::Email { .. } => {
+                told.hint("verify the address at the identity provider, then try again")
+            }
+            NotAdmitted::Groups { has, .. } if has.is_empty() => told.hint(
+                "does the provider put groups into ID tokens, and does `identity.groups_claims` name \
+                 the claim? ddgate-identity(5) says how",
+            ),
+            NotAdmitted::Groups { .. } => told.hint(
+                "ask whoever runs the identity provider for one of them; it counts from the next run on",
+            ),
+            NotAdmitted::GroupsIncomplete { .. } | NotAdmitted::CredentialUnclear { .. } => {
+                told.hint(left_out)
+            }
+            NotAdmitted::NoCredential { .. } => told.hint(
+                "ask for one of those groups; or add a [[credential]] for one that they have, or one \
+                 without groups, at the end of the list",
+            ),
+        }
+    }
+}
+
 impl From<CredentialError> for CliError {
     fn from(error: CredentialError) -> Self {
         let told = Self::of(Exit::GateFailed, &error);
@@ -144,6 +179,12 @@ impl From<CredentialError> for CliError {
             CredentialError::NotFound => told
                 .hint("store them: ddgate keys set api-key, then ddgate keys set app-key")
                 .hint("or set DD_API_KEY and DD_APP_KEY for ddgate; the command sees placeholders"),
+            CredentialError::NoneStored { set, .. } => told.hint(format!(
+                "store them: ddgate keys set app-key --credential {set} (also api-key, bearer)"
+            )),
+            CredentialError::NoneSet { .. } => {
+                told.hint("set one of them for ddgate; the command sees placeholders")
+            }
             CredentialError::Filtered => told
                 .hint(
                     "the agent filters what its MCP servers see: name both variables in the \

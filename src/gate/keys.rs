@@ -48,6 +48,19 @@ pub(super) fn stray_keys(
         .collect()
 }
 
+/// Values of other credentials that are not, by chance, the ones the gate uses.
+pub(super) fn withheld(
+    others: &[(&'static str, Secret<String>)],
+    keys: &Keys,
+) -> Vec<(&'static str, Secret<String>)> {
+    let is_used = |value: &str| keys.reals().any(|(_, real, _)| real.expose() == value);
+    let others = others.iter();
+    others
+        .filter(|(_, value)| !is_used(value.expose()))
+        .cloned()
+        .collect()
+}
+
 /// Keys in files that are not the ones the gate uses: none of them may be recorded, either.
 pub(super) fn keys_in_files(
     files: &[KeyInFile],
