@@ -203,6 +203,13 @@ pub enum Command {
     ///
     /// Shows no secret.
     Status(StatusArgs),
+    /// Look at everything a run stands on, and say what to do next
+    ///
+    /// Does what a run would do, up to the point where the command would start: reads the
+    /// configuration, renews the stored sign-in, finds the credential, asks Datadog whether it takes
+    /// it; and looks at clock, keyring, data directory, proxy, certificates and sandbox. Asks nobody
+    /// anything and shows no secret. Exit status 1 if something would stop a run.
+    Doctor(DoctorArgs),
     /// Hand the gate the Datadog keys it is to hold
     ///
     /// Commands that ddgate runs see placeholders only.
@@ -340,6 +347,31 @@ Examples:
   ddgate status
   ddgate status --json | jq .keys")]
 pub struct StatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What follows `ddgate doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ddgate doctor
+  ddgate doctor --identity local
+  ddgate doctor --json | jq '.checks[] | select(.state == \"fail\")'")]
+pub struct DoctorArgs {
+    /// Who a session would belong to
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub identity: Option<IdentityChoice>,
+    /// Ask the Datadog at this address instead
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub upstream: Option<String>,
+    /// The Datadog site, for example datadoghq.eu
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// The identity provider to sign in with
+    #[command(flatten)]
+    pub provider: ProviderArgs,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -208,6 +208,10 @@ pub const CREDENTIALS_MAX: usize = 64;
 pub const CREDENTIAL_NAME_CHARS_MAX: usize = 64;
 /// One Datadog key or token may be this long.
 pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
+/// Each check of `ddgate doctor` has to end within this time.
+pub const DOCTOR_CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+/// With less room than this for records `ddgate doctor` warns.
+pub const DATA_FREE_BYTES_MIN: u64 = 256 << 20;
 /// A configuration file may be this large.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.

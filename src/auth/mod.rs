@@ -9,6 +9,7 @@ pub mod credential;
 mod error;
 pub mod identity;
 mod lock;
+pub mod probe;
 pub mod secret_store;
 pub mod session;
 

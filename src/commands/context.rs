@@ -33,11 +33,6 @@ impl Context {
         overrides: Overrides,
         printer: &Printer,
     ) -> Result<Self, CliError> {
-        let file = global.config.clone();
-        let lookup: Lookup = Box::new(move |name| match &file {
-            Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
-            _ => env::process(name),
-        });
         let overrides = Overrides {
             data_dir: global.data_dir.clone(),
             ..overrides
@@ -45,10 +40,19 @@ impl Context {
         Self::with(
             Paths::platform()?,
             &working_directory()?,
-            lookup,
+            Self::lookup(global),
             &overrides,
             printer,
         )
+    }
+
+    /// The environment, as the flags complete it.
+    pub(super) fn lookup(global: &GlobalArgs) -> Lookup {
+        let file = global.config.clone();
+        Box::new(move |name| match &file {
+            Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
+            _ => env::process(name),
+        })
     }
 
     /// The same with other directories and another environment: for the demo.
@@ -113,6 +117,15 @@ impl Context {
     /// Where secrets are kept.
     pub(super) fn store(&self) -> SecretStore {
         let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
+        self.store_with(self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")))
+    }
+
+    /// The same, but a keyring that asks somebody to unlock it is not waited for.
+    pub(super) fn store_asking_nobody(&self) -> SecretStore {
+        self.store_with(false)
+    }
+
+    fn store_with(&self, desktop: bool) -> SecretStore {
         SecretStore::new(StoreSettings {
             storage: match self.config.identity.storage.value {
                 // A CI job has no keyring worth the name, and nobody to unlock it.
@@ -123,7 +136,7 @@ impl Context {
                 config::Storage::Memory => Storage::Memory,
             },
             directory: self.config.data_dir.value.clone(),
-            desktop: self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")),
+            desktop,
         })
     }
 

@@ -7,6 +7,7 @@ mod checked;
 mod completions;
 mod context;
 mod demo;
+mod doctor;
 mod erase;
 mod export;
 mod login;
@@ -88,6 +89,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         })?),
         Command::Logout(_) => login::logout(&plain()?),
         Command::Status(args) => status::show(&args, &plain()?),
+        Command::Doctor(args) => doctor::run(args, global, printer),
         Command::Keys(args) => status::keys_verb(&args, &plain()?),
         Command::Pseudonym(args) => pseudonym::run(&args, &plain()?),
         Command::Demo(args) => demo::run(args, global, printer),

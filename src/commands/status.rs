@@ -2,10 +2,10 @@
 
 use super::admit;
 use super::context::{Context, runtime};
+use crate::auth::credential::named::{Named, Source};
 use crate::auth::credential::{self, Key, redaction, stored};
 use crate::auth::session;
 use crate::cli::{KeyName, KeysArgs, KeysCommand, StatusArgs};
-use crate::auth::credential::named::{Named, Source};
 use crate::config::{IdentityMode, is_credential_name};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -223,7 +223,8 @@ fn keys_of(
             Key::ALL.map(|key| kept.contains(&key).then(|| store.describe()))
         }
         Source::Environment(variables) => variables.clone().map(|variable| {
-            let is_set = |name: &String| (context.lookup)(name).is_some_and(|value| !value.is_empty());
+            let is_set =
+                |name: &String| (context.lookup)(name).is_some_and(|value| !value.is_empty());
             variable.filter(is_set)
         }),
     };

@@ -51,9 +51,10 @@ pub(super) fn settings(
     if datadog.credential_command.value.is_some() {
         return Err(ConfigError::Value {
             whence: Whence::File(entry.place.clone(), KEY),
-            problem: "stands beside `datadog.credential_command`, and one would hide the other: make \
+            problem:
+                "stands beside `datadog.credential_command`, and one would hide the other: make \
                       the command the last [[credential]], without groups"
-                .to_owned(),
+                    .to_owned(),
         });
     }
     let Place { path, line, .. } = entry.place.clone();
@@ -104,7 +105,10 @@ fn one(
             }
             "credential.command" => {
                 let words = texts(known, value, place)?;
-                if words.first().is_none_or(|program| program.trim().is_empty()) {
+                if words
+                    .first()
+                    .is_none_or(|program| program.trim().is_empty())
+                {
                     return Err(bad("must name a program".to_owned()));
                 }
                 from.push(CredentialFrom::Command(words));

@@ -7,6 +7,7 @@
 //! file can never weaken what the user decided.
 
 mod admission;
+mod check;
 mod confine;
 mod credentials;
 pub mod env;
@@ -20,6 +21,7 @@ mod resolve;
 mod settings;
 mod value;
 
+pub use check::{FileFound, files};
 pub use credentials::is_credential_name;
 pub use error::{ConfigError, Place, Whence};
 pub use file::FILE_NAME;
@@ -27,7 +29,8 @@ pub use overrides::Overrides;
 pub use paths::{Paths, create_private};
 pub use resolve::{Lookup, load};
 pub use settings::{
-    AdmissionSettings, Config, CredentialCommand, CredentialEntry, CredentialFrom, DatadogSettings, EgressSettings, EnforceSettings, IdentitySettings,
-    JournalSettings, Origin, PolicySettings, RecordingSettings, Row, Setting,
+    AdmissionSettings, Config, CredentialCommand, CredentialEntry, CredentialFrom, DatadogSettings,
+    EgressSettings, EnforceSettings, IdentitySettings, JournalSettings, Origin, PolicySettings,
+    RecordingSettings, Row, Setting,
 };
 pub use value::{IdentityMode, Prompt, Storage};

@@ -444,7 +444,7 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
 /// A project is code from somewhere else: it may say which of Datadog's sites it is about, and that
 /// more be recorded (see [`recording`]), denied (see [`policy`]) or asked of people (see
 /// [`admission`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
-fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
+pub(super) fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
     if recording::is_open_to_projects(entry.key)
         || policy::is_open_to_projects(entry.key)
         || admission::is_open_to_projects(entry.key)
@@ -472,7 +472,7 @@ fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigErro
     })
 }
 
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 

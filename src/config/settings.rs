@@ -284,14 +284,10 @@ impl Config {
             row("identity.groups_claims", &who.groups_claims, list),
             row("identity.storage", &who.storage, |s| s.word().to_owned()),
             row("identity.prompt", &who.prompt, |p| p.word().to_owned()),
-            row(
-                "identity.require_groups",
-                &self.admission.groups,
-                |lists| {
-                    let lists: Vec<_> = lists.iter().map(|list| list.join(" or ")).collect();
-                    lists.join("; and ")
-                },
-            ),
+            row("identity.require_groups", &self.admission.groups, |lists| {
+                let lists: Vec<_> = lists.iter().map(|list| list.join(" or ")).collect();
+                lists.join("; and ")
+            }),
             row("identity.require_issuer", &self.admission.issuers, |all| {
                 all.join("; and ")
             }),

@@ -46,7 +46,8 @@ pub enum NotAdmitted {
     /// In none of the groups.
     #[error(
         "{who} is in none of the groups that the settings require ({}); the sign-in shows {}",
-        listed(any_of), shown(has)
+        listed(any_of),
+        shown(has)
     )]
     Groups {
         /// The person.
@@ -71,7 +72,8 @@ pub enum NotAdmitted {
     /// No credential is for their groups.
     #[error(
         "no credential is for {who}: those there are need one of the groups {}; the sign-in shows {}",
-        listed(any_of), shown(has)
+        listed(any_of),
+        shown(has)
     )]
     NoCredential {
         /// The person.

@@ -13,6 +13,7 @@ pub mod call;
 mod caller;
 pub mod check;
 pub mod diagnostic;
+pub mod doctor;
 pub mod escape;
 pub mod json;
 mod json_text;

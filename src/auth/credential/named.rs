@@ -169,7 +169,10 @@ mod tests {
         let [(name, value)] = &set.in_environment(&lookup).collect::<Vec<_>>()[..] else {
             panic!("one variable is set");
         };
-        assert_eq!((*name, value.expose().as_str()), ("dd-application-key", "of-sre"));
+        assert_eq!(
+            (*name, value.expose().as_str()),
+            ("dd-application-key", "of-sre")
+        );
         let unset = sre(Source::Environment(named("OTHER")));
         let error = unset.read(&store, &lookup).await.unwrap_err();
         assert!(error.to_string().contains("OTHER"), "{error}");

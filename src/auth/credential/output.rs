@@ -65,7 +65,8 @@ pub(super) fn parse(output: &[u8], program: &str) -> Result<Credential, Credenti
     }
     if reader.credential.is_empty() {
         return Err(reader.unreadable(
-            "neither JSON with api_key, app_key or bearer, nor lines such as DD_API_KEY=…".to_owned(),
+            "neither JSON with api_key, app_key or bearer, nor lines such as DD_API_KEY=…"
+                .to_owned(),
         ));
     }
     Ok(reader.credential)
@@ -224,7 +225,8 @@ mod tests {
     #[test]
     fn what_password_managers_wrap() {
         // vault kv get -format=json (versions 2 and 1 of the engine).
-        let vault = r#"{"request_id":"r","data":{"data":{"api_key":"a","app_key":"b"},"metadata":{}}}"#;
+        let vault =
+            r#"{"request_id":"r","data":{"data":{"api_key":"a","app_key":"b"},"metadata":{}}}"#;
         assert_eq!(keys(vault), [some("a"), some("b"), None]);
         assert_eq!(keys(r#"{"data":{"api_key":"a"}}"#), [some("a"), None, None]);
         // aws secretsmanager get-secret-value

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::record::Contents;
 use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
+use super::doctor::Finding;
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, StatusView};
 use shapes::{
@@ -216,6 +217,13 @@ pub fn keys(keys: &[KeyView]) -> String {
 #[must_use]
 pub fn pseudonym(pseudonym: &str, key: &str) -> String {
     document(&shapes::PseudonymJson { pseudonym, key })
+}
+
+/// `ddgate doctor --json`: one object, `{"ok", "checks": [{"check", "state": "ok" | "warn" | "fail" |
+/// "not_checked", "found", "next": "…" | null}]}`; `ok` is false when a run would stop.
+#[must_use]
+pub fn doctor(checks: &[Finding], ok: bool) -> String {
+    document(&shapes::DoctorJson { ok, checks })
 }
 
 /// `ddgate config show --json`: an array of `{"key", "value", "source"}`; `value` is null when

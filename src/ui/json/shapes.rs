@@ -465,3 +465,9 @@ fn base64(content: &[u8]) -> String {
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
+
+#[derive(Serialize)]
+pub(super) struct DoctorJson<'a> {
+    pub(super) ok: bool,
+    pub(super) checks: &'a [crate::ui::doctor::Finding],
+}
