@@ -197,7 +197,7 @@ impl From<CredentialError> for CliError {
             CredentialError::CommandNotRun { .. }
             | CredentialError::CommandFailed { .. }
             | CredentialError::CommandTooSlow { .. } => {
-                told.hint("try it by hand; it is `datadog.credential_command` in: ddgate config show")
+                told.hint("try it by hand: `datadog.credential_command`, or `command` of its [[credential]]")
             }
             CredentialError::CommandOutput { .. } => told.hint(
                 "it should print {\"api_key\": \"…\", \"app_key\": \"…\"} or lines DD_API_KEY=…",
