@@ -152,7 +152,7 @@ fn no_keyring_and_no_choice_of_another_place() {
     assert!(!outcome.said().contains("hunter2"));
     if cfg!(target_os = "linux") {
         insta::assert_snapshot!(outcome.said(), @r#"
-        ddgate: error: the key cannot be kept: the OS keyring does not work: Platform failure: zbus error: Failed to connect to address `unix:path=/nowhere`: No such file or directory (os error 2)
+        ddgate: error: the key cannot be kept: the OS keyring does not work: there is no session bus to reach it by (Platform failure: zbus error: Failed to connect to address `unix:path=/nowhere`: No such file or directory (os error 2))
         ddgate: hint: set `identity.storage = "file"` to keep it in a file that only you can read, or use `datadog.credential_command` or the environment
         "#);
     }

@@ -1,0 +1,296 @@
+//! Groups as the usual providers send them, through the real binary: which claim has them, what
+//! decides where some were left out; and a second provider, glewlwyd, which shares no code with the
+//! first: sign-in by device flow, groups, refresh, sign-out.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "support/absent.rs"]
+mod absent;
+#[expect(dead_code, reason = "shared: each test uses a part of it")]
+#[path = "support/gate.rs"]
+mod gate;
+#[expect(dead_code, reason = "shared: each test uses a part of it")]
+#[path = "provider/start.rs"]
+mod provider;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use gate::{Home, Ran};
+use provider::TestProvider;
+
+const NOT_ADMITTED: i32 = 3;
+
+/// A person of a provider that spells groups in its own way.
+struct Desk {
+    provider: TestProvider,
+    home: Home,
+}
+
+impl Desk {
+    fn with(style: &str, login: &str) -> Option<Self> {
+        let provider = TestProvider::start(&[
+            "--style",
+            style,
+            "--auto-approve",
+            login,
+            "--interval",
+            "1",
+            "--no-enforce-interval",
+        ])?;
+        Some(Self {
+            provider,
+            home: Home::new(),
+        })
+    }
+
+    /// A run of `true` with these settings below `[identity]`: it signs in first.
+    fn run(&self, settings: &str) -> Ran {
+        let file = self.home.path().join("ddgate.toml");
+        let settings = format!(
+            "[identity]\nissuer = \"{}\"\nclient_id = \"ddgate-cli\"\nstorage = \"file\"\n\
+             scopes = [\"openid\", \"profile\", \"email\", \"groups\", \"offline_access\"]\n{settings}\n",
+            self.provider.issuer
+        );
+        fs::write(&file, settings).unwrap();
+        let mut command = self.home.ddgate(&["run", "--prompt", "always"]);
+        command
+            .args(["--upstream", "http://127.0.0.1:9", "--", "true"])
+            .env("DDGATE_CONFIG", file)
+            .env("DD_API_KEY", "0123456789abcdef0123456789abcdef");
+        self.home.run(command)
+    }
+
+    #[track_caller]
+    fn admitted(&self, settings: &str) {
+        let ran = self.run(settings);
+        assert!(ran.status.success(), "{settings}: {ran:?}");
+    }
+
+    #[track_caller]
+    fn refused(&self, settings: &str, expected: &str) {
+        let ran = self.run(settings);
+        assert_eq!(ran.status.code(), Some(NOT_ADMITTED), "{settings}: {ran:?}");
+        assert!(ran.stderr.contains(expected), "{settings}: {ran:?}");
+    }
+}
+
+/// Settings: groups are in this claim, and this one is required.
+fn need(claim: &str, group: &str) -> String {
+    format!("groups_claims = [\"{claim}\"]\nrequire_groups = [\"{group}\"]")
+}
+
+#[test]
+fn where_each_provider_has_its_groups() {
+    for (style, claim, group) in [
+        ("okta", "groups", "eng"),
+        ("keycloak", "/realm_access/roles", "eng"),
+        ("keycloak", "groups", "/eng"),
+        ("entra", "groups", "00000000-1111-2222-3333-444444444444"),
+        ("entra", "roles", "eng"),
+        // Google sends no groups; the hosted domain does as one.
+        ("google", "hd", "example.test"),
+        ("auth0", "https://example.test/groups", "eng"),
+        ("cognito", "cognito:groups", "eng"),
+    ] {
+        let Some(desk) = Desk::with(style, "alice") else {
+            return;
+        };
+        desk.admitted(&need(claim, group));
+        desk.refused(
+            &need(claim, "sre"),
+            "none of the groups that the settings require (sre)",
+        );
+        if style == "google" {
+            desk.refused(&need("groups", "eng"), "the sign-in shows no groups");
+        }
+        if style == "cognito" {
+            // It says so in a string.
+            desk.admitted("require_verified_email = true");
+        }
+    }
+}
+
+#[test]
+fn groups_that_were_left_out_decide_nothing() {
+    let Some(desk) = Desk::with("entra-overage", "alice") else {
+        return;
+    };
+    let left_out = "the identity provider left groups out of the sign-in";
+    desk.refused(&need("groups", "eng"), left_out);
+    // Nothing was left out of this claim: it is just not there.
+    desk.refused(&need("roles", "eng"), "the sign-in shows no groups");
+    let list = "[[credential]]\nname = \"read\"\ngroups = [\"eng\"]\nstore = \"read\"\n\
+                [[credential]]\nname = \"rest\"\nenv = { api_key = \"DD_API_KEY\" }\n";
+    desk.refused(
+        list,
+        "which credential is for alice@example.test cannot be told: `read` is for",
+    );
+    // Where nothing depends on groups, nothing is amiss.
+    desk.admitted("require_verified_email = true");
+}
+
+#[test]
+fn addresses_that_nobody_verified() {
+    for (login, expected) in [
+        ("carol", "says that carol@example.test is not verified"),
+        ("dave", "sent no e-mail address"),
+    ] {
+        let Some(desk) = Desk::with("plain", login) else {
+            return;
+        };
+        desk.refused("require_verified_email = true", expected);
+        desk.admitted("require_groups = [\"eng\"]");
+    }
+}
+
+/// A running glewlwyd; it ends when this is dropped.
+struct Glewlwyd {
+    child: Child,
+    input: Option<ChildStdin>,
+    issuer: String,
+}
+
+impl Glewlwyd {
+    fn start() -> Option<Self> {
+        for program in ["glewlwyd", "sqlite3", "openssl", "curl", "python3"] {
+            let there = Command::new("sh")
+                .args(["-c", "command -v \"$0\" >/dev/null", program])
+                .status();
+            if !there.unwrap().success() {
+                absent::absent(&format!("{program} is not on this machine"));
+                return None;
+            }
+        }
+        // Free a moment ago: glewlwyd takes no port 0.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = port.local_addr().unwrap().port();
+        let mut child = Command::new(script("up.sh"))
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = child.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).expect("glewlwyd is ready");
+        Some(Self {
+            input: child.stdin.take(),
+            child,
+            issuer: ready["issuer"].as_str().unwrap().to_owned(),
+        })
+    }
+}
+
+impl Drop for Glewlwyd {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/provider/glewlwyd");
+    home.join(name)
+}
+
+#[test]
+fn another_provider_altogether() {
+    let Some(provider) = Glewlwyd::start() else {
+        return;
+    };
+    let home = Home::new();
+    let settings = home.path().join("ddgate.toml");
+    let text = format!(
+        "[identity]\nissuer = \"{}\"\nclient_id = \"ddgate-cli\"\nstorage = \"file\"\n\
+         scopes = [\"openid\", \"profile\", \"email\", \"groups\"]\nrequire_groups = [\"oncall\"]\n",
+        provider.issuer
+    );
+    fs::write(&settings, text).unwrap();
+    let ddgate = |arguments: &[&str]| {
+        let mut command = home.ddgate(arguments);
+        command
+            .env("DDGATE_CONFIG", &settings)
+            .env("DD_API_KEY", "0123456789abcdef0123456789abcdef");
+        command
+    };
+    let doctor = home.run(ddgate(&[
+        "doctor",
+        "--json",
+        "--upstream",
+        "http://127.0.0.1:9",
+    ]));
+    let doctor: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let checks = doctor["checks"].as_array().unwrap();
+    let offered = checks
+        .iter()
+        .find(|check| check["check"] == "identity provider");
+    assert_eq!(offered.unwrap()["state"], "ok", "{doctor:#}");
+
+    let running = home.start(ddgate(&["login"]));
+    let code = loop {
+        let said = fs::read_to_string(&running.stderr).unwrap();
+        let after = said.split("enter the code ").nth(1);
+        if let Some(code) = after.and_then(|rest| rest.split_whitespace().next()) {
+            break code.to_owned();
+        }
+        assert!(Instant::now() < running.deadline, "it only said: {said}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let approved = Command::new(script("approve.sh"))
+        .args([&provider.issuer, &code])
+        .output()
+        .unwrap();
+    assert!(approved.status.success(), "{approved:?}");
+    let ran = running.finish();
+    assert!(ran.status.success(), "{ran:?}");
+    let expected = "signed in as alice@example.test (groups: eng, oncall)";
+    assert!(ran.stderr.contains(expected), "{ran:?}");
+
+    // Each run renews the sign-in with a token that is good once.
+    let kept = || {
+        let files = home.files().into_iter();
+        let mut kept = files.filter(|(path, _)| path.ends_with("secrets.json"));
+        kept.next().unwrap().1
+    };
+    let mut before = kept();
+    for _ in 0..2 {
+        let run = [
+            "run",
+            "--prompt",
+            "never",
+            "--upstream",
+            "http://127.0.0.1:9",
+            "--",
+            "true",
+        ];
+        let ran = home.run(ddgate(&run));
+        assert!(ran.status.success(), "{ran:?}");
+        let now = kept();
+        assert_ne!(now, before, "the token rotates");
+        before = now;
+        let record = home.run(ddgate(&["replay", "latest", "--json"]));
+        let record: Value = serde_json::from_slice(&record.stdout).unwrap();
+        assert_eq!(record["who"]["via"], "refresh", "{record:#}");
+        assert_eq!(
+            record["who"]["groups"],
+            serde_json::json!(["eng", "oncall"])
+        );
+    }
+    let ran = home.run(ddgate(&["logout"]));
+    assert!(ran.status.success(), "{ran:?}");
+    let run = home.run(ddgate(&["run", "--prompt", "never", "--", "true"]));
+    assert_eq!(run.status.code(), Some(NOT_ADMITTED), "{run:?}");
+}
