@@ -173,7 +173,12 @@ impl Glewlwyd {
                 return None;
             }
         }
-        // Free a moment ago: glewlwyd takes no port 0.
+        // A port is free only a moment ago, and glewlwyd takes no port 0.
+        let tries = (0..5).find_map(|_| Self::on_some_port());
+        Some(tries.expect("glewlwyd starts"))
+    }
+
+    fn on_some_port() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = port.local_addr().unwrap().port();
         let mut child = Command::new(script("up.sh"))
@@ -185,7 +190,10 @@ impl Glewlwyd {
         let mut line = String::new();
         let output = child.stdout.take().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).expect("glewlwyd is ready");
+        let Ok(ready) = serde_json::from_str::<Value>(&line) else {
+            child.wait().unwrap();
+            return None;
+        };
         Some(Self {
             input: child.stdin.take(),
             child,

@@ -25,12 +25,17 @@ t = re.sub(r"(?ms)^database\s*=\s*\{.*?^\};?", "", t) + f'\ndatabase = {{ type =
 open(f"{d}/gl.conf", "w").write(t)
 PY
 glewlwyd --config-file="$D/gl.conf" > "$D/log" 2>&1 < /dev/null & P=$!
-for i in $(seq 40); do curl -s -o /dev/null "$B/api/auth/" && break; sleep 0.25; done
+for i in $(seq 60); do
+  # Somebody else may have the port by now, and answer or not.
+  kill -0 "$P" 2>/dev/null || { cat "$D/log" >&2; exit 1; }
+  curl -s -m 2 -o /dev/null "$B/api/auth/" && break
+  sleep 0.25
+done
 openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$D/k.pem"
 openssl pkey -in "$D/k.pem" -pubout -out "$D/p.pem"
 api() {
   m=$1; u=$2; shift 2
-  curl -sS --fail-with-body -b "$D/jar" -c "$D/jar" -o /dev/null -X "$m" "$B/api/$u" \
+  curl -sS -m 20 --fail-with-body -b "$D/jar" -c "$D/jar" -o /dev/null -X "$m" "$B/api/$u" \
     -H 'content-type: application/json' "$@"
 }
 api POST auth/ -d '{"username":"admin","password":"password"}'
