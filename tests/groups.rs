@@ -1,6 +1,6 @@
 //! Groups as the usual providers send them, through the real binary: which claim has them, what
 //! decides where some were left out; and a second provider, glewlwyd, which shares no code with the
-//! first: sign-in by device flow, groups, refresh, sign-out.
+//! first: sign-in by device flow, groups, renewal, sign-out.
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use gate::{Home, Ran};
+use gate::{Home, Ran, Running};
 use provider::TestProvider;
 
 const NOT_ADMITTED: i32 = 3;
@@ -179,8 +179,9 @@ impl Glewlwyd {
     }
 
     fn on_some_port() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        drop(taken);
         let mut child = Command::new(script("up.sh"))
             .arg(port.to_string())
             .stdin(Stdio::piped())
@@ -199,6 +200,27 @@ impl Glewlwyd {
             child,
             issuer: ready["issuer"].as_str().unwrap().to_owned(),
         })
+    }
+}
+
+impl Glewlwyd {
+    /// Waits for the code on the screen, says yes to it, and waits for the end.
+    fn approve(&self, running: Running) -> Ran {
+        let code = loop {
+            let said = fs::read_to_string(&running.stderr).unwrap();
+            let after = said.split("enter the code ").nth(1);
+            if let Some(code) = after.and_then(|rest| rest.split_whitespace().next()) {
+                break code.to_owned();
+            }
+            assert!(Instant::now() < running.deadline, "it only said: {said}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let approved = Command::new(script("approve.sh"))
+            .args([&self.issuer, &code])
+            .output()
+            .unwrap();
+        assert!(approved.status.success(), "{approved:?}");
+        running.finish()
     }
 }
 
@@ -247,58 +269,54 @@ fn another_provider_altogether() {
         .find(|check| check["check"] == "identity provider");
     assert_eq!(offered.unwrap()["state"], "ok", "{doctor:#}");
 
-    let running = home.start(ddgate(&["login"]));
-    let code = loop {
-        let said = fs::read_to_string(&running.stderr).unwrap();
-        let after = said.split("enter the code ").nth(1);
-        if let Some(code) = after.and_then(|rest| rest.split_whitespace().next()) {
-            break code.to_owned();
-        }
-        assert!(Instant::now() < running.deadline, "it only said: {said}");
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let approved = Command::new(script("approve.sh"))
-        .args([&provider.issuer, &code])
-        .output()
-        .unwrap();
-    assert!(approved.status.success(), "{approved:?}");
-    let ran = running.finish();
-    assert!(ran.status.success(), "{ran:?}");
+    let signed_in = provider.approve(home.start(ddgate(&["login"])));
+    assert!(signed_in.status.success(), "{signed_in:?}");
     let expected = "signed in as alice@example.test (groups: eng, oncall)";
-    assert!(ran.stderr.contains(expected), "{ran:?}");
+    assert!(signed_in.stderr.contains(expected), "{signed_in:?}");
 
-    // Each run renews the sign-in with a token that is good once.
+    // It renews a sign-in with tokens that are good once, and without an ID token. So nobody is
+    // verified by that, which is said; the new token is put away all the same.
     let kept = || {
         let files = home.files().into_iter();
         let mut kept = files.filter(|(path, _)| path.ends_with("secrets.json"));
         kept.next().unwrap().1
     };
-    let mut before = kept();
-    for _ in 0..2 {
-        let run = [
+    let run = |prompt| {
+        let upstream = "http://127.0.0.1:9";
+        ddgate(&[
             "run",
             "--prompt",
-            "never",
+            prompt,
             "--upstream",
-            "http://127.0.0.1:9",
+            upstream,
             "--",
             "true",
-        ];
-        let ran = home.run(ddgate(&run));
-        assert!(ran.status.success(), "{ran:?}");
+        ])
+    };
+    let mut before = kept();
+    for _ in 0..2 {
+        let ran = home.run(run("never"));
+        assert_eq!(ran.status.code(), Some(NOT_ADMITTED), "{ran:?}");
+        assert!(ran.stderr.contains("sent no ID token"), "{ran:?}");
+        assert!(
+            ran.stderr.contains("then each run asks (--prompt always)"),
+            "{ran:?}"
+        );
         let now = kept();
         assert_ne!(now, before, "the token rotates");
         before = now;
-        let record = home.run(ddgate(&["replay", "latest", "--json"]));
-        let record: Value = serde_json::from_slice(&record.stdout).unwrap();
-        assert_eq!(record["who"]["via"], "refresh", "{record:#}");
-        assert_eq!(
-            record["who"]["groups"],
-            serde_json::json!(["eng", "oncall"])
-        );
     }
+    let ran = provider.approve(home.start(run("always")));
+    assert!(ran.status.success(), "{ran:?}");
+    let record = home.run(ddgate(&["replay", "latest", "--json"]));
+    let record: Value = serde_json::from_slice(&record.stdout).unwrap();
+    assert_eq!(record["who"]["via"], "device", "{record:#}");
+    assert_eq!(
+        record["who"]["groups"],
+        serde_json::json!(["eng", "oncall"])
+    );
     let ran = home.run(ddgate(&["logout"]));
     assert!(ran.status.success(), "{ran:?}");
-    let run = home.run(ddgate(&["run", "--prompt", "never", "--", "true"]));
-    assert_eq!(run.status.code(), Some(NOT_ADMITTED), "{run:?}");
+    let ran = home.run(run("never"));
+    assert!(ran.stderr.contains("nobody is signed in"), "{ran:?}");
 }

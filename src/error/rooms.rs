@@ -101,9 +101,12 @@ impl From<AuthError> for CliError {
                 .hint("is `identity.client_id` a public client that may use the device flow there?"),
             AuthError::Denied { .. } => told.hint("if that was a mistake, try again"),
             AuthError::Expired => told.hint("try again: you get a new code"),
-            AuthError::NoIdToken { .. } => {
-                told.hint("the client must be allowed the scope `openid`, also in the device flow")
-            }
+            AuthError::NoIdToken { .. } => told
+                .hint("the client must be allowed the scope `openid`, also in the device flow")
+                .hint(
+                    "a provider that sends one at sign-in only leaves nothing to verify later: then \
+                     each run asks (--prompt always)",
+                ),
             AuthError::Verify(_) => told.hint(
                 "nothing was accepted; if it happens again, show this line to the provider's administrator",
             ),
