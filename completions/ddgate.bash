@@ -89,7 +89,7 @@ _ddgate() {
 
     case "${cmd}" in
         ddgate)
-            opts="-v -h -V --config --data-dir --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status doctor keys demo pseudonym config completions"
+            opts="-v -h -V --config --data-dir --profile --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status keys demo pseudonym config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -117,6 +117,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -129,7 +133,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__completions)
-            opts="-v -h --config --data-dir --color --verbose --help bash elvish fish powershell zsh"
+            opts="-v -h --config --data-dir --profile --color --verbose --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -155,6 +159,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -169,7 +177,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__config)
-            opts="-v -h --config --data-dir --color --verbose --help show"
+            opts="-v -h --config --data-dir --profile --color --verbose --help show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -197,6 +205,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -209,7 +221,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__config__subcmd__show)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -237,6 +249,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -249,7 +265,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__demo)
-            opts="-v -h --config --data-dir --color --verbose --help"
+            opts="-v -h --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,6 +291,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -349,7 +369,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__erase)
-            opts="-y -v -h --yes --config --data-dir --color --verbose --help"
+            opts="-y -v -h --yes --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -377,6 +397,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -389,7 +413,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__export)
-            opts="-o -v -h --format --output --json --config --data-dir --color --verbose --help"
+            opts="-o -v -h --format --output --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -435,6 +459,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -447,7 +475,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys)
-            opts="-v -h --config --data-dir --color --verbose --help set list rm"
+            opts="-v -h --config --data-dir --profile --color --verbose --help set list rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -475,6 +503,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -487,7 +519,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__list)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -513,6 +545,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -527,7 +563,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__rm)
-            opts="-v -h --credential --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -557,6 +593,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -571,7 +611,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__set)
-            opts="-v -h --credential --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -603,6 +643,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -615,7 +659,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__login)
-            opts="-v -h --issuer --client-id --config --data-dir --color --verbose --help"
+            opts="-v -h --issuer --client-id --browser --device --no-browser --qr --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -651,6 +695,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -663,7 +711,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__logout)
-            opts="-v -h --config --data-dir --color --verbose --help"
+            opts="-v -h --all --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -691,6 +739,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -703,7 +755,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__mcp)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --browser --device --no-browser --qr --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -783,6 +835,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -795,7 +851,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__prove)
-            opts="-o -v -h --output --json --config --data-dir --color --verbose --help"
+            opts="-o -v -h --output --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -837,6 +893,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -849,7 +909,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__pseudonym)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -877,6 +937,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -889,7 +953,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__replay)
-            opts="-f -v -h --json --follow --speed --step --age-identity --config --data-dir --color --verbose --help"
+            opts="-f -v -h --json --follow --speed --step --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -936,6 +1000,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -948,7 +1016,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__run)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --browser --device --no-browser --qr --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1028,6 +1096,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1040,7 +1112,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__sessions)
-            opts="-v -h --json --limit --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --json --limit --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1087,6 +1159,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1099,7 +1175,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__show)
-            opts="-v -h --json --body --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --json --body --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1146,6 +1222,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1158,7 +1238,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__status)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --all --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1186,6 +1266,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1198,7 +1282,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__verify)
-            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1272,6 +1356,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::sign_in_screen::Manner;
 use crate::auth::credential::redaction::RedactionKey;
-use crate::auth::identity::IssuerSettings;
+use crate::auth::identity::{Flow, IssuerSettings};
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
 use crate::config::{self, Config, Origin, Overrides, Paths, Setting, env};
@@ -24,6 +25,8 @@ pub(super) struct Context {
     pub(super) paths: Paths,
     pub(super) lookup: Lookup,
     pub(super) printer: Printer,
+    /// How a sign-in is shown, should there be one.
+    pub(super) manner: Manner,
 }
 
 impl Context {
@@ -33,14 +36,48 @@ impl Context {
         overrides: Overrides,
         printer: &Printer,
     ) -> Result<Self, CliError> {
+        Self::looking_at(global, overrides, printer, Self::lookup(global))
+    }
+
+    /// One for every profile of the user's file; the first is without any.
+    pub(super) fn of_all_profiles(
+        global: &GlobalArgs,
+        printer: &Printer,
+    ) -> Result<Vec<Self>, CliError> {
+        let with = |profile: Option<String>| {
+            let file = global.config.clone();
+            let global = GlobalArgs {
+                profile,
+                ..global.clone()
+            };
+            let lookup = move |name: &str| match (name, &file) {
+                (env::DDGATE_PROFILE, _) => None,
+                (env::DDGATE_CONFIG, Some(path)) => Some(path.to_string_lossy().into_owned()),
+                _ => env::process(name),
+            };
+            Self::looking_at(&global, Overrides::default(), printer, Box::new(lookup))
+        };
+        let without = with(None)?;
+        let profiles = without.config.profiles.clone();
+        let rest = profiles.into_iter().map(|name| with(Some(name)));
+        std::iter::once(Ok(without)).chain(rest).collect()
+    }
+
+    fn looking_at(
+        global: &GlobalArgs,
+        overrides: Overrides,
+        printer: &Printer,
+        lookup: Lookup,
+    ) -> Result<Self, CliError> {
         let overrides = Overrides {
             data_dir: global.data_dir.clone(),
+            profile: global.profile.clone(),
             ..overrides
         };
         Self::with(
             Paths::platform()?,
             &working_directory()?,
-            Self::lookup(global),
+            lookup,
             &overrides,
             printer,
         )
@@ -68,7 +105,20 @@ impl Context {
             paths,
             lookup,
             printer: *printer,
+            manner: Manner::default(),
         })
+    }
+
+    /// The same, with sign-ins shown in another manner.
+    pub(super) fn with_manner(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+
+    /// Whether an identity provider is configured.
+    pub(super) fn has_issuer(&self) -> bool {
+        let who = &self.config.identity;
+        who.issuer.value.is_some() && who.client_id.value.is_some()
     }
 
     /// The identity provider, as configured.
@@ -91,6 +141,10 @@ impl Context {
                 .cloned()
                 .collect(),
             groups_claims: who.groups_claims.value.clone(),
+            flow: match who.flow.value {
+                config::Flow::Device => Flow::Device,
+                config::Flow::Browser => Flow::Browser,
+            },
             ..IssuerSettings::new(issuer, client_id)
         })
     }
@@ -116,8 +170,7 @@ impl Context {
 
     /// Where secrets are kept.
     pub(super) fn store(&self) -> SecretStore {
-        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
-        self.store_with(self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")))
+        self.store_with(self.printer.is_watched() && self.has_display())
     }
 
     /// The same, but a keyring that asks somebody to unlock it is not waited for.
@@ -138,6 +191,7 @@ impl Context {
             directory: self.config.data_dir.value.clone(),
             desktop,
         })
+        .for_profile(self.config.profile.value.as_deref())
     }
 
     /// The key of pseudonyms as configured; the store's own hides it.
@@ -169,6 +223,12 @@ impl Context {
     /// Speaks with the identity provider.
     pub(super) fn http(&self) -> Result<HttpsClient, CliError> {
         Ok(HttpsClient::new(self.dialer()?))
+    }
+
+    /// Whether the environment names a display server.
+    pub(super) fn has_display(&self) -> bool {
+        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
+        set(env::DISPLAY) || set(env::WAYLAND_DISPLAY)
     }
 
     /// Whether this runs where nobody can answer.

@@ -1,10 +1,11 @@
 //! `identity.require_*`: who may open a session.
 //!
 //! Invariant: every place only asks for more. A project may require groups, an issuer, a verified
-//! address, and take nothing back of what the user's file requires.
+//! address, and a profile too, and neither takes back what the user's file requires.
 
 use super::error::{ConfigError, Whence};
 use super::file::{Entry, Value};
+use super::layers::Layers;
 use super::settings::{AdmissionSettings, Origin, Setting};
 use super::value;
 use crate::policy::Requirements;
@@ -14,19 +15,25 @@ pub(super) fn is_open_to_projects(key: &str) -> bool {
     key.starts_with("identity.require_")
 }
 
-/// Adds up what both files say.
-pub(super) fn settings(
-    user: &[Entry],
-    project: &[Entry],
-) -> Result<AdmissionSettings, ConfigError> {
+/// Adds up what the files and the profile in force say.
+pub(super) fn settings(layers: &Layers<'_>) -> Result<AdmissionSettings, ConfigError> {
     let mut said = AdmissionSettings {
         groups: Setting::default(Vec::new()),
         issuers: Setting::default(Vec::new()),
         verified_email: Setting::default(false),
         rules: Requirements::default(),
     };
-    let files: [(&[Entry], Place); 2] = [(user, Origin::UserFile), (project, Origin::ProjectFile)];
-    for (entries, origin) in files {
+    let profile = layers.profile.as_ref();
+    let of_profile = |path, line| {
+        let name = profile.map(|profile| profile.name.clone());
+        Origin::Profile(name.unwrap_or_default(), path, line)
+    };
+    let places: [(&[Entry], Place<'_>); 3] = [
+        (&layers.user, &Origin::UserFile),
+        (profile.map_or(&[], |it| &it.entries), &of_profile),
+        (&layers.project, &Origin::ProjectFile),
+    ];
+    for (entries, origin) in places {
         for entry in entries {
             let origin = origin(entry.place.path.clone(), entry.place.line);
             let refused = |problem| ConfigError::Value {
@@ -59,7 +66,7 @@ pub(super) fn settings(
     Ok(said)
 }
 
-type Place = fn(std::path::PathBuf, usize) -> Origin;
+type Place<'a> = &'a dyn Fn(std::path::PathBuf, usize) -> Origin;
 
 /// Group names: with spaces, if they have some, and at least one.
 pub(super) fn groups(list: &[String]) -> Result<Vec<String>, String> {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use super::env;
 use super::error::ConfigError;
 use super::file;
+use super::layers::{check_project_entry, is_same_file};
 use super::paths::Paths;
-use super::resolve::{Lookup, check_project_entry, is_same_file};
+use super::profile;
+use super::resolve::Lookup;
 
 /// A file that ddgate reads its settings from.
 #[derive(Debug)]
@@ -30,15 +32,22 @@ pub fn files(lookup: Lookup<'_>, paths: &Paths, directory: &Path) -> Vec<FileFou
     let mut found = Vec::new();
     if named.is_some() || user_file.exists() {
         found.push(FileFound {
-            settings: file::read(&user_file).map(|entries| entries.len()),
+            settings: file::read(&user_file).map(|contents| contents.settings()),
             path: user_file.clone(),
             is_project: false,
         });
     }
     let project = file::find_project(directory, &paths.home);
     if let Some(path) = project.filter(|path| !is_same_file(path, &user_file)) {
-        let read = file::read(&path).and_then(|entries| {
-            let checks = entries.iter();
+        let read = file::read(&path).and_then(|contents| {
+            if let Some(profile) = contents.profiles.first() {
+                return Err(ConfigError::NotForProjects {
+                    place: profile.place.clone(),
+                    key: profile::TABLE,
+                    user_file: user_file.clone(),
+                });
+            }
+            let checks = contents.entries.iter();
             checks
                 .map(|entry| check_project_entry(entry, &user_file))
                 .collect::<Result<Vec<()>, _>>()
