@@ -253,6 +253,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --client-id 'The public client id of ddgate at the issuer'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
+            cand --profile 'Use this profile of the user''s configuration file'
             cand --color 'When to colour'
             cand --json 'Print one JSON object'
             cand -v 'Say more about what is done'

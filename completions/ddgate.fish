@@ -246,6 +246,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l issuer -d 'The 
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l client-id -d 'The public client id of ddgate at the issuer' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"

@@ -22,6 +22,7 @@ fn every_layer_is_named() {
     identity.groups_claims  groups  default
     identity.storage  auto  default
     identity.prompt  auto  default
+    identity.flow  device  default
     identity.require_groups  not set  default
     identity.require_issuer  not set  default
     identity.require_verified_email  false  default
