@@ -145,6 +145,12 @@ fn see_also(command: &clap::Command) -> Roff {
     if own == "ddgate-mcp" {
         others.push("ddgate-mcp(5)".to_owned());
     }
+    if ["ddgate", "ddgate-doctor", "ddgate-keys", "ddgate-run"].contains(&own) {
+        others.push("ddgate-identity(5)".to_owned());
+    }
+    if ["ddgate", "ddgate-login"].contains(&own) {
+        others.push("ddgate-saml(7)".to_owned());
+    }
     let mut roff = Roff::new();
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman(others.join(", "))]);

@@ -10,6 +10,7 @@ use super::{
     limited, silent,
 };
 use crate::auth::credential::{self, Credential};
+use crate::auth::identity::Flow;
 use crate::auth::secret_store::SecretStore;
 use crate::auth::{probe, session};
 use crate::config::IdentityMode;
@@ -55,10 +56,11 @@ async fn provider(context: &Context, http: &HttpsClient) -> Finding {
     };
     match probe::provider(&settings, http).await {
         Err(error) => failed(PROVIDER, &error.into()),
-        Ok(offers) if !offers.device => Finding::fail(
+        Ok(offers) if !offers.device && settings.flow == Flow::Device => Finding::fail(
             PROVIDER,
             format!("{} answers, but offers no device sign-in", settings.issuer),
-            "ask its administrator to enable the device authorization grant (RFC 8628)",
+            "ask its administrator to enable the device authorization grant (RFC 8628), or sign in with \
+             a browser: `identity.flow = \"browser\"`",
         ),
         Ok(offers) => {
             let revocation = match offers.revocation {

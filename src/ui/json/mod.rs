@@ -209,7 +209,8 @@ pub fn status(view: &StatusView) -> String {
     })
 }
 
-/// `ddgate keys list --json`: an array of `{"name", "source"}`; `source` is null when not set.
+/// `ddgate keys list --json`: an array of `{"name", "source"}`; `source` is null when not set. Where
+/// the settings list credentials, each key of one also has `"credential"` and its `"groups"`, if any.
 #[must_use]
 pub fn keys(keys: &[KeyView]) -> String {
     document(keys)
