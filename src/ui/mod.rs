@@ -16,6 +16,7 @@ pub mod diagnostic;
 pub mod escape;
 pub mod json;
 mod json_text;
+mod outside;
 mod people;
 pub mod playback;
 pub mod printer;
