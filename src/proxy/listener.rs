@@ -196,10 +196,10 @@ where
     let Some(host) = name.map(Arc::from).or(named) else {
         return Ok(None);
     };
-    // Whoever does not trust it is gone behind that, and then nobody can tell who it was.
-    let shaking = hello.into_stream(Arc::clone(&proxy.tls));
-    let (shaken, by) = tokio::join!(shaking, origin.by(proxy));
-    match shaken {
+    // Whoever does not trust it is gone right behind it, and then nobody can tell who it was. Calls
+    // need to know as well.
+    let by = origin.by(proxy).await;
+    match hello.into_stream(Arc::clone(&proxy.tls)).await {
         Ok(stream) => Ok(Some((stream, host))),
         Err(error) => {
             if datadog::site::is_datadog_host(&host, &proxy.extra_domains)

@@ -14,6 +14,7 @@ use crate::record::tool::Via;
 use crate::record::{Call, CallNumber, Event, Leaf, Level, McpCall, McpResult, McpUnread, Program};
 
 use super::caller::Callers;
+use super::late::Late;
 use super::view::{
     Counts, Distrusting, Given, HeadContent, Oddity, Seen, SeenTunnel, SessionHead, SessionView,
     State,
@@ -51,6 +52,7 @@ pub struct Fold {
     oddities: Vec<Oddity>,
     more_oddities: u64,
     taken: Taken,
+    late: Late,
 }
 
 /// The calls that were shown already and are held no more.
@@ -164,7 +166,18 @@ impl Fold {
             .filter_map(|number| self.calls.remove(number))
             .collect();
         ended.sort_by_key(|call| call.response_leaf.unwrap_or(call.request_leaf));
-        ended.into_iter().map(|call| self.given(call)).collect()
+        let give = |call: Call| {
+            self.late.shown(&call);
+            self.given(call)
+        };
+        ended.into_iter().map(give).collect()
+    }
+
+    /// Of the calls that [`Self::take_any_ended`] gave away, those for whose tools a result has come
+    /// since. They are counted already.
+    pub fn take_late(&mut self) -> Vec<Seen> {
+        let late = self.late.take();
+        late.into_iter().map(|call| self.seen(call)).collect()
     }
 
     /// Gives away the first call, ended or not.
@@ -336,7 +349,13 @@ impl Fold {
         match self.calls.get_mut(&call) {
             _ if result.via == Via::Stdio && self.taken.ended_ahead.remove(&call) => {}
             // Its exchange ended long before, and was shown: a stream brought the result later.
-            None if self.taken.last >= Some(call) => {}
+            None if self.taken.last >= Some(call) => {
+                for redaction in &result.redactions {
+                    let rule = redaction.rule.clone();
+                    *self.taken.redactions.entry(rule).or_default() += redaction.count;
+                }
+                self.late.result(result, leaf);
+            }
             None => self.odd(Oddity::NoSuchCall { leaf, call }),
             Some(begun) => {
                 if !begun.end_tool(result, leaf) {

@@ -12,6 +12,7 @@
 pub mod caller;
 pub mod detail;
 pub mod fold;
+mod late;
 pub mod pace;
 #[cfg(test)]
 pub(crate) mod sample;

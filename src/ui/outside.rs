@@ -117,9 +117,9 @@ mod tests {
         );
         let text = tunnels(&[known, tunnel("db.example:5432", None)], &test_look());
         insta::assert_snapshot!(text, @r"
-        TUNNEL (NOT DATADOG, NOT READ)     SENT  RECEIVED     OPEN  BY
-        registry.example:443            1.9 KiB   2.9 KiB  4.00 ms  np\u{1b}m 812
-        db.example:5432                 1.9 KiB   2.9 KiB  4.00 ms
+        TUNNEL (NOT DATADOG, NOT READ)     SENT  RECEIVED    OPEN  BY
+        registry.example:443            1.9 KiB   2.9 KiB  4.0 ms  np\u{1b}m 812
+        db.example:5432                 1.9 KiB   2.9 KiB  4.0 ms
         ");
         let old = tunnels(&[tunnel("db.example:5432", None)], &test_look());
         assert!(!old.contains("BY"), "{old}");

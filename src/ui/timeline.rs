@@ -119,6 +119,20 @@ impl Running {
         text
     }
 
+    /// Results of tools that came when their call had been shown, on a line each.
+    #[must_use]
+    pub fn late(&self, calls: &[Seen]) -> String {
+        let mut text = String::new();
+        for seen in calls {
+            for (remark, tone) in tools::remarks(&seen.call) {
+                let line = format!("call {}, {}: {remark}", seen.call.number, seen.label());
+                let line = self.look.paint(tone, &escape(&line));
+                text.push_str(&format!("{REASON_INDENT}{line}\n"));
+            }
+        }
+        text
+    }
+
     /// What comes after the calls, with the counts as they turned out.
     #[must_use]
     pub fn end(self, view: &SessionView) -> String {

@@ -279,6 +279,7 @@ fn what_a_held_command_may_reach_through_the_gate_is_a_rule_and_on_record() {
     assert_eq!(session["egress"], "listed");
     assert_eq!(session["tunnels"][0]["host"], here);
     assert_eq!(session["tunnels"][0]["rule"], Value::Null);
+    assert!(session["tunnels"][0]["by"]["pid"].is_u64(), "{session}");
 
     let outcome = attempts(&world, &outside, &["--egress=datadog-only"]).succeeds();
     assert_eq!(outcome.json()["tunnel to this machine"], "403");

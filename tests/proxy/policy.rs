@@ -1,6 +1,7 @@
 //! What a session may do: what is denied never leaves, and stands in the record with its rule.
 
 use super::gate::*;
+use super::session::Call;
 use super::upstream::Upstream;
 use super::wire::*;
 use ddgate::policy::{Pattern, Policy};
@@ -16,6 +17,12 @@ async fn gate(upstream: &Upstream, read_only: bool, allow: &[&str], deny: &[&str
         ..Setup::default()
     })
     .await
+}
+
+/// The rule of each call.
+fn rules(calls: &[Call]) -> Vec<&str> {
+    let rules = calls.iter().map(|call| call.request.rule.as_str());
+    rules.collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,12 +92,8 @@ async fn patterns_decide_and_the_rule_is_recorded() {
     assert_eq!(upstream.requests().len(), 2);
     let session = gate.finish().await;
     let calls = session.calls();
-    let rules: Vec<_> = calls
-        .iter()
-        .map(|call| call.request.rule.as_str())
-        .collect();
     assert_eq!(
-        rules,
+        rules(&calls),
         [
             "allow:*Monitor*",
             "deny:Delete*",
@@ -183,12 +186,8 @@ async fn a_tool_is_judged_by_its_name_and_the_protocol_goes_on() {
 
     let session = gate.finish().await;
     let calls = session.calls();
-    let rules: Vec<_> = calls
-        .iter()
-        .map(|call| call.request.rule.as_str())
-        .collect();
     assert_eq!(
-        rules,
+        rules(&calls),
         [
             "default",
             "default",
