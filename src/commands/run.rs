@@ -323,11 +323,11 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
     }
     if report.unseen > 0 {
         printer.warn(&format!(
-            "{} to an address of Datadog's refused (rule datadog-unseen): the gate serves Datadog \
-             only where it is asked for by name",
+            "{} refused (rule datadog-unseen): the gate serves Datadog only where it is asked for by \
+             name",
             match report.unseen {
-                1 => "1 tunnel was".to_owned(),
-                many => format!("{many} tunnels were"),
+                1 => "1 tunnel to an address of Datadog's was".to_owned(),
+                many => format!("{many} tunnels to addresses of Datadog's were"),
             }
         ));
     }
