@@ -43,6 +43,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Sign in')
             [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Sign out, here and at the identity provider')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show who is signed in, which keys there are, and where things are kept')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Look at everything a run stands on, and say what to do next')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Hand the gate the Datadog keys it is to hold')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'See it work against a pretend Datadog, without account or network')
             [CompletionResult]::new('pseudonym', 'pseudonym', [CompletionResultType]::ParameterValue, 'Print the pseudonym that stands in the record for a value')
@@ -260,6 +261,23 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'ddgate;doctor' {
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who a session would belong to')
+            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Ask the Datadog at this address instead')
+            [CompletionResult]::new('--site', '--site', [CompletionResultType]::ParameterName, 'The Datadog site, for example datadoghq.eu')
+            [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, 'The OpenID Connect issuer to sign in with')
+            [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The public client id of ddgate at the issuer')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
+            [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of the user''s configuration file')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what is done')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what is done')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'ddgate;keys' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
@@ -275,6 +293,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             break
         }
         'ddgate;keys;set' {
+            [CompletionResult]::new('--credential', '--credential', [CompletionResultType]::ParameterName, 'For the credential that has `store = "CREDENTIAL"` in the configuration file')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of the user''s configuration file')
@@ -298,6 +317,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             break
         }
         'ddgate;keys;rm' {
+            [CompletionResult]::new('--credential', '--credential', [CompletionResultType]::ParameterName, 'Of the credential that has `store = "CREDENTIAL"` in the configuration file')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of the user''s configuration file')

@@ -25,6 +25,9 @@ _ddgate() {
             ddgate,demo)
                 cmd="ddgate__subcmd__demo"
                 ;;
+            ddgate,doctor)
+                cmd="ddgate__subcmd__doctor"
+                ;;
             ddgate,erase)
                 cmd="ddgate__subcmd__erase"
                 ;;
@@ -86,7 +89,7 @@ _ddgate() {
 
     case "${cmd}" in
         ddgate)
-            opts="-v -h -V --config --data-dir --profile --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status keys demo pseudonym config completions"
+            opts="-v -h -V --config --data-dir --profile --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status doctor keys demo pseudonym config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -268,6 +271,70 @@ _ddgate() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ddgate__subcmd__doctor)
+            opts="-v -h --identity --upstream --site --issuer --client-id --json --config --data-dir --profile --color --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --identity)
+                    COMPREPLY=($(compgen -W "local oidc" -- "${cur}"))
+                    return 0
+                    ;;
+                --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --site)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -500,12 +567,16 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__rm)
-            opts="-v -h --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --credential --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --credential)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -544,12 +615,16 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__set)
-            opts="-v -h --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --credential --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --credential)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then

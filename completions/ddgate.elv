@@ -40,6 +40,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand login 'Sign in'
             cand logout 'Sign out, here and at the identity provider'
             cand status 'Show who is signed in, which keys there are, and where things are kept'
+            cand doctor 'Look at everything a run stands on, and say what to do next'
             cand keys 'Hand the gate the Datadog keys it is to hold'
             cand demo 'See it work against a pretend Datadog, without account or network'
             cand pseudonym 'Print the pseudonym that stands in the record for a value'
@@ -244,6 +245,22 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'ddgate;doctor'= {
+            cand --identity 'Who a session would belong to'
+            cand --upstream 'Ask the Datadog at this address instead'
+            cand --site 'The Datadog site, for example datadoghq.eu'
+            cand --issuer 'The OpenID Connect issuer to sign in with'
+            cand --client-id 'The public client id of ddgate at the issuer'
+            cand --config 'Read this configuration file instead of the user''s'
+            cand --data-dir 'Keep sessions in this directory'
+            cand --profile 'Use this profile of the user''s configuration file'
+            cand --color 'When to colour'
+            cand --json 'Print one JSON object'
+            cand -v 'Say more about what is done'
+            cand --verbose 'Say more about what is done'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'ddgate;keys'= {
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
@@ -258,6 +275,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand rm 'Remove a key from the system''s keyring'
         }
         &'ddgate;keys;set'= {
+            cand --credential 'For the credential that has `store = "CREDENTIAL"` in the configuration file'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --profile 'Use this profile of the user''s configuration file'
@@ -279,6 +297,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ddgate;keys;rm'= {
+            cand --credential 'Of the credential that has `store = "CREDENTIAL"` in the configuration file'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --profile 'Use this profile of the user''s configuration file'

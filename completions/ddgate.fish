@@ -45,6 +45,7 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "erase" -d 'Erase what
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "login" -d 'Sign in'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "logout" -d 'Sign out, here and at the identity provider'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "status" -d 'Show who is signed in, which keys there are, and where things are kept'
+complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "doctor" -d 'Look at everything a run stands on, and say what to do next'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "keys" -d 'Hand the gate the Datadog keys it is to hold'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "demo" -d 'See it work against a pretend Datadog, without account or network'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "pseudonym" -d 'Print the pseudonym that stands in the record for a value'
@@ -237,6 +238,21 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l all -d 'List ev
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l json -d 'Print one JSON document'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l identity -d 'Who a session would belong to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
+oidc\t'The person an OpenID Connect provider vouches for'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l upstream -d 'Ask the Datadog at this address instead' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l site -d 'The Datadog site, for example datadoghq.eu' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l client-id -d 'The public client id of ddgate at the issuer' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l config -d 'Read this configuration file instead of the user\'s' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l profile -d 'Use this profile of the user\'s configuration file' -r
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
+always\t'In files and pipes too'
+never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l json -d 'Print one JSON object'
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -s v -l verbose -d 'Say more about what is done'
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l profile -d 'Use this profile of the user\'s configuration file' -r
@@ -248,6 +264,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -f -a "set" -d 'Store a key in the system\'s keyring'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -f -a "list" -d 'List which keys there are and where, never their values'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -f -a "rm" -d 'Remove a key from the system\'s keyring'
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l credential -d 'For the credential that has `store = "CREDENTIAL"` in the configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l profile -d 'Use this profile of the user\'s configuration file' -r
@@ -265,6 +282,7 @@ never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON array'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l credential -d 'Of the credential that has `store = "CREDENTIAL"` in the configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l profile -d 'Use this profile of the user\'s configuration file' -r

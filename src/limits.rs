@@ -202,6 +202,8 @@ pub const LABEL_CHARS_MAX: usize = 254;
 pub const GROUPS_MAX: usize = 1000;
 /// A longer group name is left out: cut, it could be the name of another group.
 pub const GROUP_CHARS_MAX: usize = 256;
+/// Groups that are named in a message; the rest is counted.
+pub const GROUPS_NAMED_MAX: usize = 20;
 /// Free text of a provider is cut to this length.
 pub const PROVIDER_TEXT_CHARS_MAX: usize = 300;
 /// What is kept of a sign-in, token and labels: Windows takes no more in one credential.
@@ -218,8 +220,16 @@ pub const KEYRING_PROMPT_TIMEOUT: Duration = Duration::from_secs(60);
 pub const CREDENTIAL_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a `credential_command` or `keys set` may hand over.
 pub const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
+/// Credentials one settings file may list.
+pub const CREDENTIALS_MAX: usize = 64;
+/// The name of a credential, in the record and in the store.
+pub const CREDENTIAL_NAME_CHARS_MAX: usize = 64;
 /// One Datadog key or token may be this long.
 pub const CREDENTIAL_VALUE_BYTES_MAX: usize = 8 << 10;
+/// Each check of `ddgate doctor` has to end within this time.
+pub const DOCTOR_CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+/// With less room than this for records `ddgate doctor` warns.
+pub const DATA_FREE_BYTES_MIN: u64 = 256 << 20;
 /// A configuration file may be this large.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Memory sled may use as a cache for one session.

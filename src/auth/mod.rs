@@ -10,6 +10,7 @@ mod error;
 pub mod identity;
 mod kept;
 mod lock;
+pub mod probe;
 pub mod secret_store;
 pub mod session;
 

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use super::sign_in_screen::Manner;
 use crate::auth::credential::redaction::RedactionKey;
-use crate::auth::credential::{CommandLine, CredentialSettings};
 use crate::auth::identity::{Flow, IssuerSettings};
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
-use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, Setting, env};
+use crate::config::{self, Config, Origin, Overrides, Paths, Setting, env};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::net::{Dialer, HttpsClient};
@@ -37,11 +36,7 @@ impl Context {
         overrides: Overrides,
         printer: &Printer,
     ) -> Result<Self, CliError> {
-        let file = global.config.clone();
-        Self::looking_at(global, overrides, printer, move |name| match &file {
-            Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
-            _ => env::process(name),
-        })
+        Self::looking_at(global, overrides, printer, Self::lookup(global))
     }
 
     /// One for every profile of the user's file; the first is without any.
@@ -50,16 +45,15 @@ impl Context {
         printer: &Printer,
     ) -> Result<Vec<Self>, CliError> {
         let with = |profile: Option<String>| {
-            let file = global.config.clone();
             let global = GlobalArgs {
                 profile,
                 ..global.clone()
             };
-            let lookup = move |name: &str| match (name, &file) {
-                (env::DDGATE_PROFILE, _) => None,
-                (env::DDGATE_CONFIG, Some(path)) => Some(path.to_string_lossy().into_owned()),
-                _ => env::process(name),
-            };
+            let said = Self::lookup(&global);
+            let lookup: Lookup = Box::new(move |name| match name {
+                env::DDGATE_PROFILE => None,
+                _ => said(name),
+            });
             Self::looking_at(&global, Overrides::default(), printer, lookup)
         };
         let without = with(None)?;
@@ -72,9 +66,8 @@ impl Context {
         global: &GlobalArgs,
         overrides: Overrides,
         printer: &Printer,
-        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        lookup: Lookup,
     ) -> Result<Self, CliError> {
-        let lookup: Lookup = Box::new(lookup);
         let overrides = Overrides {
             data_dir: global.data_dir.clone(),
             profile: global.profile.clone(),
@@ -87,6 +80,15 @@ impl Context {
             &overrides,
             printer,
         )
+    }
+
+    /// The environment, as the flags complete it.
+    pub(super) fn lookup(global: &GlobalArgs) -> Lookup {
+        let file = global.config.clone();
+        Box::new(move |name| match &file {
+            Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
+            _ => env::process(name),
+        })
     }
 
     /// The same with other directories and another environment: for the demo.
@@ -167,6 +169,15 @@ impl Context {
 
     /// Where secrets are kept.
     pub(super) fn store(&self) -> SecretStore {
+        self.store_with(self.printer.is_watched() && self.has_display())
+    }
+
+    /// The same, but a keyring that asks somebody to unlock it is not waited for.
+    pub(super) fn store_asking_nobody(&self) -> SecretStore {
+        self.store_with(false)
+    }
+
+    fn store_with(&self, desktop: bool) -> SecretStore {
         SecretStore::new(StoreSettings {
             storage: match self.config.identity.storage.value {
                 // A CI job has no keyring worth the name, and nobody to unlock it.
@@ -177,7 +188,7 @@ impl Context {
                 config::Storage::Memory => Storage::Memory,
             },
             directory: self.config.data_dir.value.clone(),
-            desktop: self.printer.is_watched() && self.has_display(),
+            desktop,
         })
         .for_profile(self.config.profile.value.as_deref())
     }
@@ -189,17 +200,6 @@ impl Context {
             text: value.clone()?,
             source: origin.to_string(),
         })
-    }
-
-    /// Where Datadog's credential comes from, beside the store and the environment.
-    pub(super) fn credential_settings(&self) -> CredentialSettings {
-        let command = self.config.datadog.credential_command.value.as_ref();
-        CredentialSettings {
-            command: command.map(|command| match command {
-                CredentialCommand::Shell(line) => CommandLine::Shell(line.clone()),
-                CredentialCommand::Program(words) => CommandLine::Argv(words.clone()),
-            }),
-        }
     }
 
     /// What a later ddgate must be told to find this one's sessions: nothing, unless the data

@@ -1,11 +1,13 @@
 //! One verb, one file: takes what was typed, calls a room, hands the result to `ui`. Nothing
 //! here is used by any other room.
 
+mod admit;
 mod bug;
 mod checked;
 mod completions;
 mod context;
 mod demo;
+mod doctor;
 mod erase;
 mod export;
 mod login;
@@ -85,6 +87,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Logout(args) => login::logout(&args, global, printer),
         Command::Status(args) if args.all => status::profiles(args.json, global, printer),
         Command::Status(args) => status::show(&args, &plain()?),
+        Command::Doctor(args) => doctor::run(args, global, printer),
         Command::Keys(args) => status::keys_verb(&args, &plain()?),
         Command::Pseudonym(args) => pseudonym::run(&args, &plain()?),
         Command::Demo(args) => demo::run(args, global, printer),

@@ -1,10 +1,12 @@
 //! `ddgate status`, `ddgate keys` and `ddgate config show`: what there is, never a secret.
 
+use super::admit;
 use super::context::{Context, runtime};
+use crate::auth::credential::named::{Named, Source};
 use crate::auth::credential::{self, Key, redaction, stored};
 use crate::auth::session;
 use crate::cli::{GlobalArgs, KeyName, KeysArgs, KeysCommand, StatusArgs};
-use crate::config::IdentityMode;
+use crate::config::{IdentityMode, is_credential_name};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::Catalog;
@@ -108,15 +110,17 @@ pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliE
     let runtime = runtime(None)?;
     let store = context.store();
     match &args.command {
-        KeysCommand::Set { name } => {
+        KeysCommand::Set { name, credential } => {
+            let set = set_of(*name, credential.as_deref())?;
             let value = prompt::secret(word(*name))?;
             match key_of(*name) {
-                Some(key) => runtime.block_on(stored::keep(&store, key, value.expose()))?,
+                Some(key) => runtime.block_on(stored::keep(&store, set, key, value.expose()))?,
                 None => runtime.block_on(redaction::keep(&store, value.expose()))?,
             }
+            let place = store.describe();
             context
                 .printer
-                .say(&format!("{} kept in {}", word(*name), store.describe()));
+                .say(&format!("{}{} kept in {place}", word(*name), of(set)));
             Ok(Exit::Success)
         }
         KeysCommand::List { json: as_json } => {
@@ -128,10 +132,11 @@ pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliE
             context.printer.data(&text)?;
             Ok(Exit::Success)
         }
-        KeysCommand::Rm { name } => {
-            let key = word(*name);
+        KeysCommand::Rm { name, credential } => {
+            let set = set_of(*name, credential.as_deref())?;
+            let key = format!("{}{}", word(*name), of(set));
             let removed = match key_of(*name) {
-                Some(key) => runtime.block_on(stored::remove(&store, key))?,
+                Some(key) => runtime.block_on(stored::remove(&store, set, key))?,
                 None => runtime.block_on(redaction::remove(&store))?,
             };
             if removed {
@@ -168,6 +173,23 @@ pub(super) fn config(as_json: bool, context: &Context) -> Result<Exit, CliError>
     Ok(Exit::Success)
 }
 
+/// The name keys are stored under, if it is one.
+fn set_of(name: KeyName, credential: Option<&str>) -> Result<Option<&str>, CliError> {
+    match credential {
+        Some(_) if key_of(name).is_none() => Err(CliError::usage(
+            "the redaction key belongs to no credential: leave out --credential",
+        )),
+        Some(set) if !is_credential_name(set) => Err(CliError::usage(
+            "--credential takes the name of a credential: letters, digits, `-`, `_` and `.`",
+        )),
+        set => Ok(set),
+    }
+}
+
+fn of(set: Option<&str>) -> String {
+    set.map_or_else(String::new, |set| format!(" of {set}"))
+}
+
 /// The Datadog key that is meant; none for the key of pseudonyms.
 const fn key_of(name: KeyName) -> Option<Key> {
     match name {
@@ -187,36 +209,71 @@ const fn word(name: KeyName) -> &'static str {
 
 /// Every key with the place it would be taken from.
 fn keys(context: &Context, runtime: &tokio::runtime::Runtime) -> Result<Vec<KeyView>, CliError> {
-    let settings = context.credential_settings();
-    let command = settings
+    let store = context.store();
+    let pseudonyms = runtime.block_on(redaction::find(&store, context.redaction_key()))?;
+    let pseudonyms = KeyView::of(redaction::WORD, pseudonyms.map(|key| key.source));
+    let mut listed = Vec::new();
+    for named in admit::credentials(context) {
+        listed.extend(keys_of(&named, context, runtime)?);
+    }
+    if listed.is_empty() {
+        listed = keys_for_everybody(context, runtime)?;
+    }
+    listed.push(pseudonyms);
+    Ok(listed)
+}
+
+/// The keys that everybody gets, where the settings list no credentials.
+fn keys_for_everybody(
+    context: &Context,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Vec<KeyView>, CliError> {
+    let command = admit::credential_settings(context)
         .command
         .map(|line| format!("credential_command ({})", line.program()));
     let store = context.store();
     let kept = match command {
         Some(_) => Vec::new(),
-        None => runtime.block_on(stored::list(&store))?,
+        None => runtime.block_on(stored::list(&store, None))?,
     };
-    let pseudonyms = runtime.block_on(redaction::find(&store, context.redaction_key()))?;
-    let pseudonyms = KeyView {
-        name: redaction::WORD.to_owned(),
-        source: pseudonyms.map(|key| key.source),
+    let view = |key: Key| {
+        let source = if command.is_some() {
+            command.clone()
+        } else if !kept.is_empty() {
+            // As a run sees it: what is stored hides the environment, all of it.
+            kept.contains(&key).then(|| store.describe())
+        } else {
+            credential::variable(key, &context.lookup).map(str::to_owned)
+        };
+        KeyView::of(key.word(), source)
     };
-    Ok(Key::ALL
-        .into_iter()
-        .map(|key| {
-            let source = if command.is_some() {
-                command.clone()
-            } else if !kept.is_empty() {
-                // As a run sees it: what is stored hides the environment, all of it.
-                kept.contains(&key).then(|| store.describe())
-            } else {
-                credential::variable(key, &context.lookup).map(str::to_owned)
-            };
-            KeyView {
-                name: key.word().to_owned(),
-                source,
-            }
-        })
-        .chain([pseudonyms])
-        .collect())
+    Ok(Key::ALL.into_iter().map(view).collect())
+}
+
+/// The keys of one credential of the list. What a command prints is known when it has run.
+fn keys_of(
+    named: &Named,
+    context: &Context,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Vec<KeyView>, CliError> {
+    let store = context.store();
+    let sources: [Option<String>; 3] = match &named.source {
+        Source::Command(_) => [const { None }; 3].map(|_: Option<()>| Some(named.place())),
+        Source::Store(set) => {
+            let kept = runtime.block_on(stored::list(&store, Some(set)))?;
+            Key::ALL.map(|key| kept.contains(&key).then(|| store.describe()))
+        }
+        Source::Environment(variables) => variables.clone().map(|variable| {
+            let is_set =
+                |name: &String| (context.lookup)(name).is_some_and(|value| !value.is_empty());
+            variable.filter(is_set)
+        }),
+    };
+    let keys = Key::ALL.into_iter().zip(sources);
+    let views = keys.map(|(key, source)| KeyView {
+        credential: Some(named.name.clone()),
+        groups: named.groups.clone(),
+        ..KeyView::of(key.word(), source)
+    });
+    Ok(views.collect())
 }

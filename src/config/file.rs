@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::credentials;
 use super::error::{ConfigError, Place};
 use super::profile::{self, Profile};
+use super::settings::CredentialEntry;
 use super::value;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::record::Secret;
@@ -38,6 +40,8 @@ pub(super) enum Kind {
     Numbers,
     /// A table of strings under names of the user's own.
     Pairs,
+    /// Tables, each headed `[[credential]]`.
+    Credentials,
 }
 
 impl Kind {
@@ -50,6 +54,7 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Numbers => "an array of whole numbers",
             Self::Pairs => "a table of strings",
+            Self::Credentials => "tables, each headed [[credential]]",
         }
     }
 }
@@ -66,9 +71,13 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.storage", Kind::Text),
     ("identity.prompt", Kind::Text),
     ("identity.flow", Kind::Text),
+    ("identity.require_groups", Kind::Texts),
+    ("identity.require_issuer", Kind::Text),
+    ("identity.require_verified_email", Kind::Flag),
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
+    (credentials::KEY, Kind::Credentials),
     ("journal.durability", Kind::Text),
     ("journal.recipients", Kind::Texts),
     ("journal.age_identities", Kind::Texts),
@@ -104,6 +113,8 @@ pub(super) enum Value {
     Numbers(Vec<u64>),
     /// Names and strings, sorted by name.
     Pairs(Vec<(String, String)>),
+    /// Credentials, in the order of the file.
+    Credentials(Vec<CredentialEntry>),
 }
 
 /// One key of a file.
@@ -120,6 +131,14 @@ pub(super) struct Contents {
     pub(super) entries: Vec<Entry>,
     /// In the order in which they stand there.
     pub(super) profiles: Vec<Profile>,
+}
+
+impl Contents {
+    /// How many settings there are, those of every profile included.
+    pub(super) fn len(&self) -> usize {
+        let profiles = self.profiles.iter();
+        profiles.map(|it| it.entries.len()).sum::<usize>() + self.entries.len()
+    }
 }
 
 /// Finds the project file: the nearest one from `start` upward. A directory that holds
@@ -220,6 +239,11 @@ fn parse(path: &Path, text: &str) -> Result<Contents, ConfigError> {
             other if is_table(name_text) || name_text == profile::TABLE => {
                 return Err(not_a_table(name_text, place(value.span()), other));
             }
+            DeValue::Array(tables) if name_text == credentials::KEY => entries.push(Entry {
+                key: credentials::KEY,
+                value: Value::Credentials(credentials::read(tables, &place)?),
+                place: place(name.span()),
+            }),
             _ => entries.push(entry(
                 name_text,
                 place(name.span()),
@@ -370,7 +394,7 @@ fn suggest(key: &str) -> Option<&'static str> {
     })
 }
 
-const fn found(value: &DeValue<'_>) -> &'static str {
+pub(super) const fn found(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",
@@ -412,10 +436,16 @@ mod tests {
             storage = "auto"
             prompt = "auto"
             flow = "browser"
+            require_groups = ["sre"]
+            require_issuer = "https://i"
+            require_verified_email = true
             [datadog]
             site = "datadoghq.eu"
             upstream = "http://u"
             credential_command = ["op", "read"]
+            [[credential]]
+            name = "all"
+            store = "all"
             [journal]
             durability = "process"
             recipients = ["age1"]

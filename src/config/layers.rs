@@ -6,9 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::admission;
 use super::env;
 use super::error::{ConfigError, Place, Whence};
-use super::file::{self, Entry, Value};
+use super::file::{self, Contents, Entry, Value};
 use super::paths::Paths;
 use super::policy;
 use super::profile::{self, Profile};
@@ -65,17 +66,8 @@ impl<'a> Layers<'a> {
             .filter(|found| !is_same_file(found, &layers.user_file));
         if let Some(path) = &layers.project_file {
             let contents = file::read(path)?;
-            if let Some(profile) = contents.profiles.first() {
-                return Err(ConfigError::NotForProjects {
-                    place: profile.place.clone(),
-                    key: profile::TABLE,
-                    user_file: layers.user_file,
-                });
-            }
+            check_project(&contents, &layers.user_file)?;
             layers.project = contents.entries;
-            for entry in &layers.project {
-                check_project_entry(entry, &layers.user_file)?;
-            }
         }
         Ok(layers)
     }
@@ -134,6 +126,25 @@ impl<'a> Layers<'a> {
         candidates.extend(from_file(&self.project, &Origin::ProjectFile));
         candidates.extend(from_file(&self.user, &Origin::UserFile));
         Ok(candidates)
+    }
+
+    /// Every entry of every file, the chosen profile's too, with its origin: for what adds up.
+    pub(super) fn all_entries(&self) -> impl Iterator<Item = (&Entry, Origin)> {
+        let origin = |entry: &Entry, make: &dyn Fn(PathBuf, usize) -> Origin| {
+            make(entry.place.path.clone(), entry.place.line)
+        };
+        let user = self.user.iter();
+        let profile = self.profile.iter().flat_map(move |profile| {
+            let make = |path, line| Origin::Profile(profile.name.clone(), path, line);
+            profile
+                .entries
+                .iter()
+                .map(move |it| (it, origin(it, &make)))
+        });
+        let project = self.project.iter();
+        user.map(move |it| (it, origin(it, &Origin::UserFile)))
+            .chain(profile)
+            .chain(project.map(move |it| (it, origin(it, &Origin::ProjectFile))))
     }
 
     /// The winner, understood. Losers in files are checked too: a mistake there would
@@ -267,10 +278,28 @@ fn located(value: &str, origin: &Origin, paths: &Paths, directory: &Path) -> Pat
     }
 }
 
+/// Refuses what a project's file may not say.
+pub(super) fn check_project(contents: &Contents, user_file: &Path) -> Result<(), ConfigError> {
+    if let Some(profile) = contents.profiles.first() {
+        return Err(ConfigError::NotForProjects {
+            place: profile.place.clone(),
+            key: profile::TABLE,
+            user_file: user_file.to_owned(),
+        });
+    }
+    let mut entries = contents.entries.iter();
+    entries.try_for_each(|entry| check_project_entry(entry, user_file))
+}
+
 /// A project is code from somewhere else: it may say which of Datadog's sites it is about, and that
-/// more be recorded (see [`recording`]) or denied (see [`policy`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
+/// more be recorded (see [`recording`]), denied (see [`policy`]) or asked of people (see
+/// [`admission`]), and nothing that decides who signs in, where keys go, what runs, or where records
+/// lie.
 fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
-    if recording::is_open_to_projects(entry.key) || policy::is_open_to_projects(entry.key) {
+    if recording::is_open_to_projects(entry.key)
+        || policy::is_open_to_projects(entry.key)
+        || admission::is_open_to_projects(entry.key)
+    {
         return Ok(());
     }
     if entry.key != "datadog.site" {
@@ -294,6 +323,6 @@ fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigErro
     })
 }
 
-fn is_same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
+use super::admission;
 use super::confine;
+use super::credentials;
 use super::env;
 use super::error::ConfigError;
 use super::file::Value;
@@ -175,6 +177,8 @@ fn meant(
         age_identities: layers.age_identities(&overrides.age_identities, paths, directory)?,
     };
     Ok(Config {
+        admission: admission::settings(layers)?,
+        credentials: credentials::settings(&layers.user, &datadog)?,
         journal,
         enforce: confine::enforce(layers, overrides)?,
         egress: confine::egress(layers, overrides)?,
@@ -200,7 +204,8 @@ impl Value {
             | Self::Number(_)
             | Self::Numbers(_)
             | Self::Flag(_)
-            | Self::Pairs(_) => "",
+            | Self::Pairs(_)
+            | Self::Credentials(_) => "",
         }
     }
 
@@ -208,9 +213,12 @@ impl Value {
     pub(super) fn list(&self) -> &[String] {
         match self {
             Self::Texts(list) => list,
-            Self::Text(_) | Self::Number(_) | Self::Numbers(_) | Self::Flag(_) | Self::Pairs(_) => {
-                &[]
-            }
+            Self::Text(_)
+            | Self::Number(_)
+            | Self::Numbers(_)
+            | Self::Flag(_)
+            | Self::Pairs(_)
+            | Self::Credentials(_) => &[],
         }
     }
 }
@@ -238,9 +246,11 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         }
         Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
         // `file` lets neither through.
-        Value::Number(_) | Value::Numbers(_) | Value::Flag(_) | Value::Pairs(_) => {
-            Err("must be words".to_owned())
-        }
+        Value::Number(_)
+        | Value::Numbers(_)
+        | Value::Flag(_)
+        | Value::Pairs(_)
+        | Value::Credentials(_) => Err("must be words".to_owned()),
     }
 }
 
@@ -389,12 +399,14 @@ mod tests {
             if *key == "datadog.site"
                 || recording::is_open_to_projects(key)
                 || policy::is_open_to_projects(key)
+                || admission::is_open_to_projects(key)
             {
                 continue;
             }
             let value = match kind {
                 file::Kind::Texts => "[\"x\"]",
                 file::Kind::Numbers => "[1]",
+                file::Kind::Credentials => "[{ name = \"x\", store = \"x\" }]",
                 _ => "\"x\"",
             };
             let refused = World::new().project(&format!("{key} = {value}")).refusal();

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::value::{Choice, Flow, IdentityMode, Prompt, Storage};
 use crate::journal::Recipients;
-use crate::policy::Policy;
+use crate::policy::{Policy, Requirements};
 use crate::record::event::Durability;
 use crate::record::{EgressRule, Enforce, HostRule, Level, Recording, Secret};
 
@@ -70,6 +70,41 @@ pub enum CredentialCommand {
     Shell(String),
     /// An array: program and arguments, no shell.
     Program(Vec<String>),
+}
+
+/// One `[[credential]]`: what opens Datadog for some groups, or for everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialEntry {
+    /// What it is called in the record.
+    pub name: String,
+    /// Any of these groups gets it; none named: everybody does.
+    pub groups: Vec<String>,
+    /// Where it is.
+    pub from: CredentialFrom,
+}
+
+/// Where a credential of the list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialFrom {
+    /// A program prints it: program and arguments, no shell.
+    Command(Vec<String>),
+    /// `ddgate keys set … --credential NAME` has put it away under this name.
+    Store(String),
+    /// These variables hold it: API key, application key, access token.
+    Env([Option<String>; 3]),
+}
+
+/// Settings about who may open a session. They add up: every place only asks for more.
+#[derive(Clone, Debug)]
+pub struct AdmissionSettings {
+    /// `identity.require_groups`: a list a place; one of each is needed.
+    pub groups: Setting<Vec<Vec<String>>>,
+    /// `identity.require_issuer`: one a place.
+    pub issuers: Setting<Vec<String>>,
+    /// `identity.require_verified_email`
+    pub verified_email: Setting<bool>,
+    /// The same, as it is checked.
+    pub rules: Requirements,
 }
 
 /// Settings about who opens a session.
@@ -176,6 +211,10 @@ pub struct Config {
     pub data_dir: Setting<PathBuf>,
     /// `[identity]`
     pub identity: IdentitySettings,
+    /// `identity.require_*`
+    pub admission: AdmissionSettings,
+    /// `[[credential]]`, in the order of the file: least privilege first.
+    pub credentials: Setting<Vec<CredentialEntry>>,
     /// `[datadog]`
     pub datadog: DatadogSettings,
     /// `redaction.key`: the key of pseudonyms, where the store has none.
@@ -209,6 +248,16 @@ pub struct Row {
     pub value: String,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+impl fmt::Display for CredentialEntry {
+    /// Name and groups, and nothing of where it is: arguments may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.groups.is_empty() {
+            true => write!(f, "{} for everybody", self.name),
+            false => write!(f, "{} for {}", self.name, self.groups.join(", ")),
+        }
+    }
 }
 
 impl Config {
@@ -247,6 +296,18 @@ impl Config {
             row("identity.storage", &who.storage, |s| s.word().to_owned()),
             row("identity.prompt", &who.prompt, |p| p.word().to_owned()),
             row("identity.flow", &who.flow, |flow| flow.word().to_owned()),
+            row("identity.require_groups", &self.admission.groups, |lists| {
+                let lists: Vec<_> = lists.iter().map(|list| list.join(" or ")).collect();
+                lists.join("; and ")
+            }),
+            row("identity.require_issuer", &self.admission.issuers, |all| {
+                all.join("; and ")
+            }),
+            row(
+                "identity.require_verified_email",
+                &self.admission.verified_email,
+                bool::to_string,
+            ),
             row("datadog.site", &datadog.site, Clone::clone),
             row("datadog.upstream", &datadog.upstream, |url| {
                 url.as_ref()
@@ -261,6 +322,10 @@ impl Config {
                     Some(CredentialCommand::Program(words)) => format!("{words:?}"),
                 },
             ),
+            row("credential", &self.credentials, |entries| {
+                let entries: Vec<_> = entries.iter().map(ToString::to_string).collect();
+                entries.join("; ")
+            }),
             row("journal.durability", &self.journal.durability, |it| {
                 it.word().to_owned()
             }),

@@ -14,6 +14,7 @@ pub mod call;
 mod caller;
 pub mod check;
 pub mod diagnostic;
+pub mod doctor;
 pub mod enter;
 pub mod escape;
 pub mod json;

@@ -95,6 +95,25 @@ pub struct KeyView {
     /// Where it comes from: `the system keyring`, `DD_API_KEY`, `credential_command`. None when
     /// it is not set.
     pub source: Option<String>,
+    /// The credential it belongs to, where the settings list several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// The groups that credential is for; none: everybody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+impl KeyView {
+    /// A key that belongs to no credential of a list.
+    #[must_use]
+    pub fn of(name: &str, source: Option<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            source,
+            credential: None,
+            groups: Vec::new(),
+        }
+    }
 }
 
 /// One setting.
@@ -224,15 +243,36 @@ pub fn profiles(profiles: &[ProfileView], look: &Look) -> String {
 /// Renders `ddgate keys list`.
 #[must_use]
 pub fn keys(keys: &[KeyView], look: &Look) -> String {
-    let mut table = Table::new(&[Column::text("KEY"), Column::text("FROM").shrinking(12)]);
+    let is_list = keys.iter().any(|key| key.credential.is_some());
+    let mut columns = vec![Column::text("KEY"), Column::text("FROM").shrinking(12)];
+    if is_list {
+        columns.splice(
+            0..0,
+            [
+                Column::text("CREDENTIAL"),
+                Column::text("FOR").shrinking(9).optional(),
+            ],
+        );
+    }
+    let mut table = Table::new(&columns);
     for key in keys {
-        table.row(vec![
+        let mut cells = vec![
             Cell::plain(&key.name),
             match &key.source {
                 Some(source) => Cell::plain(source),
                 None => Cell::new(Tone::Dim, "not set"),
             },
-        ]);
+        ];
+        if is_list {
+            let whose = match (&key.credential, key.groups.is_empty()) {
+                (None, _) => String::new(),
+                (Some(_), true) => "everybody".to_owned(),
+                (Some(_), false) => key.groups.join(", "),
+            };
+            let credential = key.credential.as_deref().unwrap_or_default();
+            cells.splice(0..0, [Cell::plain(credential), Cell::plain(&whose)]);
+        }
+        table.row(cells);
     }
     table.render(look)
 }
@@ -295,14 +335,8 @@ pub(super) mod tests {
             identity_mode: "oidc".into(),
             issuer: Some("https://idp.example".into()),
             keys: vec![
-                KeyView {
-                    name: "api-key".into(),
-                    source: Some("the system keyring".into()),
-                },
-                KeyView {
-                    name: "app-key".into(),
-                    source: None,
-                },
+                KeyView::of("api-key", Some("the system keyring".into())),
+                KeyView::of("app-key", None),
             ],
             site: "datadoghq.eu".into(),
             upstream: None,

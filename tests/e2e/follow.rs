@@ -214,6 +214,7 @@ fn opened(sessions: &Path, command: &str) -> (Journal, SessionId) {
         dd: DatadogSide {
             site: "datadoghq.eu".into(),
             credential: "test".into(),
+            credential_name: None,
         },
         durability: Durability::Process,
         policy: None,

@@ -189,6 +189,14 @@ impl<'a> Provider<'a> {
         serde_json::from_slice(&body).map_err(|error| self.answer(KEYS, &error.to_string()))
     }
 
+    /// Whether it offers the device flow, and revocation.
+    pub(in crate::auth) const fn offers(&self) -> (bool, bool) {
+        (
+            self.device_endpoint.is_some(),
+            self.revocation_endpoint.is_some(),
+        )
+    }
+
     /// The settings it was discovered with.
     pub(in crate::auth) fn settings(&self) -> &IssuerSettings {
         self.settings

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::record::Contents;
 use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
+use super::doctor::Finding;
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, ProfileView, StatusView};
 use shapes::{
@@ -31,7 +32,7 @@ use shapes::{
 ///           "email_verified", "groups": [], "groups_incomplete", "expires"} | null,
 ///   "command": ["sh"] | null, "host": {"name", "os", "cwd"} | null,
 ///   "sealed": false, "erased": {"at": "<time>", "by", "contents": 1} | null,
-///   "site", "credential", "ddgate_version",
+///   "site", "credential", "credential_name" (where the settings list several), "ddgate_version",
 ///   "policy": {"read_only": true, "allow": [["tag:Monitors"]], "deny": ["Delete*"]} | null,
 ///   "enforcement": {"asked": "auto", "held": ["tcp"], "open": ["udp"], "ports": [5432], "why"} | null,
 ///   "egress": "any" | "listed" | "datadog-only",
@@ -66,6 +67,7 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
         contents: ContentsJson::of(contents),
         site: &head.site,
         credential: &head.credential,
+        credential_name: head.credential_name.as_deref(),
         ddgate_version: &head.tool_version,
         policy: head.policy.as_ref(),
         enforcement: head.enforce.as_ref(),
@@ -223,6 +225,13 @@ pub fn profiles(profiles: &[ProfileView]) -> String {
 #[must_use]
 pub fn pseudonym(pseudonym: &str, key: &str) -> String {
     document(&shapes::PseudonymJson { pseudonym, key })
+}
+
+/// `ddgate doctor --json`: one object, `{"ok", "checks": [{"check", "state": "ok" | "warn" | "fail" |
+/// "not_checked", "found", "next": "…" | null}]}`; `ok` is false when a run would stop.
+#[must_use]
+pub fn doctor(checks: &[Finding], ok: bool) -> String {
+    document(&shapes::DoctorJson { ok, checks })
 }
 
 /// `ddgate config show --json`: an array of `{"key", "value", "source"}`; `value` is null when

@@ -29,6 +29,8 @@ pub(super) struct SessionJson<'a> {
     pub(super) contents: ContentsJson<'a>,
     pub(super) site: &'a str,
     pub(super) credential: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) credential_name: Option<&'a str>,
     pub(super) ddgate_version: &'a str,
     pub(super) policy: Option<&'a PolicyInForce>,
     pub(super) enforcement: Option<&'a Enforcement>,
@@ -493,4 +495,10 @@ fn base64(content: &[u8]) -> String {
 
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+#[derive(Serialize)]
+pub(super) struct DoctorJson<'a> {
+    pub(super) ok: bool,
+    pub(super) checks: &'a [crate::ui::doctor::Finding],
 }
