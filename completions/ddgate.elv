@@ -114,7 +114,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --data-dir 'Keep sessions in this directory'
             cand --profile 'Use this profile of the user''s configuration file'
             cand --color 'When to colour'
-            cand --json 'Print one JSON object; with --follow, one a line for every call that has ended'
+            cand --json 'Print one JSON object; with --follow, one a line for every call that has ended, and once more where a result of its tools comes later'
             cand -f 'Go on with what a running session records, until it ends or you stop it'
             cand --follow 'Go on with what a running session records, until it ends or you stop it'
             cand --step 'Wait for Enter before each call'

@@ -131,7 +131,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l profile -d 'Use
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l json -d 'Print one JSON object; with --follow, one a line for every call that has ended'
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l json -d 'Print one JSON object; with --follow, one a line for every call that has ended, and once more where a result of its tools comes later'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s f -l follow -d 'Go on with what a running session records, until it ends or you stop it'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l step -d 'Wait for Enter before each call'
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -s v -l verbose -d 'Say more about what is done'

@@ -27,13 +27,13 @@ use crate::limits;
 use crate::net::{Dialer, NetError};
 use crate::policy::Policy;
 use crate::proxy::{
-    self, CaError, Distrust, Egress, Origins, Proxy, SessionCa, TlsSource, ToolBook, Tried,
-    Upstream,
+    self, CaError, ClientLimits, Distrust, Egress, Origins, Proxy, SessionCa, TlsSource, ToolBook,
+    Tried, Upstream, Whereabouts,
 };
 use crate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use crate::record::{
-    EgressRule, Enforce, Enforcement, HostFacts, HostRule, Identity, Recording, Secret, SessionId,
-    enforcement,
+    EgressRule, Enforce, Enforcement, Event, HostFacts, HostRule, Identity, Recording, Secret,
+    SessionId, enforcement,
 };
 use crate::redact::KnownSecrets;
 
@@ -115,6 +115,8 @@ pub struct Report {
     pub distrusting: Vec<(String, Tried)>,
     /// Calls that carried a token of the agent's own, to Datadog's MCP server.
     pub own_tokens: u64,
+    /// Tunnels to Datadog that were refused because nobody could look into them.
+    pub unseen: u64,
 }
 
 /// Why a session did not run.
@@ -217,7 +219,9 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
             hosts: plan.allow_hosts.clone(),
             confined: sandbox.enforcement().holds(enforcement::TCP),
         },
+        whereabouts: Whereabouts::new(&plan.site, plan.upstream.as_ref()),
         address,
+        client_limits: ClientLimits::default(),
         unrecorded: AtomicU64::new(0),
         distrust: Distrust::default(),
         own_tokens: AtomicU64::new(0),
@@ -259,6 +263,10 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         },
     };
     drain(&proxy).await;
+    for summed_up in proxy.distrust.rest() {
+        // Nothing of them was sent: without this the session still is whole.
+        let _ = journal.note(Event::Distrusted(summed_up), Vec::new()).await;
+    }
     let manifest = journal.close(closing(&ended));
     Ok(Report {
         session: plan.session,
@@ -267,6 +275,7 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         unrecorded: proxy.unrecorded.load(Ordering::Relaxed),
         distrusting: proxy.distrust.hosts(),
         own_tokens: proxy.own_tokens.load(Ordering::Relaxed),
+        unseen: proxy.whereabouts.refused(),
     })
 }
 

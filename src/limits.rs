@@ -310,11 +310,21 @@ pub const STOP_SETTLE: Duration = Duration::from_millis(100);
 pub const GROUP_STOP: Duration = Duration::from_millis(10);
 /// Datadog hosts, in one session, that are told of as those whose certificate was not trusted.
 pub const DISTRUST_HOSTS_MAX: usize = 16;
+/// Connections of each that are recorded one by one; a program may try for ever.
+pub const DISTRUST_STATED_MAX: u64 = 16;
+/// Processes that are named for one of these hosts.
+pub const DISTRUST_CALLERS_MAX: usize = 16;
 /// Of an agent's own settings so much is read.
 pub const AGENT_SETTINGS_BYTES_MAX: u64 = 1 << 20;
 /// The path of a script's interpreter: Linux reads 256 bytes of a script's first line.
 pub const INTERPRETER_BYTES_MAX: usize = 240;
 /// A launcher holds some forty variables, mostly paths.
 pub const LAUNCHER_BYTES_MAX: u64 = 1 << 20;
+/// How long it is believed that Datadog's hosts lead where they led last.
+pub const WHEREABOUTS_KEEP: Duration = Duration::from_secs(60);
+/// Asking where they lead may take this long: a tunnel waits for it.
+pub const WHEREABOUTS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Addresses of Datadog's that are kept in mind.
+pub const WHEREABOUTS_MAX: usize = 256;
 /// A TLS handshake's first message is looked into up to here (four records; browsers send 2 KiB).
 pub const CLIENT_HELLO_BYTES_MAX: usize = 64 << 10;

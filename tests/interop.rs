@@ -15,6 +15,8 @@
 mod absent;
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "support/installed.rs"]
+mod installed;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -28,6 +30,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use gate::{Home, found};
+use installed::{here, installed};
 
 /// A call: method, path (`*` is an id), operation.
 type Step = (&'static str, &'static str, &'static str);
@@ -95,10 +98,6 @@ struct Client {
     agent: &'static str,
 }
 
-fn here() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
-}
-
 fn works(program: &Path, argument: &str) -> bool {
     let mut command = Command::new(program);
     command.arg(argument).stdin(Stdio::null());
@@ -112,16 +111,6 @@ fn are_there(programs: &[&str]) -> bool {
         absent::absent(&format!("{program} is not on this machine"));
     }
     missing.is_none()
-}
-
-/// Something that `setup.sh` installs, if it did.
-fn installed(path: &str) -> Option<PathBuf> {
-    let path = here().join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    absent::absent("tests/interop/setup.sh was not run");
-    None
 }
 
 fn python(driver: &'static str, agent: &'static str) {
@@ -361,6 +350,31 @@ fn go() {
     } else {
         absent::absent("go is not on this machine");
     }
+}
+
+/// A program that `setup.sh` builds.
+fn rust(name: &'static str, agent: &'static str) {
+    let program = format!("../../target/interop-rust/debug/{name}");
+    if installed(&program).is_some() {
+        follow(&Client {
+            driver: name,
+            interpreter: vec![here().join(program)],
+            arguments: &[],
+            steps: STEPS,
+            agent,
+        });
+    }
+}
+
+#[test]
+fn rust_reqwest() {
+    rust("plain", "reqwest");
+}
+
+#[test]
+#[ignore = "building this client takes 9 GiB of memory: DDGATE_RUST_API_CLIENT=1 tests/interop/setup.sh"]
+fn rust_datadog_api_client() {
+    rust("api_client", "datadog-api-client-rust/");
 }
 
 #[test]

@@ -13,6 +13,8 @@
 mod absent;
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "support/installed.rs"]
+mod installed;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -24,23 +26,15 @@ use ddgate::demo::datadog::{self, Keys};
 use serde_json::Value;
 
 use gate::{Home, Ran};
+use installed::{here, installed};
 
 const API: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
 const APP: &str = "f00dfeedfacecafe0123456789abcdef01234567";
 
-fn here() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
-}
-
 /// Node 24 of `setup.sh`, if it and the SDK are installed.
 fn node() -> Option<PathBuf> {
-    let node = here().join("node_modules/.bin/node");
-    let sdk = here().join("node_modules/@modelcontextprotocol/sdk");
-    if node.exists() && sdk.exists() {
-        return Some(node);
-    }
-    absent::absent("tests/interop/setup.sh was not run");
-    None
+    installed("node_modules/@modelcontextprotocol/sdk")?;
+    installed("node_modules/.bin/node")
 }
 
 /// The SDK's server in Datadog's place.

@@ -20,7 +20,8 @@ pub struct ReplayArgs {
     /// The session: an id, the beginning of one, or `latest`
     #[arg(value_name = "SESSION")]
     pub session: String,
-    /// Print one JSON object; with --follow, one a line for every call that has ended
+    /// Print one JSON object; with --follow, one a line for every call that has
+    /// ended, and once more where a result of its tools comes later
     #[arg(long, conflicts_with_all = ["speed", "step"])]
     pub json: bool,
     /// Go on with what a running session records, until it ends or you stop it

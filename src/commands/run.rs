@@ -333,6 +333,16 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
             crate::ui::words::count(report.own_tokens, "call"),
         ));
     }
+    if report.unseen > 0 {
+        printer.warn(&format!(
+            "{} refused (rule datadog-unseen): the gate serves Datadog only where it is asked for by \
+             name",
+            match report.unseen {
+                1 => "1 tunnel to an address of Datadog's was".to_owned(),
+                many => format!("{many} tunnels to addresses of Datadog's were"),
+            }
+        ));
+    }
     match &report.manifest {
         Some(manifest) => {
             if let Some(trouble) = &manifest.trouble {
@@ -350,8 +360,8 @@ fn summarise(context: &Context, report: &Report, who: &Identity) {
     }
 }
 
-/// Names the hosts that some client did not trust the session's certificate for: it tried, and the
-/// record cannot say so.
+/// Names the hosts that some client did not trust the session's certificate for: it tried, and there is
+/// no call to show for it.
 fn distrusting(printer: Printer, report: &Report) {
     let connections = |count: u64| match count {
         1 => "1 connection".to_owned(),

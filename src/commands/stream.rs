@@ -37,6 +37,8 @@ struct Flow {
     content: HeadContent,
     /// Of calls that have not been shown yet.
     targets: BTreeMap<CallNumber, String>,
+    /// Of calls that were, and may be shown again.
+    shown: BTreeMap<CallNumber, String>,
     wanted: Targets,
 }
 
@@ -46,6 +48,7 @@ impl Flow {
             fold: Fold::new(),
             content: HeadContent::default(),
             targets: BTreeMap::new(),
+            shown: BTreeMap::new(),
             wanted,
         }
     }
@@ -64,6 +67,28 @@ impl Flow {
             seen.target = self.targets.remove(&seen.call.number);
         }
         calls
+    }
+
+    /// Calls that were shown, and to which a result came since, with what was known of them then.
+    fn late(&mut self) -> Vec<Seen> {
+        let mut late = self.fold.take_late();
+        for seen in &mut late {
+            seen.target = self.shown.get(&seen.call.number).cloned();
+        }
+        late
+    }
+
+    /// Calls are shown now, and may be once more.
+    fn remember(&mut self, calls: &[Seen]) {
+        for Seen { call, target, .. } in calls {
+            let may_come = call.tools.iter().any(|tool| tool.outcome.is_none());
+            if let Some(target) = target.clone().filter(|_| may_come) {
+                self.shown.insert(call.number, target);
+            }
+        }
+        while self.shown.len() > limits::REPLAY_WINDOW_CALLS {
+            self.shown.pop_first();
+        }
     }
 
     /// The calls that are left at the end, in the order of their numbers.
@@ -258,7 +283,8 @@ pub(super) fn long_json(pass: &Pass, context: &Context) -> Result<Exit, CliError
     Ok(look::report(&audit, printer))
 }
 
-/// Shows a session while it runs: each call when it has ended.
+/// Shows a session while it runs: each call when it has ended, and, where a result of one of its tools
+/// comes later, that result (as JSON: the call once more).
 pub(super) fn follow(pass: &Pass, as_json: bool, context: &Context) -> Result<Exit, CliError> {
     let printer = &context.printer.missing((&pass.contents()).into());
     let wanted = if as_json {
@@ -284,10 +310,19 @@ pub(super) fn follow(pass: &Pass, as_json: bool, context: &Context) -> Result<Ex
         let mut flow = flow.borrow_mut();
         let ended = flow.fold.take_any_ended();
         let ended = flow.named(ended);
-        if ended.is_empty() {
-            return Ok(true);
+        flow.remember(&ended);
+        let late = flow.late();
+        if !ended.is_empty() {
+            show(ended, true)?;
         }
-        show(ended, true)
+        if !late.is_empty() && as_json {
+            show(late, true)?;
+        } else if let Some(screen) = &*screen.borrow()
+            && !late.is_empty()
+        {
+            printer.data(&screen.late(&late))?;
+        }
+        Ok(true)
     };
     let pending = Cell::new(0_usize);
     let audit = pass.follow(

@@ -91,6 +91,19 @@ impl Site {
         SITES.contains(&self.as_str())
     }
 
+    /// The hosts of it that answer calls: each has addresses of its own.
+    #[must_use]
+    pub fn hosts(&self) -> [String; 5] {
+        [
+            "api",
+            "app",
+            "mcp",
+            "http-intake.logs",
+            "event-management-intake",
+        ]
+        .map(|host| format!("{host}.{self}"))
+    }
+
     /// Datadog's public sites.
     #[must_use]
     pub const fn known() -> &'static [&'static str] {

@@ -8,10 +8,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::openings::Openings;
-use super::says::{self, Says};
+use super::says;
 use super::{ExportError, Progress};
 use crate::journal::reader::State;
-use crate::journal::{Audit, Expected, Fault, Gap, Signed};
+use crate::journal::{Audit, Expected, Fault, Gap, Signed, Statements};
 use crate::limits;
 use crate::tlog::{
     Checkpoint, Hash, Levels, SignedNote, TILE_WIDTH, Tile, TileKind, VerifierKey, bundles_of,
@@ -54,7 +54,7 @@ pub fn check(
         audit,
         levels: Levels::new(),
         agreed: 0,
-        says: Says::default(),
+        statements: Statements::default(),
     };
     checker.leaves(progress)?;
     checker.tiles()?;
@@ -188,7 +188,7 @@ struct Checker<'a> {
     levels: Levels,
     /// Leaves under the last checkpoint whose root agrees.
     agreed: u64,
-    says: Says,
+    statements: Statements,
 }
 
 impl Checker<'_> {
@@ -234,8 +234,8 @@ impl Checker<'_> {
     fn leaf(&mut self, bytes: &[u8], openings: &mut Openings) -> Result<(), ExportError> {
         let index = self.levels.size();
         if let Some(says) = says::object(index, bytes, &mut self.audit) {
-            self.says
-                .leaf(index, &says, bytes, &self.key, &mut self.audit);
+            let (statements, audit) = (&mut self.statements, &mut self.audit);
+            says::leaf(index, &says, bytes, &self.key, statements, audit);
             openings.compare(index, &says, &mut self.audit)?;
         }
         self.levels.push(leaf_hash(bytes));
@@ -311,8 +311,8 @@ impl Checker<'_> {
     fn finish(mut self, expected: &Expected) -> Result<Audit, ExportError> {
         self.audit.leaves = self.levels.size();
         self.audit.root = self.levels.root_at(self.audit.leaves)?;
-        self.audit.unanswered = self.says.unanswered();
-        if self.says.closed {
+        self.audit.unanswered = self.statements.unanswered();
+        if self.statements.is_closed() {
             self.audit.state = State::Closed;
         } else {
             self.audit.findings.gap(Gap::CutShort);

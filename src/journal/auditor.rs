@@ -1,6 +1,6 @@
 //! A check under way: takes the record frame by frame, from whoever reads it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::audit::{Audit, Depth, Expected, SIGNATURE_EVERY};
@@ -10,6 +10,7 @@ use super::frame::{Frame, Kind};
 use super::reader::{self, State};
 use super::says::Says;
 use super::seal::Signed;
+use super::statements::{Statement, Statements};
 use super::tail::Tail;
 use super::vault::Vault;
 use super::verdict::{Fault, Gap};
@@ -18,7 +19,6 @@ use super::{JournalError, erase, index};
 use crate::record::event::Commitment;
 use crate::record::{Event, Leaf};
 use crate::tlog::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash};
-use chrono::{DateTime, Utc};
 
 /// A check under way: whoever reads the record for another reason can check it meanwhile.
 pub(super) struct Auditor<'a> {
@@ -43,8 +43,7 @@ pub(super) struct Auditor<'a> {
     /// Size under the last checkpoint with the right root.
     agreed: u64,
     tail: Tail,
-    closed: bool,
-    unended: BTreeSet<u64>,
+    statements: Statements,
 }
 
 enum Opened {
@@ -102,8 +101,7 @@ impl<'a> Auditor<'a> {
             checked: 0,
             agreed: 0,
             tail: Tail::default(),
-            closed: false,
-            unended: BTreeSet::new(),
+            statements: Statements::default(),
             audit: Audit::begin(session),
         })
     }
@@ -252,62 +250,20 @@ impl<'a> Auditor<'a> {
                 why: "it says it is another one".into(),
             });
         }
-        if self.closed {
-            self.fault(Fault::AfterClose { leaf });
+        let statement = Statement {
+            kind: says.text("t"),
+            call: says.number("call"),
+            via: says.text("via"),
+            at: says.text("ts"),
+        };
+        for fault in self.statements.take(leaf, statement, &mut self.audit) {
+            self.fault(fault);
         }
-        self.time(&says);
-        self.statement(leaf, &says, bytes);
+        if leaf == 0 && statement.kind == Some("session.open") {
+            self.opens(bytes);
+        }
         if self.depth == Depth::Contents || leaf == 0 {
             self.contents(leaf, &says);
-        }
-    }
-
-    fn time(&mut self, says: &Says<'_>) {
-        let at = says
-            .text("ts")
-            .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
-            .map(|at| at.with_timezone(&Utc));
-        if let (Some(before), Some(now)) = (self.audit.last, at) {
-            self.audit.clock_back += u64::from(now < before);
-        }
-        self.audit.first = self.audit.first.or(at);
-        self.audit.last = at.or(self.audit.last);
-    }
-
-    /// What the leaf states about the session and its calls.
-    fn statement(&mut self, leaf: u64, says: &Says<'_>, bytes: &[u8]) {
-        let call = says.number("call");
-        match says.text("t") {
-            Some("session.open") if leaf == 0 => self.opens(bytes),
-            Some("session.open") => self.fault(Fault::Leaf {
-                leaf,
-                why: "it opens the session again".into(),
-            }),
-            _ if leaf == 0 => self.fault(Fault::Leaf {
-                leaf,
-                why: "it does not open the session".into(),
-            }),
-            Some("call.request") => {
-                self.audit.calls += 1;
-                self.unended.extend(call);
-            }
-            Some("call.denied") => {
-                self.audit.calls += 1;
-                self.audit.denied += 1;
-            }
-            // A tool of a wrapped server: a call without any HTTP exchange.
-            Some("mcp.call") if says.text("via") == Some("stdio") => {
-                self.audit.calls += 1;
-                self.unended.extend(call);
-            }
-            Some("mcp.result") if says.text("via") != Some("stdio") => {}
-            Some("call.response" | "mcp.result") => {
-                if let Some(call) = call {
-                    self.unended.remove(&call);
-                }
-            }
-            Some("session.close") => self.closed = true,
-            _ => {}
         }
     }
 
@@ -411,14 +367,14 @@ impl<'a> Auditor<'a> {
     /// Ends the check.
     pub(super) fn finish(mut self, end: End) -> Audit {
         self.check_signature();
-        if !self.closed && !self.live {
+        if !self.statements.is_closed() && !self.live {
             self.tail.forgive(&mut self.audit.findings);
         }
         let covered = self.audit.signed.map_or(0, |signed| signed.size);
         self.audit.root = self.tree.root();
-        self.audit.unanswered = self.unended.len() as u64;
+        self.audit.unanswered = self.statements.unanswered();
         let sealed = end == End::Sealed;
-        self.audit.state = match (self.live, self.closed) {
+        self.audit.state = match (self.live, self.statements.is_closed()) {
             (true, _) => State::Running,
             (false, true) => State::Closed,
             (false, false) => State::EndedWithoutClosing,
@@ -440,7 +396,7 @@ impl<'a> Auditor<'a> {
                 to: self.audit.leaves,
             });
         }
-        if !self.closed {
+        if !self.statements.is_closed() {
             self.audit
                 .findings
                 .gap(Gap::NotClosed { running: self.live });

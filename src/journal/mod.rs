@@ -27,6 +27,7 @@ mod permit;
 pub mod reader;
 mod says;
 mod seal;
+mod statements;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use pass::{Beside, Pass};
 pub use permit::Permit;
 pub use reader::SessionReader;
 pub use seal::Signed;
+pub use statements::{Statement, Statements};
 pub use verdict::{Fault, Findings, Gap, Verdict};
 
 /// What can go wrong when a session's record is created, listed or read.

@@ -206,7 +206,12 @@ async fn first_of(running: &mut Vec<Attempt>) -> io::Result<TcpStream> {
     .await
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
+/// The addresses of a host (a name, or an address without brackets), in the order in which they are
+/// tried; [`CONNECT_ADDRESSES_MAX`] at most.
+///
+/// # Errors
+/// The name does not resolve within [`CONNECT_TIMEOUT`].
+pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }

@@ -3,9 +3,10 @@
 //! are handed back to [`super::listener`].
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{HOST, HeaderValue};
 use http::uri::Authority;
@@ -24,6 +25,7 @@ use super::egress::{Admission, Closed};
 use super::listener::{self, TLS_HANDSHAKE, Way};
 use super::origin::{self, By, Origin};
 use super::rewind::Rewind;
+use super::whereabouts::{UNSEEN, UNSEEN_MESSAGE};
 use super::{Proxy, headers, respond};
 use crate::record::Event;
 use crate::record::event::Tunnel;
@@ -62,8 +64,8 @@ pub(super) async fn connect(
         ));
         return respond::empty(StatusCode::OK);
     }
-    let note = Note::of(&proxy, &authority);
-    if let By::Foreign(_) = origin.by(&proxy).await {
+    let note = Note::of(&proxy, &authority, origin).await;
+    if let By::Foreign(_) = note.by {
         return note.refused(&proxy).await;
     }
     match dial(&proxy, &authority, port).await {
@@ -138,9 +140,10 @@ async fn intercept(
     origin: Origin,
 ) -> io::Result<()> {
     let stream = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
+    let limit = proxy.client_limits.request_head;
     let looked = tokio::select! {
         () = proxy.draining.cancelled() => return Ok(()),
-        looked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, Rewind::look(stream)) => looked,
+        looked = tokio::time::timeout(limit, Rewind::look(stream)) => looked,
     };
     match looked?? {
         (Some(TLS_HANDSHAKE), stream) => listener::tls_within(proxy, stream, host, origin).await,
@@ -163,7 +166,7 @@ async fn opened(
     proxy: Arc<Proxy>,
     upgrade: OnUpgrade,
     upstream: TcpStream,
-    note: Note,
+    mut note: Note,
     origin: Origin,
 ) -> io::Result<()> {
     let mut child = match upgrade.await {
@@ -184,7 +187,7 @@ async fn opened(
         // Whoever speaks first is no TLS server. Looked at, not taken.
         _ = upstream.peek(&mut first) => None,
         // Not passed on unread: the handshake may come late on purpose.
-        () = tokio::time::sleep(limits::TUNNEL_IDLE_TIMEOUT) => {
+        () = tokio::time::sleep(proxy.client_limits.tunnel_idle) => {
             note.down(&proxy, Some("nothing passed for too long".into())).await;
             return Ok(());
         }
@@ -194,10 +197,30 @@ async fn opened(
             drop(upstream);
             listener::tls_within(proxy, child, name.into(), origin).await
         }
-        _ => {
-            tunnel(&proxy, child, upstream, note).await;
+        name => {
+            if is_unseen(&proxy, &upstream, &note, name.as_deref()).await {
+                proxy.whereabouts.count();
+                note.rule = Some(UNSEEN);
+                note.down(&proxy, Some(UNSEEN_MESSAGE.into())).await;
+            } else {
+                tunnel(&proxy, child, upstream, note).await;
+            }
             Ok(())
         }
+    }
+}
+
+/// Whether a tunnel leads to Datadog, unseen. One whose handshake names the host that was asked for
+/// says what it is; without a name, or with a cover name (Encrypted Client Hello), it could be for
+/// anybody who answers at that address.
+async fn is_unseen(proxy: &Proxy, upstream: &TcpStream, note: &Note, name: Option<&str>) -> bool {
+    if !proxy.egress.is_only_way() || name.is_some_and(|name| name == note.asked_for) {
+        return false;
+    }
+    match note.literal.map_or_else(|| upstream.peer_addr(), Ok) {
+        Ok(address) => proxy.whereabouts.include(address).await,
+        // It is gone.
+        Err(_) => false,
     }
 }
 
@@ -219,22 +242,21 @@ async fn tunnel(proxy: &Proxy, child: Rewind<TokioIo<Upgraded>>, upstream: TcpSt
     let error = tokio::select! {
         both = async { tokio::try_join!(up, down) } => both.err().map(|e| e.to_string()),
         () = abandoned => None,
-        () = silence(&note.counts) => Some("nothing passed for too long".into()),
+        () = silence(&note.counts, proxy.client_limits.tunnel_idle) => Some("nothing passed for too long".into()),
         () = proxy.stopping.cancelled() => Some("the session ended".into()),
     };
     note.down(proxy, error).await;
 }
 
-/// Ends when nothing has passed either way for [`limits::TUNNEL_IDLE_TIMEOUT`], give or take as
-/// much again.
-async fn silence(counts: &Counts) {
+/// Ends when nothing has passed either way for this long, give or take as much again.
+async fn silence(counts: &Counts, limit: Duration) {
     let passed = || {
         let (sent, received) = (&counts.sent, &counts.received);
         sent.load(Ordering::Relaxed) + received.load(Ordering::Relaxed)
     };
     loop {
         let before = passed();
-        tokio::time::sleep(limits::TUNNEL_IDLE_TIMEOUT).await;
+        tokio::time::sleep(limit).await;
         if passed() == before {
             return;
         }
@@ -262,19 +284,30 @@ async fn copy(
 /// What will be recorded of a connection to somebody else.
 struct Note {
     host: String,
+    /// The host alone, in lower case.
+    asked_for: String,
+    /// Where that is, if it is an address: whose proxy stands in between does not matter.
+    literal: Option<SocketAddr>,
     opened: Instant,
     counts: Counts,
     /// The rule that refused it.
     rule: Option<&'static str>,
+    by: By,
 }
 
 impl Note {
-    fn of(proxy: &Proxy, authority: &Authority) -> Self {
+    async fn of(proxy: &Proxy, authority: &Authority, origin: &Origin) -> Self {
+        let host = bare_host(authority);
         Self {
             host: proxy.known.text(host_and_port(authority)).into_inner(),
+            asked_for: host.trim_end_matches('.').to_ascii_lowercase(),
+            literal: (host.parse::<IpAddr>().ok())
+                .zip(authority.port_u16())
+                .map(SocketAddr::from),
             opened: Instant::now(),
             counts: Counts::default(),
             rule: None,
+            by: origin.by(proxy).await,
         }
     }
 
@@ -297,6 +330,7 @@ impl Note {
             // It may quote the host, and a host can be any word.
             error: error.map(|e| proxy.known.text(&e).into_inner()),
             rule: self.rule.map(str::to_owned),
+            by: self.by.number(),
         });
         // A tunnel carries nothing of Datadog's: without its record the session still is whole.
         let _ = proxy.journal.note(tunnel, Vec::new()).await;
@@ -312,8 +346,8 @@ pub(super) async fn forward_plain(
     let Some(authority) = request.uri().authority().cloned() else {
         return respond::empty(StatusCode::BAD_REQUEST);
     };
-    let note = Note::of(proxy, &authority);
-    if let By::Foreign(_) = origin.by(proxy).await {
+    let note = Note::of(proxy, &authority, origin).await;
+    if let By::Foreign(_) = note.by {
         return note.refused(proxy).await;
     }
     let upstream = match dial(proxy, &authority, authority.port_u16().unwrap_or(80)).await {
@@ -371,6 +405,9 @@ fn pass_through(proxy: &Arc<Proxy>, incoming: Incoming, note: Note) -> PassBody 
             let frame = tokio::select! {
                 frame = incoming.frame() => frame,
                 () = feed.closed() => break,
+                () = tokio::time::sleep(shared.client_limits.tunnel_idle) => {
+                    Some(Err(io::Error::other("nothing passed for too long")))
+                }
                 () = shared.stopping.cancelled() => {
                     Some(Err(io::Error::other("the session ended")))
                 }

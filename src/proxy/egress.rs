@@ -50,6 +50,12 @@ pub(super) struct Closed {
 }
 
 impl Egress {
+    /// Whether the gate is to be the only way: then nothing may pass to Datadog that it cannot look
+    /// into. Otherwise whoever wants to can go without it.
+    pub(super) fn is_only_way(&self) -> bool {
+        self.confined || self.rule != EgressRule::Any
+    }
+
     pub(super) fn admit(&self, host: &str, port: u16) -> Result<Admission, Closed> {
         let listed = self.hosts.iter().any(|rule| rule.matches(host, port));
         match self.rule {

@@ -1,20 +1,28 @@
 //! Which headers cross a proxy (RFC 9110, 7.6.1), and in what shape.
 
+use std::borrow::Cow;
+
 use http::header::{
     ACCEPT_ENCODING, ALT_SVC, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderMap,
     HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
     UPGRADE,
 };
 
+use http::uri::PathAndQuery;
+use url::form_urlencoded;
+
 use crate::redact::Replacer;
 
 /// Content codings the gate can look into; others are never asked for.
 const READABLE: [&str; 5] = ["gzip", "deflate", "br", "zstd", "identity"];
+/// Headers that some servers take for the method.
 const METHOD_OVERRIDES: [&str; 3] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
 ];
+/// A parameter that some servers take for it.
+const METHOD_PARAMETER: &str = "_method";
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -50,6 +58,26 @@ pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a request asks to be taken for one with another method. Whether Datadog obeys is not
+/// known: where a policy decides by the method, nothing can be said about such a request.
+pub(super) fn overrides_method(headers: &HeaderMap, target: &PathAndQuery) -> bool {
+    // An escaped letter is still one to whoever reads the parameter.
+    let is_method =
+        |(name, _): (Cow<'_, str>, Cow<'_, str>)| name.eq_ignore_ascii_case(METHOD_PARAMETER);
+    let parameters = target.query().unwrap_or_default().split(';');
+    headers.keys().any(is_method_override)
+        || parameters
+            .flat_map(|part| form_urlencoded::parse(part.as_bytes()))
+            .any(is_method)
+}
+
+/// Servers that pass headers on as variables take `_` and `-` for the same.
+fn is_method_override(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    METHOD_OVERRIDES.contains(&name)
+        || name.contains('_') && METHOD_OVERRIDES.contains(&name.replace('_', "-").as_str())
+}
+
 /// Makes a child's headers fit for Datadog.
 pub(super) fn towards_datadog(headers: &mut HeaderMap) {
     let trailers = headers
@@ -61,7 +89,12 @@ pub(super) fn towards_datadog(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     // What is recorded and judged is the method of the request line; no header may change it.
-    for name in METHOD_OVERRIDES {
+    let overriding: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_method_override(name))
+        .cloned()
+        .collect();
+    for name in overriding {
         headers.remove(name);
     }
     if trailers {
@@ -128,6 +161,35 @@ pub(super) fn swap_keys(headers: &mut HeaderMap, swap: &Replacer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_methods_in_disguise_are_known() {
+        let none = HeaderMap::new();
+        for (target, is_one) in [
+            ("/api/v1/monitor", false),
+            ("/api/v1/monitor?method=x&a_method=y&b=_method", false),
+            ("/api/v1/monitor?_method=DELETE", true),
+            ("/api/v1/monitor?a=b&_Method=DELETE", true),
+            ("/api/v1/monitor?a=b;%5Fmethod=DELETE", true),
+        ] {
+            let target = PathAndQuery::from_static(target);
+            assert_eq!(overrides_method(&none, &target), is_one, "{target}");
+        }
+        let target = PathAndQuery::from_static("/");
+        for (name, is_one) in [
+            ("x-http-method-override", true),
+            ("x_http_method_override", true),
+            ("x-http-method", true),
+            ("x-method-override", true),
+            ("x-http-methods", false),
+        ] {
+            let value = HeaderValue::from_static("DELETE");
+            let mut headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
+            assert_eq!(overrides_method(&headers, &target), is_one, "{name}");
+            towards_datadog(&mut headers);
+            assert_eq!(headers.is_empty(), is_one, "{name} goes on");
+        }
+    }
 
     #[test]
     fn hop_by_hop_headers_stay_on_their_hop() {

@@ -6,7 +6,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -23,7 +22,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::body::{PassBody, discard};
 use super::origin::Origin;
+use super::streams::{InStream, Streams};
 use super::{Proxy, connect, pipeline, respond};
+use crate::record::Event;
 use crate::{datadog, limits};
 
 /// How a TLS connection begins (RFC 8446, section 5.1).
@@ -67,7 +68,7 @@ pub async fn bind(held_to: Option<u16>) -> io::Result<TcpListener> {
 
 /// Serves until draining begins.
 pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(proxy.client_limits.connections));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -94,12 +95,11 @@ pub async fn serve(proxy: Arc<Proxy>, listener: TcpListener) {
 
 async fn connection(proxy: Arc<Proxy>, stream: TcpStream, origin: Origin) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let limit = proxy.client_limits.request_head;
     let mut first = [0; HTTP2_PREFACE.len()];
     let n = tokio::select! {
         () = proxy.draining.cancelled() => return Ok(()),
-        peeked = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, stream.peek(&mut first)) => {
-            peeked??
-        }
+        peeked = tokio::time::timeout(limit, stream.peek(&mut first)) => peeked??,
     };
     match first[..n] {
         [] => Ok(()),
@@ -145,19 +145,20 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Biased: a child that ends right behind its refusal has refused all the same.
-    let shaking = handshake(&proxy, stream, named);
+    let shaking = handshake(&proxy, stream, named, &origin);
     let (mut stream, host) = tokio::select! {
         biased;
-        shaken = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, shaking) => match shaken?? {
+        shaken = tokio::time::timeout(proxy.client_limits.handshake, shaking) => match shaken?? {
             Some(shaken) => shaken,
             None => return Ok(()),
         },
         () = proxy.draining.cancelled() => return Ok(()),
     };
+    let limit = proxy.client_limits.request_head;
     tokio::select! {
         biased;
         // Only looks: what came is still there for whoever serves it.
-        came = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, stream.fill_buf()) => {
+        came = tokio::time::timeout(limit, stream.fill_buf()) => {
             match came? {
                 Ok(bytes) if !bytes.is_empty() => proxy.distrust.served(&host),
                 Ok(_) | Err(_) => {
@@ -182,6 +183,7 @@ async fn handshake<S>(
     proxy: &Proxy,
     stream: S,
     named: Option<Arc<str>>,
+    origin: &Origin,
 ) -> io::Result<Option<(TlsStream<S>, Arc<str>)>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -194,11 +196,20 @@ where
     let Some(host) = name.map(Arc::from).or(named) else {
         return Ok(None);
     };
+    // Whoever does not trust it is gone right behind it, and then nobody can tell who it was. Calls
+    // need to know as well.
+    let by = origin.by(proxy).await;
     match hello.into_stream(Arc::clone(&proxy.tls)).await {
         Ok(stream) => Ok(Some((stream, host))),
         Err(error) => {
-            if datadog::site::is_datadog_host(&host, &proxy.extra_domains) {
-                proxy.distrust.failed(&host, &error);
+            if datadog::site::is_datadog_host(&host, &proxy.extra_domains)
+                && let Some(stated) = proxy.distrust.failed(&host, &error, by.number())
+            {
+                // Nothing of it was sent: without its record the session still is whole.
+                let _ = proxy
+                    .journal
+                    .note(Event::Distrusted(stated), Vec::new())
+                    .await;
             }
             Err(error)
         }
@@ -209,12 +220,12 @@ async fn h1<S>(proxy: Arc<Proxy>, stream: S, way: Way, origin: Origin) -> io::Re
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let draining = proxy.draining.clone();
+    let (draining, limit) = (proxy.draining.clone(), proxy.client_limits.request_head);
     let service =
         service_fn(move |request| route(Arc::clone(&proxy), way.clone(), origin.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
+        .header_read_timeout(limit)
         .max_buf_size(limits::HTTP1_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -230,17 +241,16 @@ async fn h2<S>(proxy: Arc<Proxy>, stream: S, way: Way, origin: Origin) -> io::Re
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let draining = proxy.draining.clone();
-    let open = Arc::new(AtomicU64::new(0));
-    let requests = Arc::downgrade(&open);
+    let (draining, limit) = (proxy.draining.clone(), proxy.client_limits.http2_idle);
+    let streams = Arc::new(Streams::default());
+    let counted = Arc::clone(&streams);
     let service = service_fn(move |request| {
-        let counted = requests.upgrade();
-        let answer = route(Arc::clone(&proxy), way.clone(), origin.clone(), request);
+        let stream = counted.open();
+        let origin = origin.within(Arc::clone(&stream));
+        let answer = route(Arc::clone(&proxy), way.clone(), origin, request);
         async move {
-            if let Some(counter) = &counted {
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
-            answer.await
+            let answer = answer.await?;
+            Ok::<_, std::convert::Infallible>(answer.map(|body| InStream::new(body, stream)))
         }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -253,20 +263,12 @@ where
     tokio::select! {
         ended = connection.as_mut() => return ended.map_err(io::Error::other),
         () = draining.cancelled() => connection.as_mut().graceful_shutdown(),
-        () = idle(&open) => connection.as_mut().graceful_shutdown(),
+        () = streams.idle(limit) => connection.as_mut().graceful_shutdown(),
     }
-    connection.await.map_err(io::Error::other)
-}
-
-/// Ends when no request has come for [`limits::HTTP2_IDLE_TIMEOUT`], give or take as much again,
-/// and none waits for its answer: each holds on to the counter meanwhile.
-async fn idle(requests: &Arc<AtomicU64>) {
-    loop {
-        let before = requests.load(Ordering::Relaxed);
-        tokio::time::sleep(limits::HTTP2_IDLE_TIMEOUT).await;
-        if requests.load(Ordering::Relaxed) == before && Arc::strong_count(requests) == 1 {
-            return;
-        }
+    // Going asks the client for an answer (RFC 9113, 6.8), and it may never give one.
+    tokio::select! {
+        ended = connection.as_mut() => ended.map_err(io::Error::other),
+        () = streams.idle(limit) => Ok(()),
     }
 }
 

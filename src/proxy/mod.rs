@@ -6,6 +6,7 @@
 
 mod body;
 mod ca;
+mod client_limits;
 mod connect;
 mod described;
 mod distrust;
@@ -23,9 +24,11 @@ mod respond;
 mod rewind;
 mod send_error;
 mod stdio;
+mod streams;
 mod taps;
 mod tools;
 mod upstream;
+mod whereabouts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use ca::{CaError, SessionCa};
+pub use client_limits::ClientLimits;
 pub use distrust::{Distrust, Tried};
 pub use egress::Egress;
 pub use keys::{Keys, Slot};
@@ -45,6 +49,7 @@ pub use respond::{CALL_HEADER, VERDICT_HEADER};
 pub use stdio::Wrapped;
 pub use tools::ToolBook;
 pub use upstream::{TlsSource, Upstream};
+pub use whereabouts::Whereabouts;
 
 use crate::datadog::Site;
 use crate::journal::Journal;
@@ -84,12 +89,16 @@ pub struct Proxy {
     pub dialer: Dialer,
     /// Whether they may be reached.
     pub egress: Egress,
+    /// Where Datadog is.
+    pub whereabouts: Whereabouts,
     /// Where the listener is bound.
     pub address: SocketAddr,
+    /// What a client may take of the gate.
+    pub client_limits: ClientLimits,
     /// Calls that were not sent because they could not be recorded: the one thing the record
     /// cannot tell.
     pub unrecorded: AtomicU64,
-    /// Clients that did not trust the session's certificate, which the record cannot tell either.
+    /// Clients that did not trust the session's certificate.
     pub distrust: Distrust,
     /// Calls that carried a token of the agent's own.
     pub own_tokens: AtomicU64,

@@ -50,6 +50,11 @@ const ODD_PATH: &str = "this path can be read in more than one way (empty or dot
      slashes, too many segments), and this session may not do everything: it was not sent; write the \
      path as Datadog's documentation has it";
 
+/// The same, where a header or a parameter asks for another method than the one judged.
+const METHOD_OVERRIDE: &str = "this request asks to be taken for one with another method (a header \
+     such as X-HTTP-Method-Override, or the parameter _method), and this session may not do \
+     everything: it was not sent; use the method itself";
+
 /// Why a call is refused before anything is sent.
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -106,6 +111,9 @@ pub(super) async fn call(
     let early = match &exchange {
         _ if !proxy.policy.is_open() && !datadog::is_plain(target.path()) => {
             Err(Refusal::forbidden("odd-path", ODD_PATH))
+        }
+        _ if !proxy.policy.is_open() && headers::overrides_method(&head.headers, &target) => {
+            Err(Refusal::forbidden("method-override", METHOD_OVERRIDE))
         }
         // What a message to an MCP server asks for stands in its body.
         Some(exchange) if exchange.is_endpoint => Ok(policy::DEFAULT.into()),

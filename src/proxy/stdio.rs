@@ -11,12 +11,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Proxy;
-use super::tools::{Waiting, content, id_text, named, outcome};
+use super::tools::{Waiting, content, id_text, named};
 use crate::journal::Refused;
 use crate::limits;
 use crate::mcp::{self, Kind, Message, Server};
 use crate::record::tool::Via;
-use crate::record::{Effect, Event, Level, McpCall, McpResult, Operation};
+use crate::record::{Effect, Event, Level, McpCall, Operation};
 
 /// The two ends of a wrapped server. Cheap to clone: one for each direction.
 #[derive(Clone, Debug)]
@@ -163,20 +163,7 @@ impl Wrapped {
             let text = line.slice_ref(text.as_bytes());
             let known = &self.proxy.known;
             let content = content(&self.proxy, known, self.level, "result", &text).await?;
-            let event = McpResult {
-                call: waiting.call,
-                nth: waiting.nth,
-                via: Via::Stdio,
-                came_in: None,
-                outcome: outcome(went),
-                result: content.commitment,
-                dur_us: waiting.took_us(),
-                level: Some(self.level).filter(|level| *level < Level::Full),
-                unkept: content.unkept,
-                redactions: content.redactions,
-            };
-            let attachments = content.attachment.into_iter().collect();
-            let event = Event::McpResult(event);
+            let (event, attachments) = waiting.result(None, went, self.level, content);
             self.proxy.journal.conclude(event, attachments).await?;
         }
         Ok(())

@@ -8,13 +8,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 
 use super::Proxy;
-use super::tools::{Exchange, Held, Said, Waiting, content, outcome};
+use super::tools::{Exchange, Held, Said, Waiting, content};
 use crate::journal::Refused;
 use crate::limits;
 use crate::mcp::{self, Kind};
 use crate::record::event::Side;
-use crate::record::tool::Via;
-use crate::record::{Event, Level, McpResult};
 use crate::redact::KnownSecrets;
 
 /// A long request body that is looked into while it passes.
@@ -201,25 +199,9 @@ impl AnswerTap {
         text: &Bytes,
         went: mcp::Went,
     ) -> Result<(), Refused> {
-        let level = self.exchange.level;
+        let Exchange { number, level, .. } = self.exchange;
         let content = content(proxy, &self.known, level, "result", text).await?;
-        let here = self.exchange.number;
-        let event = McpResult {
-            call: waiting.call,
-            nth: waiting.nth,
-            via: Via::Http,
-            came_in: Some(here).filter(|here| *here != waiting.call),
-            outcome: outcome(went),
-            result: content.commitment,
-            dur_us: waiting.took_us(),
-            level: Some(level).filter(|level| *level < Level::Full),
-            unkept: content.unkept,
-            redactions: content.redactions,
-        };
-        let attachments = content.attachment.into_iter().collect();
-        proxy
-            .journal
-            .conclude(Event::McpResult(event), attachments)
-            .await
+        let (event, attachments) = waiting.result(Some(number), went, level, content);
+        proxy.journal.conclude(event, attachments).await
     }
 }

@@ -15,7 +15,7 @@ use http::header::CONTENT_ENCODING;
 use http::{Method, request};
 
 use super::Proxy;
-use super::recorder::BodyRecorder;
+use super::recorder::{BodyRecorder, Recorded};
 use crate::content_coding::Decoder;
 use crate::datadog;
 use crate::journal::{Attachment, Refused};
@@ -24,7 +24,7 @@ use crate::mcp::{self, Id, Kind, Server};
 use crate::policy::Asked;
 use crate::record::event::Side;
 use crate::record::tool::Via;
-use crate::record::{CallNumber, Effect, Event, Level, McpCall, McpUnread, ToolOutcome};
+use crate::record::{CallNumber, Effect, Event, Level, McpCall, McpResult, McpUnread, ToolOutcome};
 use crate::redact::KnownSecrets;
 
 /// Where a session of the protocol is named (MCP 2025-03-26, "Session Management").
@@ -52,9 +52,33 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Microseconds since the call.
-    pub(super) fn took_us(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
+    /// The leaf of its result. `came_in` is the HTTP exchange that brought it; none for a wrapped
+    /// server's, which come over a pipe.
+    pub(super) fn result(
+        &self,
+        came_in: Option<CallNumber>,
+        went: mcp::Went,
+        level: Level,
+        content: Recorded,
+    ) -> Record {
+        let event = McpResult {
+            call: self.call,
+            nth: self.nth,
+            via: came_in.map_or(Via::Stdio, |_| Via::Http),
+            came_in: came_in.filter(|here| *here != self.call),
+            outcome: match went {
+                mcp::Went::Well => ToolOutcome::Ok,
+                mcp::Went::ToolError => ToolOutcome::ToolError,
+                mcp::Went::RpcError => ToolOutcome::RpcError,
+            },
+            result: content.commitment,
+            dur_us: u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX),
+            level: Some(level).filter(|level| *level < Level::Full),
+            unkept: content.unkept,
+            redactions: content.redactions,
+        };
+        let attachments = content.attachment.into_iter().collect();
+        (Event::McpResult(event), attachments)
     }
 }
 
@@ -360,17 +384,9 @@ pub(super) async fn content(
     level: Level,
     field: &'static str,
     text: &Bytes,
-) -> Result<super::recorder::Recorded, Refused> {
+) -> Result<Recorded, Refused> {
     let json = Some("application/json");
     let mut recorder = BodyRecorder::new(proxy, known, level, field, json, None, &[]);
     recorder.push(&proxy.journal, text.clone()).await?;
     recorder.finish(&proxy.journal).await
-}
-
-pub(super) const fn outcome(went: mcp::Went) -> ToolOutcome {
-    match went {
-        mcp::Went::Well => ToolOutcome::Ok,
-        mcp::Went::ToolError => ToolOutcome::ToolError,
-        mcp::Went::RpcError => ToolOutcome::RpcError,
-    }
 }

@@ -311,6 +311,27 @@ pub struct Tunnel {
     /// The rule by which the gate refused it, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The number of the process it came from, where that is known; sessions older than this say
+    /// nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<u64>,
+}
+
+/// `distrusted`: a program came for a Datadog host and did not trust the session's certificate.
+/// Nothing of it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distrusted {
+    /// The host it came for.
+    pub host: String,
+    /// Connections this is about: one, or those beyond what is stated one by one.
+    pub connections: u64,
+    /// Whether they closed without a word, before any request, and nobody else made one to this
+    /// host: so some programs refuse a certificate. Otherwise they ended the handshake.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
+    /// The number of the process it came from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<u64>,
 }
 
 /// `session.close`: no leaf may follow.
@@ -359,6 +380,9 @@ pub enum Event {
     /// A blind tunnel ended.
     #[serde(rename = "tunnel")]
     Tunnel(Tunnel),
+    /// A client did not trust the session's certificate.
+    #[serde(rename = "distrusted")]
+    Distrusted(Distrusted),
     /// The session ended.
     #[serde(rename = "session.close")]
     SessionClose(SessionClose),
@@ -375,9 +399,11 @@ impl Event {
             Self::McpCall(e) => Some(e.call),
             Self::McpResult(e) => Some(e.call),
             Self::McpUnread(e) => Some(e.call),
-            Self::SessionOpen(_) | Self::Process(_) | Self::Tunnel(_) | Self::SessionClose(_) => {
-                None
-            }
+            Self::SessionOpen(_)
+            | Self::Process(_)
+            | Self::Tunnel(_)
+            | Self::Distrusted(_)
+            | Self::SessionClose(_) => None,
         }
     }
 }
@@ -480,6 +506,7 @@ mod tests {
                 dur_us: 3,
                 error: None,
                 rule: None,
+                by: None,
             }),
         };
         let bytes = leaf.to_bytes().unwrap();

@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::limits::{ODDITIES_MAX, REPLAY_WINDOW_CALLS};
+use crate::limits::{DISTRUST_CALLERS_MAX, DISTRUST_HOSTS_MAX, ODDITIES_MAX, REPLAY_WINDOW_CALLS};
 use crate::record::event::{
     CallRequest, CallResponse, CallStream, SessionClose, SessionOpen, Side,
 };
-use crate::record::event::{Decision, Tunnel};
+use crate::record::event::{Decision, Distrusted};
 use crate::record::tool::Via;
 use crate::record::{Call, CallNumber, Event, Leaf, Level, McpCall, McpResult, McpUnread, Program};
 
 use super::caller::Callers;
-use super::view::{Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State};
+use super::late::Late;
+use super::view::{
+    Counts, Distrusting, Given, HeadContent, Oddity, Seen, SeenTunnel, SessionHead, SessionView,
+    State,
+};
 
 /// The record cannot be read as a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +43,8 @@ pub struct Fold {
     close: Option<SessionClose>,
     calls: BTreeMap<CallNumber, Call>,
     callers: Callers,
-    tunnels: Vec<(DateTime<Utc>, Tunnel)>,
+    tunnels: Vec<SeenTunnel>,
+    distrusted: Vec<Distrusting>,
     next: u64,
     leaves: u64,
     last: DateTime<Utc>,
@@ -47,6 +52,7 @@ pub struct Fold {
     oddities: Vec<Oddity>,
     more_oddities: u64,
     taken: Taken,
+    late: Late,
 }
 
 /// The calls that were shown already and are held no more.
@@ -101,7 +107,12 @@ impl Fold {
             Event::McpCall(call) => self.tool_called(call, index, leaf.ts, leaf.mono),
             Event::McpResult(result) => self.tool_answered(result, index),
             Event::McpUnread(unread) => self.unread(unread, index),
-            Event::Tunnel(tunnel) => self.tunnels.push((leaf.ts, tunnel)),
+            Event::Tunnel(tunnel) => self.tunnels.push(SeenTunnel {
+                ended: leaf.ts,
+                caller: self.callers.find(tunnel.by),
+                tunnel,
+            }),
+            Event::Distrusted(distrusted) => self.distrusted(distrusted),
             Event::SessionClose(close) => {
                 self.close.get_or_insert(close);
             }
@@ -155,7 +166,18 @@ impl Fold {
             .filter_map(|number| self.calls.remove(number))
             .collect();
         ended.sort_by_key(|call| call.response_leaf.unwrap_or(call.request_leaf));
-        ended.into_iter().map(|call| self.given(call)).collect()
+        let give = |call: Call| {
+            self.late.shown(&call);
+            self.given(call)
+        };
+        ended.into_iter().map(give).collect()
+    }
+
+    /// Of the calls that [`Self::take_any_ended`] gave away, those for whose tools a result has come
+    /// since. They are counted already.
+    pub fn take_late(&mut self) -> Vec<Seen> {
+        let late = self.late.take();
+        late.into_iter().map(|call| self.seen(call)).collect()
     }
 
     /// Gives away the first call, ended or not.
@@ -256,6 +278,7 @@ impl Fold {
                 levels: self.taken.levels,
             },
             tunnels: self.tunnels,
+            distrusted: self.distrusted,
             last: self.last,
             length_ns: self.length_ns,
             leaves: self.leaves,
@@ -326,7 +349,13 @@ impl Fold {
         match self.calls.get_mut(&call) {
             _ if result.via == Via::Stdio && self.taken.ended_ahead.remove(&call) => {}
             // Its exchange ended long before, and was shown: a stream brought the result later.
-            None if self.taken.last >= Some(call) => {}
+            None if self.taken.last >= Some(call) => {
+                for redaction in &result.redactions {
+                    let rule = redaction.rule.clone();
+                    *self.taken.redactions.entry(rule).or_default() += redaction.count;
+                }
+                self.late.result(result, leaf);
+            }
             None => self.odd(Oddity::NoSuchCall { leaf, call }),
             Some(begun) => {
                 if !begun.end_tool(result, leaf) {
@@ -341,6 +370,37 @@ impl Fold {
         match self.calls.get_mut(&call) {
             Some(begun) => begun.unread.push(unread.why),
             None => self.odd(Oddity::NoSuchCall { leaf, call }),
+        }
+    }
+
+    fn distrusted(&mut self, leaf: Distrusted) {
+        let at = self.distrusted.iter().position(|it| it.host == leaf.host);
+        // No gate writes more; a forged record could.
+        if at.is_none() && self.distrusted.len() >= DISTRUST_HOSTS_MAX {
+            return;
+        }
+        let at = at.unwrap_or_else(|| {
+            self.distrusted.push(Distrusting {
+                host: leaf.host,
+                refused: 0,
+                left: 0,
+                callers: Vec::new(),
+            });
+            self.distrusted.len() - 1
+        });
+        let host = &mut self.distrusted[at];
+        let count = if leaf.left {
+            &mut host.left
+        } else {
+            &mut host.refused
+        };
+        *count = count.saturating_add(leaf.connections);
+        let caller = self.callers.find(leaf.by);
+        if let Some(caller) = caller
+            && !host.callers.contains(&caller)
+            && host.callers.len() < DISTRUST_CALLERS_MAX
+        {
+            host.callers.push(caller);
         }
     }
 

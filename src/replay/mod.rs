@@ -12,6 +12,7 @@
 pub mod caller;
 pub mod detail;
 pub mod fold;
+mod late;
 pub mod pace;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -22,5 +23,6 @@ pub use detail::{Body, CallDetail, Message, ToolDetail};
 pub use fold::{Fold, FoldError};
 pub use pace::{Pace, Speed};
 pub use view::{
-    Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State, Summary, tool_name,
+    Counts, Distrusting, Given, HeadContent, Oddity, Seen, SeenTunnel, SessionHead, SessionView,
+    State, Summary, tool_name,
 };

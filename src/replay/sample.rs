@@ -249,6 +249,7 @@ pub(crate) fn session() -> SessionView {
         dur_us: 1_500_000,
         error: None,
         rule: None,
+        by: None,
     }));
     script.request(8, "CreateMonitor");
     script.later(65);

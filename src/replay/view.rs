@@ -275,6 +275,30 @@ pub struct Given {
     pub levels: BTreeMap<Level, u64>,
 }
 
+/// A tunnel, with the process it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenTunnel {
+    /// When it ended.
+    pub ended: DateTime<Utc>,
+    /// What is on record of it.
+    pub tunnel: Tunnel,
+    /// Who opened it, where that is known.
+    pub caller: Option<Arc<Caller>>,
+}
+
+/// A Datadog host for which some program did not trust the session's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distrusting {
+    /// The host.
+    pub host: String,
+    /// Connections that ended in the handshake.
+    pub refused: u64,
+    /// Connections that closed behind it without a word.
+    pub left: u64,
+    /// The programs, as far as they are known, each once.
+    pub callers: Vec<Arc<Caller>>,
+}
+
 /// A session, folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
@@ -285,7 +309,9 @@ pub struct SessionView {
     /// Calls that were given away while the session was read, summed up.
     pub given: Given,
     /// Its tunnels, by time of their end.
-    pub tunnels: Vec<(DateTime<Utc>, Tunnel)>,
+    pub tunnels: Vec<SeenTunnel>,
+    /// Hosts that some program did not trust the session's certificate for.
+    pub distrusted: Vec<Distrusting>,
     /// When the last leaf was written.
     pub last: DateTime<Utc>,
     /// Nanoseconds from the opening to the last leaf, monotonic.

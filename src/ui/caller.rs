@@ -6,7 +6,7 @@ use super::escape::escape;
 use super::style::{Look, Tone};
 
 /// Parents that a timeline names.
-const PARENTS_NAMED: usize = 2;
+pub(super) const PARENTS_NAMED: usize = 2;
 /// Before the process in a timeline.
 const INDENT: &str = "       ";
 

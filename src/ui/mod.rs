@@ -19,6 +19,7 @@ pub mod enter;
 pub mod escape;
 pub mod json;
 mod json_text;
+mod outside;
 mod people;
 pub mod playback;
 pub mod printer;

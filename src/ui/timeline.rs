@@ -3,14 +3,14 @@
 //!
 //! Rendered whole, and handed out in pieces so that a paced replay can pause between them.
 
-use crate::record::event::{Decision, Tunnel};
+use crate::record::event::Decision;
 use crate::record::{Call, Effect, Identity, Level, Outcome, SessionId};
 use crate::replay::{Counts, Seen, SessionHead, SessionView, State};
 
 use super::escape::escape;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, cut, fields};
-use super::{caller, people, tools, words};
+use super::{caller, outside, people, tools, words};
 
 /// How moments are written in full.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
@@ -116,6 +116,20 @@ impl Running {
             self.is_headed = true;
         }
         text.extend(lines);
+        text
+    }
+
+    /// Results of tools that came when their call had been shown, on a line each.
+    #[must_use]
+    pub fn late(&self, calls: &[Seen]) -> String {
+        let mut text = String::new();
+        for seen in calls {
+            for (remark, tone) in tools::remarks(&seen.call) {
+                let line = format!("call {}, {}: {remark}", seen.call.number, seen.label());
+                let line = self.look.paint(tone, &escape(&line));
+                text.push_str(&format!("{REASON_INDENT}{line}\n"));
+            }
+        }
         text
     }
 
@@ -400,7 +414,8 @@ fn footer(view: &SessionView, look: &Look) -> String {
     if view.counts().calls == 0 {
         text.push_str("no calls to Datadog\n");
     }
-    text.push_str(&tunnels(&view.tunnels, look));
+    text.push_str(&outside::tunnels(&view.tunnels, look));
+    text.push_str(&outside::distrusting(&view.distrusted, look));
     if view
         .head
         .enforce
@@ -420,29 +435,6 @@ fn footer(view: &SessionView, look: &Look) -> String {
         text.push_str(&format!("and {} more such places\n", view.more_oddities));
     }
     text
-}
-
-fn tunnels(tunnels: &[(chrono::DateTime<chrono::Utc>, Tunnel)], look: &Look) -> String {
-    if tunnels.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::new(&[
-        Column::text("TUNNEL (NOT DATADOG, NOT READ)").shrinking(16),
-        Column::number("SENT"),
-        Column::number("RECEIVED"),
-        Column::number("OPEN"),
-        Column::text(""),
-    ]);
-    for (_, tunnel) in tunnels {
-        table.row(vec![
-            Cell::plain(&tunnel.host),
-            Cell::plain(&words::bytes(tunnel.sent)),
-            Cell::plain(&words::bytes(tunnel.received)),
-            Cell::new(Tone::Dim, &words::duration(tunnel.dur_us)),
-            Cell::new(Tone::Destroy, tunnel.error.as_deref().unwrap_or_default()),
-        ]);
-    }
-    table.render(look) + "\n"
 }
 
 fn ending(state: &State, look: &Look) -> String {
@@ -582,7 +574,7 @@ mod tests {
         view.calls[0].call.method = "GET\x1b[2K".into();
         view.calls[0].call.resources[0].id = "\n\nforged".into();
         view.calls[3].call.rule = "\x1b]0;title\x07".into();
-        view.tunnels[0].1.host = "\u{9b}2J".into();
+        view.tunnels[0].tunnel.host = "\u{9b}2J".into();
         let text = render(&view, &test_look());
         let bad = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
         assert!(!text.contains(bad), "{text:?}");

@@ -279,11 +279,52 @@ fn what_a_held_command_may_reach_through_the_gate_is_a_rule_and_on_record() {
     assert_eq!(session["egress"], "listed");
     assert_eq!(session["tunnels"][0]["host"], here);
     assert_eq!(session["tunnels"][0]["rule"], Value::Null);
+    assert!(session["tunnels"][0]["by"]["pid"].is_u64(), "{session}");
 
     let outcome = attempts(&world, &outside, &["--egress=datadog-only"]).succeeds();
     assert_eq!(outcome.json()["tunnel to this machine"], "403");
     let session = world.replay_json(&outcome.session());
     assert_eq!(session["tunnels"][0]["rule"], "egress-datadog-only");
+}
+
+/// Asks the gate for a tunnel to an address, and speaks HTTP in it without naming anybody first.
+const UNSEEN: &str = r#"
+import os, socket, sys
+from urllib.parse import urlsplit
+gate, there = urlsplit(os.environ["HTTPS_PROXY"]), sys.argv[1]
+tunnel = socket.create_connection((gate.hostname, gate.port), timeout=30)
+tunnel.sendall(f"CONNECT {there} HTTP/1.1\r\nhost: {there}\r\n\r\n".encode())
+print(tunnel.recv(4096).split()[1].decode())
+tunnel.sendall(b"GET /api/v1/monitor HTTP/1.1\r\nhost: api.datadoghq.com\r\n\r\n")
+print(len(tunnel.recv(4096)))
+"#;
+
+#[test]
+fn a_tunnel_to_where_datadog_answers_is_no_way_past_the_gate() {
+    let world = World::new();
+    if !is_possible() || !is_held() {
+        return;
+    }
+    let upstream = world.sandbox.upstream();
+    let there = upstream.strip_prefix("http://").unwrap();
+    let outcome = world
+        .run_with(
+            &["--enforce", "--allow-host", "127.0.0.1"],
+            ["python3", "-c", UNSEEN, there],
+        )
+        .succeeds();
+    assert_eq!(
+        outcome.stdout, b"200\n0\n",
+        "nothing comes back: {outcome:?}"
+    );
+    let said = outcome.said();
+    assert!(
+        said.contains("1 tunnel to an address of Datadog's was refused (rule datadog-unseen)"),
+        "{said}"
+    );
+    let session = world.replay_json(&outcome.session());
+    assert_eq!(session["tunnels"][0]["rule"], "datadog-unseen");
+    assert_eq!(session["tunnels"][0]["sent"], 0);
 }
 
 /// Takes a system call away from whatever it starts, as an old kernel would: seccomp, by hand.

@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::absent::absent;
 use crate::world::World;
 
@@ -278,6 +280,27 @@ for host in ["api.datadoghq.com"] * 2 + ["http-intake.logs.datadoghq.com"]:
         assert!(said.contains(line), "{said}");
     }
     assert_eq!(calls(&world), 0);
+    // Whoever looks later sees it as well, and which program it was.
+    let session = world.replay_json("latest");
+    let told: Vec<_> = session["distrusted"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (&it["host"], &it["refused"], it["by"].as_array().unwrap()))
+        .collect();
+    assert_eq!(told.len(), 2, "{session}");
+    assert_eq!(
+        (told[0].0, told[0].1),
+        (&json!("api.datadoghq.com"), &json!(2))
+    );
+    if cfg!(target_os = "linux") {
+        let by = &told[0].2[0]["exe"];
+        assert!(by.as_str().unwrap().contains("python3"), "{session}");
+        assert_eq!(told[0].2.len(), 1, "one program, named once: {session}");
+    }
+    let text = world.ddgate(["replay", "latest"]).succeeds().shown();
+    assert!(text.contains("2 connections refused it (by "), "{text}");
+    world.ddgate(["verify", "latest"]).succeeds();
     // Node shakes hands first, and looks at the certificate then.
     if has("node") {
         let code = "require('https').get('https://api.datadoghq.com/', {ca: []}).on('error', e => console.log(e.code))";
@@ -286,6 +309,8 @@ for host in ["api.datadoghq.com"] * 2 + ["http-intake.logs.datadoghq.com"]:
             outcome.said().contains("1 connection to api.datadoghq.com"),
             "{outcome:?}"
         );
+        let session = world.replay_json("latest");
+        assert_eq!(session["distrusted"][0]["host"], "api.datadoghq.com");
     }
 }
 

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use ddgate::journal::catalog::SessionDir;
-use ddgate::journal::{Journal, commit};
+use ddgate::journal::{Attachment, Journal, commit};
 use ddgate::record::event::{
     CallRequest, CallResponse, DatadogSide, Decision, Durability, SessionClose, SessionOpen, Tool,
 };
-use ddgate::record::{CallNumber, Effect, Event, Outcome, SessionId};
+use ddgate::record::tool::Via;
+use ddgate::record::{
+    CallNumber, Effect, Event, McpCall, McpResult, Outcome, SessionId, ToolOutcome,
+};
 use ddgate::redact::KnownSecrets;
 use serde_json::Value;
 
@@ -60,13 +63,142 @@ fn a_running_session_is_followed_to_its_end() {
     assert_eq!(calls, ["ListMonitors", "DeleteMonitor"]);
 }
 
+/// A server of MCP may answer a message at once and bring the result in another stream, long after
+/// the call was shown.
+#[test]
+fn a_result_that_comes_late_is_shown_when_it_comes() {
+    let world = World::new();
+    std::fs::create_dir_all(world.sessions()).unwrap();
+    let (journal, id) = opened(&world.sessions(), "late");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let followed = |name: &str, flags: &[&str]| {
+        let path = world.root().join(name);
+        let to_file = format!("exec \"$@\" >{}", path.display());
+        let id = id.to_string();
+        let words = [&["replay", &id, "--follow"], flags].concat();
+        let live = world.under(&["sh", "-c", &to_file, "sh"], words).spawn();
+        (live, move || {
+            std::fs::read_to_string(&path).unwrap_or_default()
+        })
+    };
+    let (text, text_so_far) = followed("text", &[]);
+    let (lines, lines_so_far) = followed("lines", &["--json"]);
+    let known = KnownSecrets::new([]).unwrap();
+    let (first, second) = (journal.next_call(), journal.next_call());
+    runtime.block_on(async {
+        for call in [first, second] {
+            let (mut request, beside) = request(call);
+            request.op = (call == first).then(|| "tools/call".into());
+            let permit = journal.intend(request, beside).await.unwrap();
+            if call == first {
+                let tool = Event::McpCall(tool(call));
+                journal.note(tool, Vec::new()).await.unwrap();
+                end(&journal, call, permit.request_leaf()).await;
+            }
+        }
+    });
+    wait_until("the call is shown", || {
+        text_so_far().contains("get_datadog_metric") && lines_so_far().lines().count() == 1
+    });
+    assert!(!text_so_far().contains("answered after"));
+    runtime.block_on(async {
+        let result = commit("result", known.text("{}").into());
+        let event = Event::McpResult(McpResult {
+            call: first,
+            nth: 0,
+            via: Via::Http,
+            came_in: Some(second),
+            outcome: ToolOutcome::Ok,
+            result: result.commitment(),
+            dur_us: 5_000,
+            level: None,
+            unkept: None,
+            redactions: Vec::new(),
+        });
+        journal.conclude(event, vec![result]).await.unwrap();
+    });
+    wait_until("its result is shown", || {
+        text_so_far().contains("call 1, tools/call get_datadog_metric: answered after 5.0")
+            && lines_so_far().lines().count() == 2
+    });
+    journal.close(SessionClose {
+        calls: 0,
+        reason: "exit".into(),
+        exit: Some(0),
+    });
+    assert_eq!((text.end().code, lines.end().code), (Some(0), Some(0)));
+    let shown: Vec<Value> = lines_so_far()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let results: Vec<_> = shown
+        .iter()
+        .map(|call| (&call["number"], &call["tools"][0]["result_in"]))
+        .collect();
+    let late = (&Value::from(1), &Value::from(2));
+    assert_eq!(results[..2], [(late.0, &Value::Null), late]);
+    assert_eq!(shown[1]["target"], "/api/v9/thing?q=1", "known as before");
+    assert_eq!(shown.len(), 3, "the other call, once");
+}
+
+fn tool(call: CallNumber) -> McpCall {
+    McpCall {
+        call,
+        nth: 0,
+        via: Via::Http,
+        server: "mcp.datadoghq.com".into(),
+        tool: "get_datadog_metric".into(),
+        id: "1".into(),
+        access: Effect::Read,
+        level: None,
+        args: None,
+        unkept: None,
+        redactions: Vec::new(),
+    }
+}
+
 /// More calls than are held at once. Their ends come late and in another order; one never comes.
 fn long_session(sessions: &Path, calls: u64) -> SessionId {
+    let (journal, session) = opened(sessions, "long");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut open = Vec::new();
+        for _ in 0..calls {
+            let call = journal.next_call();
+            let (request, beside) = request(call);
+            let permit = journal.intend(request, beside).await.unwrap();
+            open.push((call, permit.request_leaf()));
+            // The second call ends last of all, the third never.
+            if open.len() > 7 {
+                let (call, re) = open.remove(5);
+                end(&journal, call, re).await;
+            }
+        }
+        open.retain(|(call, _)| call.0 != 3);
+        open.sort_by_key(|(call, _)| std::cmp::Reverse(call.0));
+        for (call, re) in open {
+            end(&journal, call, re).await;
+        }
+    });
+    journal.close(SessionClose {
+        calls: 0,
+        reason: "exit".into(),
+        exit: Some(0),
+    });
+    session
+}
+
+/// A session that runs, of this command.
+fn opened(sessions: &Path, command: &str) -> (Journal, SessionId) {
     let session = SessionId::from_bytes([0x4c; 16]);
     let known = KnownSecrets::new([]).unwrap();
     let field = |name, text: &str| commit(name, known.text(text).into());
     let who = field("who", "null");
-    let cmd = field("cmd", r#"["long"]"#);
+    let cmd = field("cmd", &format!("[\"{command}\"]"));
     let host = field("host", "{}");
     let open = SessionOpen {
         session,
@@ -90,60 +222,37 @@ fn long_session(sessions: &Path, calls: u64) -> SessionId {
         egress: ddgate::record::EgressRule::Any,
     };
     let dir = SessionDir::new(sessions, session);
-    let journal = Journal::create(&dir, open, vec![who, cmd, host]).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut open = Vec::new();
-        for _ in 0..calls {
-            let call = journal.next_call();
-            let target = field("target", "/api/v9/thing?q=1");
-            let headers = field("headers", "[]");
-            let permit = journal
-                .intend(
-                    CallRequest {
-                        call,
-                        method: "GET".into(),
-                        host: "api.datadoghq.eu".into(),
-                        route: String::new(),
-                        op: None,
-                        access: Effect::Unknown,
-                        res: Vec::new(),
-                        decision: Decision::Allow,
-                        rule: "default".into(),
-                        by: None,
-                        level: None,
-                        target: target.commitment(),
-                        headers: headers.commitment(),
-                        body: None,
-                        streamed: false,
-                        unkept: None,
-                        redactions: Vec::new(),
-                    },
-                    vec![target, headers],
-                )
-                .await
-                .unwrap();
-            open.push((call, permit.request_leaf()));
-            // The second call ends last of all, the third never.
-            if open.len() > 7 {
-                let (call, re) = open.remove(5);
-                end(&journal, call, re).await;
-            }
-        }
-        open.retain(|(call, _)| call.0 != 3);
-        open.sort_by_key(|(call, _)| std::cmp::Reverse(call.0));
-        for (call, re) in open {
-            end(&journal, call, re).await;
-        }
-    });
-    journal.close(SessionClose {
-        calls: 0,
-        reason: "exit".into(),
-        exit: Some(0),
-    });
-    session
+    (
+        Journal::create(&dir, open, vec![who, cmd, host]).unwrap(),
+        session,
+    )
+}
+
+/// A request, and what stands beside it.
+fn request(call: CallNumber) -> (CallRequest, Vec<Attachment>) {
+    let known = KnownSecrets::new([]).unwrap();
+    let target = commit("target", known.text("/api/v9/thing?q=1").into());
+    let headers = commit("headers", known.text("[]").into());
+    let request = CallRequest {
+        call,
+        method: "GET".into(),
+        host: "api.datadoghq.eu".into(),
+        route: String::new(),
+        op: None,
+        access: Effect::Unknown,
+        res: Vec::new(),
+        decision: Decision::Allow,
+        rule: "default".into(),
+        by: None,
+        level: None,
+        target: target.commitment(),
+        headers: headers.commitment(),
+        body: None,
+        streamed: false,
+        unkept: None,
+        redactions: Vec::new(),
+    };
+    (request, vec![target, headers])
 }
 
 async fn end(journal: &Journal, call: CallNumber, re: u64) {

@@ -65,13 +65,11 @@ async fn each_event_passes_when_it_is_sent_and_none_waits_for_the_next() {
             assert_eq!(event, format!("data: {{\"n\":{i}}}\n\n").into_bytes());
         }
         assert_eq!(child.chunk(&mut trailers).await.unwrap(), None);
+        // One that waited for the next would wait for ever: that one is sent when this one is here.
+        // A stall (Nagle and delayed acknowledgement) would take 40 ms every time, so the faster ones
+        // tell it from a busy machine, which slows some.
         delays.sort();
-        assert!(
-            delays[EVENTS - 1] < Duration::from_millis(200),
-            "{delays:?}"
-        );
-        // A stall (Nagle and delayed acknowledgement) would take 40 ms every time.
-        assert!(delays[EVENTS / 2] < Duration::from_millis(20), "{delays:?}");
+        assert!(delays[EVENTS / 4] < Duration::from_millis(30), "{delays:?}");
         let session = gate.finish().await;
         let call = session.call();
         assert_eq!(call.end().outcome, Outcome::Answered, "{}", call.error());

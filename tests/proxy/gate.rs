@@ -9,7 +9,7 @@ use ddgate::journal::catalog::{Manifest, SessionDir};
 use ddgate::journal::{Journal, commit};
 use ddgate::net::Dialer;
 use ddgate::policy::Policy;
-use ddgate::proxy::{self, Egress, Keys, Proxy, SessionCa, Slot, TlsSource};
+use ddgate::proxy::{self, ClientLimits, Egress, Keys, Proxy, SessionCa, Slot, TlsSource};
 use ddgate::record::event::{DatadogSide, Durability, SessionClose, SessionOpen, Tool};
 use ddgate::record::{Recording, Secret, SessionId};
 use ddgate::redact::{self, KnownSecrets, PseudonymKey, Replacer};
@@ -67,6 +67,8 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// Whom the child reaches beside Datadog.
     pub(crate) egress: Egress,
+    /// What a child may take of the gate.
+    pub(crate) client_limits: ClientLimits,
 }
 
 /// A running gate.
@@ -133,7 +135,12 @@ impl Gate {
             ),
             dialer: Dialer::direct(),
             egress: setup.egress,
+            whereabouts: proxy::Whereabouts::new(
+                &Site::default(),
+                Some(&elsewhere.parse().unwrap()),
+            ),
             address,
+            client_limits: setup.client_limits,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),

@@ -26,6 +26,8 @@ mod hygiene;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod many;
 #[cfg(test)]
 mod policy;
@@ -37,6 +39,8 @@ mod session;
 mod tools;
 #[cfg(test)]
 mod unrecordable;
+#[cfg(test)]
+mod unseen;
 #[cfg(test)]
 mod upstream;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a session may do: what is denied never leaves, and stands in the record with its rule.
 
 use super::gate::*;
+use super::session::Call;
 use super::upstream::Upstream;
 use super::wire::*;
 use ddgate::policy::{Pattern, Policy};
@@ -16,6 +17,12 @@ async fn gate(upstream: &Upstream, read_only: bool, allow: &[&str], deny: &[&str
         ..Setup::default()
     })
     .await
+}
+
+/// The rule of each call.
+fn rules(calls: &[Call]) -> Vec<&str> {
+    let rules = calls.iter().map(|call| call.request.rule.as_str());
+    rules.collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,12 +92,8 @@ async fn patterns_decide_and_the_rule_is_recorded() {
     assert_eq!(upstream.requests().len(), 2);
     let session = gate.finish().await;
     let calls = session.calls();
-    let rules: Vec<_> = calls
-        .iter()
-        .map(|call| call.request.rule.as_str())
-        .collect();
     assert_eq!(
-        rules,
+        rules(&calls),
         [
             "allow:*Monitor*",
             "deny:Delete*",
@@ -183,12 +186,8 @@ async fn a_tool_is_judged_by_its_name_and_the_protocol_goes_on() {
 
     let session = gate.finish().await;
     let calls = session.calls();
-    let rules: Vec<_> = calls
-        .iter()
-        .map(|call| call.request.rule.as_str())
-        .collect();
     assert_eq!(
-        rules,
+        rules(&calls),
         [
             "default",
             "default",
@@ -244,6 +243,64 @@ async fn another_spelling_of_the_endpoint_is_no_way_past_the_policy() {
     }
     assert_eq!(upstream.requests().len(), 0);
     gate.finish().await;
+}
+
+/// Whether Datadog takes such a header for the method is not known; that a policy must not be got
+/// round by it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_method_in_disguise_is_not_judged_by_the_milder() {
+    let upstream = Upstream::saying(answer(200, "", "{}")).await;
+    let limited = gate(&upstream, true, &[], &[]).await;
+    let mut child = limited.child().await;
+    for (line, header, verdict) in [
+        (
+            "GET /api/v1/monitor/1",
+            "X-HTTP-Method-Override: DELETE",
+            Some("method-override"),
+        ),
+        (
+            "GET /api/v1/monitor/1",
+            "x-http-method: PUT",
+            Some("method-override"),
+        ),
+        (
+            "GET /api/v1/monitor/1",
+            "X_Method_Override: GET",
+            Some("method-override"),
+        ),
+        (
+            "GET /api/v1/monitor/1?_method=DELETE",
+            "x-a: b",
+            Some("method-override"),
+        ),
+        ("GET /api/v1/monitor/1", "x-a: b", None),
+    ] {
+        let headers = format!("{KEYS}{header}\r\n");
+        let answer = child.ask(limited.request(line, &headers, "")).await;
+        assert_eq!(
+            answer.head.one("ddgate-verdict"),
+            verdict,
+            "{line} {header}"
+        );
+        assert_eq!(answer.status(), if verdict.is_some() { 403 } else { 200 });
+    }
+    assert_eq!(upstream.requests().len(), 1);
+    let calls = limited.finish().await.calls();
+    assert_eq!(calls.len(), 5);
+    let refused = calls
+        .iter()
+        .filter(|call| call.request.rule == "method-override");
+    assert_eq!(refused.filter(|call| call.denied).count(), 4);
+
+    // Without a policy it is no way, either: what is recorded is what Datadog is asked for.
+    let free = Gate::to(&upstream).await;
+    let header = format!("{KEYS}X-HTTP-Method-Override: DELETE\r\n");
+    let request = free.request("GET /api/v1/monitor/1", &header, "");
+    assert_eq!(free.child().await.ask(request).await.status(), 200);
+    let seen = upstream.requests();
+    assert_eq!(seen[1].head.method(), "GET");
+    assert_eq!(seen[1].head.one("x-http-method-override"), None);
+    assert_eq!(free.finish().await.calls().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -102,22 +102,34 @@ fn on_disk(gate: &Gate, text: &str) -> bool {
     wal.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tool_call_is_on_record_before_it_is_sent_and_its_result_beside_it() {
-    let (arrived, mut arrival) = mpsc::unbounded_channel();
+/// A server that tells when a request is there, and answers when it is told to.
+async fn waiting(
+    result: String,
+) -> (
+    Upstream,
+    mpsc::UnboundedReceiver<()>,
+    mpsc::UnboundedSender<()>,
+) {
+    let (arrived, arrival) = mpsc::unbounded_channel();
     let (go, gone) = mpsc::unbounded_channel::<()>();
     let gone = std::sync::Arc::new(tokio::sync::Mutex::new(gone));
     let upstream = Upstream::talking(move |mut talk: Talk| {
         let (arrived, gone) = (arrived.clone(), std::sync::Arc::clone(&gone));
+        let answer = json(&result);
         async move {
             while talk.request().await.is_some() {
                 arrived.send(()).unwrap();
                 gone.lock().await.recv().await.unwrap();
-                talk.wire.send(json(&result("7", "two logs"))).await;
+                talk.wire.send(&answer).await;
             }
         }
-    })
-    .await;
+    });
+    (upstream.await, arrival, go)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_call_is_on_record_before_it_is_sent_and_its_result_beside_it() {
+    let (upstream, mut arrival, go) = waiting(result("7", "two logs")).await;
     let gate = Gate::to(&upstream).await;
     let mut child = child(&gate).await;
     let said = call(
@@ -317,19 +329,7 @@ async fn each_call_of_a_batch_has_its_own_leaves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_call_is_on_record_before_its_end_is_sent() {
     for chunked in [false, true] {
-        let (arrived, mut arrival) = mpsc::unbounded_channel();
-        let (go, gone) = mpsc::unbounded_channel::<()>();
-        let gone = std::sync::Arc::new(tokio::sync::Mutex::new(gone));
-        let upstream = Upstream::talking(move |mut talk: Talk| {
-            let (arrived, gone) = (arrived.clone(), std::sync::Arc::clone(&gone));
-            async move {
-                talk.request().await.unwrap();
-                arrived.send(()).unwrap();
-                gone.lock().await.recv().await.unwrap();
-                talk.wire.send(json(&result("3", "ok"))).await;
-            }
-        })
-        .await;
+        let (upstream, mut arrival, go) = waiting(result("3", "ok")).await;
         let gate = Gate::to(&upstream).await;
         let mut child = child(&gate).await;
         let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(300 << 10));

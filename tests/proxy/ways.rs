@@ -419,7 +419,7 @@ async fn the_authority_is_constrained_to_datadogs_names() {
 }
 
 /// Somebody who is not Datadog: greets, if told to, and gives back what it gets.
-async fn echo(greeting: &'static [u8]) -> u16 {
+pub(crate) async fn echo(greeting: &'static [u8]) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -471,7 +471,7 @@ async fn a_tunnel_to_an_address_is_datadogs_if_the_handshake_says_so() {
 }
 
 /// The first flight of a TLS client.
-fn client_hello(host: &str) -> Vec<u8> {
+pub(crate) fn client_hello(host: &str) -> Vec<u8> {
     let config = client_config(&[], &[]);
     let name = host.to_owned().try_into().unwrap();
     let mut client = rustls::ClientConnection::new(config, name).unwrap();

@@ -19,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, OnceCell, OwnedMutexGuard, OwnedSemaphorePermit};
 
+use super::streams::OpenStream;
 use super::{Keys, Proxy};
 use crate::journal::commit;
 use crate::limits;
@@ -86,9 +87,12 @@ impl By {
 
 /// The other end of one connection, and the place the connection takes among
 /// [`crate::limits::CONNECTIONS_MAX`]: free again when the last holder is gone, so that a tunnel
-/// keeps the place of the connection it came out of.
+/// keeps the place of the connection it came out of, and its stream there.
 #[derive(Clone, Debug)]
-pub(super) struct Origin(Arc<Connection>);
+pub(super) struct Origin {
+    connection: Arc<Connection>,
+    _stream: Option<Arc<OpenStream>>,
+}
 
 #[derive(Debug)]
 struct Connection {
@@ -99,17 +103,30 @@ struct Connection {
 
 impl Origin {
     pub(super) fn new(client: SocketAddr, place: OwnedSemaphorePermit) -> Self {
-        Self(Arc::new(Connection {
+        let connection = Connection {
             client,
             by: OnceCell::new(),
             _place: place,
-        }))
+        };
+        Self {
+            connection: Arc::new(connection),
+            _stream: None,
+        }
+    }
+
+    /// The same for what comes in one stream of the connection.
+    pub(super) fn within(&self, stream: Arc<OpenStream>) -> Self {
+        Self {
+            connection: Arc::clone(&self.connection),
+            _stream: Some(stream),
+        }
     }
 
     /// Who it is. Looked up once.
     pub(super) async fn by(&self, proxy: &Proxy) -> By {
-        let look = || proxy.origins.look(proxy, self.0.client);
-        *self.0.by.get_or_init(look).await
+        let connection = &self.connection;
+        let look = || proxy.origins.look(proxy, connection.client);
+        *connection.by.get_or_init(look).await
     }
 }
 

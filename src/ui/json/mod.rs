@@ -19,8 +19,8 @@ use super::doctor::Finding;
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, ProfileView, StatusView};
 use shapes::{
-    CallJson, ContentsJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson,
-    StatusJson, SummaryJson, ToolContentsJson, TunnelJson, WhoJson, time,
+    CallJson, ContentsJson, CountsJson, DetailJson, DistrustingJson, MessageJson, SessionJson,
+    StateJson, StatusJson, SummaryJson, ToolContentsJson, TunnelJson, WhoJson, time,
 };
 
 /// `ddgate replay --json`: one object.
@@ -40,11 +40,13 @@ use shapes::{
 ///   "counts": {"calls", "reads", "writes", "deletes", "unclassified", "denied",
 ///              "error_answers", "failed", "under_way", "in_doubt"},
 ///   "calls": [ … as in `show --json`, without `request` and `response` … ],
-///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error", "rule"}],
+///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error", "rule", "by": … | null}],
+///   "distrusted": [{"host", "refused", "left", "by": […]}],
 ///   "contradictions": ["…"]
 /// }
 /// ```
-/// Where `sealed` is true, every null above is content that an age identity opens. `"erasing": true`
+/// `distrusted`, absent when empty: programs that did not trust the session's certificate, by host;
+/// nothing of them was sent. `left` counts those that closed without a word. Where `sealed` is true, every null above is content that an age identity opens. `"erasing": true`
 /// stands beside it while an erasure is not finished.
 #[must_use]
 pub fn session(view: &SessionView, contents: &Contents) -> String {
@@ -77,11 +79,8 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
             .iter()
             .map(|seen| CallJson::of(seen, live))
             .collect(),
-        tunnels: view
-            .tunnels
-            .iter()
-            .map(|(at, tunnel)| TunnelJson::of(*at, tunnel))
-            .collect(),
+        tunnels: view.tunnels.iter().map(TunnelJson::of).collect(),
+        distrusted: view.distrusted.iter().map(DistrustingJson::of).collect(),
         contradictions,
     })
 }
@@ -409,7 +408,8 @@ mod tests {
               "received": 3000000,
               "duration_us": 1500000,
               "error": null,
-              "rule": null
+              "rule": null,
+              "by": null
             }
           ],
           "contradictions": []

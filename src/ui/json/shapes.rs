@@ -5,12 +5,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::record::Enforcement;
-use crate::record::event::{RedactionCount, Tunnel};
+use crate::record::event::RedactionCount;
 use crate::record::{
     Agent, Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource, ToolCall,
     ToolOutcome,
 };
-use crate::replay::{Body, Caller, Counts, Message, Seen, State, ToolDetail};
+use crate::replay::{
+    Body, Caller, Counts, Distrusting, Message, Seen, SeenTunnel, State, ToolDetail,
+};
 
 use super::super::status::{KeyView, SignIn};
 
@@ -38,6 +40,8 @@ pub(super) struct SessionJson<'a> {
     pub(super) counts: CountsJson,
     pub(super) calls: Vec<CallJson<'a>>,
     pub(super) tunnels: Vec<TunnelJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) distrusted: Vec<DistrustingJson<'a>>,
     pub(super) contradictions: Vec<String>,
 }
 
@@ -354,18 +358,44 @@ pub(super) struct TunnelJson<'a> {
     error: Option<&'a str>,
     /// The rule by which the gate refused it.
     rule: Option<&'a str>,
+    by: Option<CallerJson<'a>>,
 }
 
 impl<'a> TunnelJson<'a> {
-    pub(super) fn of(ended: DateTime<Utc>, tunnel: &'a Tunnel) -> Self {
+    pub(super) fn of(seen: &'a SeenTunnel) -> Self {
+        let tunnel = &seen.tunnel;
         Self {
-            ended: time(ended),
+            ended: time(seen.ended),
             host: &tunnel.host,
             sent: tunnel.sent,
             received: tunnel.received,
             duration_us: tunnel.dur_us,
             error: tunnel.error.as_deref(),
             rule: tunnel.rule.as_deref(),
+            by: seen.caller.as_deref().map(CallerJson::of),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct DistrustingJson<'a> {
+    host: &'a str,
+    refused: u64,
+    left: u64,
+    by: Vec<CallerJson<'a>>,
+}
+
+impl<'a> DistrustingJson<'a> {
+    pub(super) fn of(distrusting: &'a Distrusting) -> Self {
+        Self {
+            host: &distrusting.host,
+            refused: distrusting.refused,
+            left: distrusting.left,
+            by: distrusting
+                .callers
+                .iter()
+                .map(|caller| CallerJson::of(caller))
+                .collect(),
         }
     }
 }
