@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::auth::credential::redaction::RedactionKey;
 use crate::auth::credential::{CommandLine, CredentialSettings};
 use crate::auth::identity::IssuerSettings;
+use crate::auth::identity::workload::is_ci_job;
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
 use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, Setting, env};
@@ -173,6 +174,7 @@ impl Context {
     /// Whether this runs where nobody can answer.
     pub(super) fn is_ci(&self) -> bool {
         (self.lookup)(env::CI).is_some_and(|value| !value.is_empty() && value != "false")
+            || is_ci_job(&self.lookup)
     }
 }
 

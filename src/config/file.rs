@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Place};
-use super::value;
+use super::{value, workload};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::record::Secret;
 
@@ -36,7 +36,12 @@ pub(super) enum Kind {
     Numbers,
     /// A table of strings under names of the user's own.
     Pairs,
+    /// Tables under one name, each with these keys (`[[workload]]`).
+    Tables(Keys),
 }
+
+/// Keys, each with its whole name.
+pub(super) type Keys = &'static [(&'static str, Kind)];
 
 impl Kind {
     const fn words(self) -> &'static str {
@@ -48,12 +53,13 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Numbers => "an array of whole numbers",
             Self::Pairs => "a table of strings",
+            Self::Tables(_) => "tables, with two brackets around the name",
         }
     }
 }
 
 /// Every key, in the order of the manual.
-pub(super) const KEYS: &[(&str, Kind)] = &[
+pub(super) const KEYS: Keys = &[
     ("data_dir", Kind::Text),
     ("identity.mode", Kind::Text),
     ("identity.issuer", Kind::Text),
@@ -63,6 +69,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.groups_claims", Kind::Texts),
     ("identity.storage", Kind::Text),
     ("identity.prompt", Kind::Text),
+    ("workload", Kind::Tables(workload::KEYS)),
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
@@ -101,6 +108,8 @@ pub(super) enum Value {
     Numbers(Vec<u64>),
     /// Names and strings, sorted by name.
     Pairs(Vec<(String, String)>),
+    /// Tables, each with where it begins and what it says.
+    Tables(Vec<(Place, Vec<Entry>)>),
 }
 
 /// One key of a file.
@@ -192,12 +201,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
             DeValue::Table(table) if is_table(name_text) => {
                 for (inner, value) in table {
                     let key = format!("{name_text}.{}", inner.get_ref());
-                    entries.push(entry(
-                        &key,
-                        place(inner.span()),
-                        value,
-                        place(value.span()),
-                    )?);
+                    entries.push(entry(KEYS, &key, &place, inner.span(), value)?);
                 }
             }
             other if is_table(name_text) => {
@@ -208,12 +212,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
                     found: found(other),
                 });
             }
-            _ => entries.push(entry(
-                name_text,
-                place(name.span()),
-                value,
-                place(value.span()),
-            )?),
+            _ => entries.push(entry(KEYS, name_text, &place, name.span(), value)?),
         }
     }
     // The parser sorts by name; people read from top to bottom.
@@ -227,18 +226,20 @@ fn is_table(name: &str) -> bool {
 }
 
 fn entry(
+    keys: Keys,
     key: &str,
-    key_place: Place,
+    place: &impl Fn(Range<usize>) -> Place,
+    key_span: Range<usize>,
     value: &Spanned<DeValue<'_>>,
-    value_place: Place,
 ) -> Result<Entry, ConfigError> {
-    let Some((known, kind)) = KEYS.iter().copied().find(|(known, _)| *known == key) else {
+    let Some((known, kind)) = keys.iter().copied().find(|(known, _)| *known == key) else {
         return Err(ConfigError::UnknownKey {
-            place: key_place,
+            place: place(key_span),
             key: key.to_owned(),
-            suggestion: suggest(key),
+            suggestion: suggest(keys, key),
         });
     };
+    let value_place = place(value.span());
     let wrong = |found| ConfigError::WrongType {
         place: value_place.clone(),
         key: key.to_owned(),
@@ -279,6 +280,13 @@ fn entry(
                 })
                 .collect::<Result<_, _>>()?,
         ),
+        (Kind::Tables(inner), DeValue::Array(items)) => {
+            let tables = items.iter().map(|item| match item.get_ref() {
+                DeValue::Table(table) => Ok((place(item.span()), self::table(known, inner, place, table)?)),
+                other => Err(wrong(found(other))),
+            });
+            Value::Tables(tables.collect::<Result<_, _>>()?)
+        }
         (_, other) => return Err(wrong(found(other))),
     };
     Ok(Entry {
@@ -286,6 +294,20 @@ fn entry(
         value: held,
         place: value_place,
     })
+}
+
+/// What one of several tables of the same name says.
+fn table(
+    name: &str,
+    keys: Keys,
+    place: &impl Fn(Range<usize>) -> Place,
+    table: &DeTable<'_>,
+) -> Result<Vec<Entry>, ConfigError> {
+    let entries = table.iter().map(|(inner, value)| {
+        let key = format!("{name}.{}", inner.get_ref());
+        entry(keys, &key, place, inner.span(), value)
+    });
+    entries.collect()
 }
 
 /// A whole number that is not negative.
@@ -297,12 +319,12 @@ fn whole(value: &DeValue<'_>) -> Option<u64> {
 }
 
 /// Suggests the key that is nearest in spelling, or the same word in another table.
-fn suggest(key: &str) -> Option<&'static str> {
+fn suggest(keys: Keys, key: &str) -> Option<&'static str> {
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
     let typed = key.rsplit('.').next().unwrap_or(key);
-    value::closest(key, KEYS.iter().map(|(known, _)| *known)).or_else(|| {
-        let word = value::closest(typed, KEYS.iter().map(|(known, _)| last(known)))?;
-        KEYS.iter()
+    value::closest(key, keys.iter().map(|(known, _)| *known)).or_else(|| {
+        let word = value::closest(typed, keys.iter().map(|(known, _)| last(known)))?;
+        keys.iter()
             .map(|(known, _)| *known)
             .find(|known| last(known) == word)
     })
@@ -349,6 +371,8 @@ mod tests {
             groups_claims = ["g"]
             storage = "auto"
             prompt = "auto"
+            [[workload]]
+            issuer = "https://i"
             [datadog]
             site = "datadoghq.eu"
             upstream = "http://u"

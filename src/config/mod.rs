@@ -1,7 +1,7 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
 //! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`,
-//! `recording`, `policy` and `confine` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! `recording`, `policy`, `confine` and `workload` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
@@ -17,6 +17,7 @@ mod recording;
 mod resolve;
 mod settings;
 mod value;
+mod workload;
 
 pub use error::{ConfigError, Place, Whence};
 pub use file::FILE_NAME;
@@ -28,3 +29,4 @@ pub use settings::{
     JournalSettings, Origin, PolicySettings, RecordingSettings, Row, Setting,
 };
 pub use value::{IdentityMode, Prompt, Storage};
+pub use workload::AcceptedWorkload;

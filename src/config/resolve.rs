@@ -18,6 +18,7 @@ use super::settings::{
     Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Origin, Setting,
 };
 use super::value::{self, Choice, IdentityMode, Prompt, Storage};
+use super::workload;
 use crate::datadog::Site;
 use crate::journal::Recipients;
 use crate::record::Secret;
@@ -141,6 +142,7 @@ pub fn load(
         age_identities: layers.age_identities(&overrides.age_identities, paths, directory)?,
     };
     Ok(Config {
+        workloads: workload::settings(&layers, paths, directory)?,
         journal,
         enforce: confine::enforce(&layers, overrides)?,
         egress: confine::egress(&layers, overrides)?,
@@ -198,8 +200,13 @@ impl<'a> Layers<'a> {
         Ok(layers)
     }
 
+    /// What the user's file says of a key.
+    pub(super) fn user_entry(&self, key: &str) -> Option<&Entry> {
+        self.user.iter().find(|entry| entry.key == key)
+    }
+
     /// A variable that says something: an empty one is as good as none.
-    fn variable(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+    pub(super) fn variable(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(value) = (self.lookup)(name).filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
@@ -376,7 +383,8 @@ impl Value {
             | Self::Number(_)
             | Self::Numbers(_)
             | Self::Flag(_)
-            | Self::Pairs(_) => "",
+            | Self::Pairs(_)
+            | Self::Tables(_) => "",
         }
     }
 
@@ -384,15 +392,18 @@ impl Value {
     pub(super) fn list(&self) -> &[String] {
         match self {
             Self::Texts(list) => list,
-            Self::Text(_) | Self::Number(_) | Self::Numbers(_) | Self::Flag(_) | Self::Pairs(_) => {
-                &[]
-            }
+            Self::Text(_)
+            | Self::Number(_)
+            | Self::Numbers(_)
+            | Self::Flag(_)
+            | Self::Pairs(_)
+            | Self::Tables(_) => &[],
         }
     }
 }
 
 /// What a path means: relative to the working directory or, in a file, to that file.
-fn located(value: &str, origin: &Origin, paths: &Paths, directory: &Path) -> PathBuf {
+pub(super) fn located(value: &str, origin: &Origin, paths: &Paths, directory: &Path) -> PathBuf {
     match origin {
         Origin::UserFile(file, _) => match value.strip_prefix("~/") {
             Some(rest) => paths.home.join(rest),
@@ -425,9 +436,11 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         }
         Value::Texts(words) => Ok(CredentialCommand::Program(words.clone())),
         // `file` lets neither through.
-        Value::Number(_) | Value::Numbers(_) | Value::Flag(_) | Value::Pairs(_) => {
-            Err("must be words".to_owned())
-        }
+        Value::Number(_)
+        | Value::Numbers(_)
+        | Value::Flag(_)
+        | Value::Pairs(_)
+        | Value::Tables(_) => Err("must be words".to_owned()),
     }
 }
 
@@ -610,6 +623,7 @@ mod tests {
             let value = match kind {
                 file::Kind::Texts => "[\"x\"]",
                 file::Kind::Numbers => "[1]",
+                file::Kind::Tables(_) => "[{}]",
                 _ => "\"x\"",
             };
             let refused = World::new().project(&format!("{key} = {value}")).refusal();

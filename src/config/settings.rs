@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::value::{Choice, IdentityMode, Prompt, Storage};
+use super::workload::AcceptedWorkload;
 use crate::journal::Recipients;
 use crate::policy::Policy;
 use crate::record::event::Durability;
@@ -169,6 +170,8 @@ pub struct Config {
     pub data_dir: Setting<PathBuf>,
     /// `[identity]`
     pub identity: IdentitySettings,
+    /// `[[workload]]`: whose tokens are believed where no person signs in.
+    pub workloads: Setting<Vec<AcceptedWorkload>>,
     /// `[datadog]`
     pub datadog: DatadogSettings,
     /// `redaction.key`: the key of pseudonyms, where the store has none.
@@ -235,6 +238,10 @@ impl Config {
             row("identity.groups_claims", &who.groups_claims, list),
             row("identity.storage", &who.storage, |s| s.word().to_owned()),
             row("identity.prompt", &who.prompt, |p| p.word().to_owned()),
+            row("workload", &self.workloads, |workloads| {
+                let texts = workloads.iter().map(ToString::to_string);
+                texts.collect::<Vec<_>>().join("; ")
+            }),
             row("datadog.site", &datadog.site, Clone::clone),
             row("datadog.upstream", &datadog.upstream, |url| {
                 url.as_ref()

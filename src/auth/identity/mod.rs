@@ -1,4 +1,5 @@
-//! The person: OpenID Connect device sign-in (RFC 8628), refresh, revocation, verification.
+//! The person: OpenID Connect device sign-in (RFC 8628), refresh, revocation, verification. Where
+//! there is none: `workload`.
 //!
 //! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
 //! `verify`. Access and ID tokens never leave it at all. This is the only room that knows the
@@ -9,6 +10,7 @@ mod device;
 mod provider;
 mod refresh;
 mod verify;
+pub mod workload;
 
 use std::time::Duration;
 
@@ -162,6 +164,7 @@ pub fn local_identity(host_name: &str, user_name: &str) -> Identity {
         groups_incomplete: false,
         via: Via::Local,
         expires: None,
+        workload: None,
     }
 }
 

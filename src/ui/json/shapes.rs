@@ -8,7 +8,7 @@ use crate::record::Enforcement;
 use crate::record::event::{RedactionCount, Tunnel};
 use crate::record::{
     Agent, Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource, ToolCall,
-    ToolOutcome,
+    ToolOutcome, Workload,
 };
 use crate::replay::{Body, Caller, Counts, Message, Seen, State, ToolDetail};
 
@@ -86,6 +86,9 @@ pub(super) struct WhoJson<'a> {
     groups: &'a [String],
     groups_incomplete: bool,
     expires: Option<String>,
+    /// Only where it is no person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<&'a Workload>,
 }
 
 impl<'a> WhoJson<'a> {
@@ -102,6 +105,7 @@ impl<'a> WhoJson<'a> {
             groups: &who.groups,
             groups_incomplete: who.groups_incomplete,
             expires: who.expires.map(time),
+            workload: who.workload.as_ref(),
         }
     }
 }

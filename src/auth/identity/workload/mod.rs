@@ -1,0 +1,179 @@
+//! Workloads: jobs of CI systems and service accounts, known by a token that somebody gave them.
+//!
+//! | part | what |
+//! |---|---|
+//! | `env` | the variables that are read, taken once |
+//! | `system` | what is known of each system; the systems themselves, a file each |
+//! | `source` | where a token comes from, and how it is fetched |
+//! | `verify` | whether it is believed |
+//! | `facts` | what it says about the workload |
+//!
+//! Invariant: who may be believed comes from the settings alone: issuer, audience, and at least one
+//! pinned claim. A token never chooses its issuer, and `sub` is compared but never taken apart.
+//! Nobody is ever asked anything.
+
+mod azure_devops;
+mod bitbucket;
+mod buildkite;
+mod circleci;
+mod env;
+mod error;
+mod facts;
+mod github;
+mod gitlab;
+mod google;
+mod kubernetes;
+mod other;
+mod source;
+mod system;
+mod verify;
+
+use std::path::PathBuf;
+
+use crate::net::HttpsClient;
+use crate::record::{Identity, WorkloadSystem};
+
+use env::Env;
+pub use error::WorkloadError;
+use source::Source;
+use system::System;
+
+/// A workload whose token is believed.
+#[derive(Clone, Debug)]
+pub struct WorkloadSettings {
+    /// What it is called, in messages.
+    pub name: String,
+    /// Only on this system.
+    pub system: Option<WorkloadSystem>,
+    /// Who must have signed its token, letter for letter.
+    pub issuer: String,
+    /// Whom the token must be for.
+    pub audience: String,
+    /// Claims and the values they must have, at least one.
+    pub pins: Vec<(String, String)>,
+    /// Claims that hold groups: names, or JSON pointers when they begin with `/`.
+    pub groups_claims: Vec<String>,
+    /// The issuer's keys, where they are not published.
+    pub jwks_file: Option<PathBuf>,
+}
+
+/// The system this process runs on, and where its token is.
+#[derive(Debug)]
+pub struct Job {
+    system: &'static System,
+    /// A token that was named, whatever the system.
+    named: Option<Source>,
+    env: Env,
+}
+
+/// Whether this process is a job of a CI system that is known by its own variables.
+#[must_use]
+pub fn is_ci_job(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
+    system::of_job(&Env::read(lookup)).is_some()
+}
+
+impl Job {
+    /// Finds out where this process runs: a token that is named explicitly comes first, then the CI
+    /// system, last the cloud's metadata server, and that only where a workload is configured for
+    /// it and no person is expected.
+    #[must_use]
+    pub fn find(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        accepted: &[WorkloadSettings],
+        expects_person: bool,
+    ) -> Option<Self> {
+        let env = Env::read(lookup);
+        let named = Source::named(&env);
+        let of_job = system::of_job(&env);
+        let by_metadata = || {
+            let google = Some(WorkloadSystem::Google);
+            let is_accepted = accepted.iter().any(|one| one.system == google);
+            (is_accepted && !expects_person).then_some(&google::SYSTEM)
+        };
+        let system = match (&named, of_job) {
+            (_, Some(system)) => system,
+            (Some(_), None) => &other::SYSTEM,
+            (None, None) => by_metadata()?,
+        };
+        Some(Self { system, named, env })
+    }
+
+    /// Whether it can have another token later. If not, what was verified at the start holds for
+    /// the whole run.
+    #[must_use]
+    pub fn is_renewable(&self) -> bool {
+        match &self.named {
+            Some(source) => source.is_renewable(),
+            None => self.system.is_renewable,
+        }
+    }
+
+    /// Fetches a token and verifies whose it is. The first of `accepted` that fits counts. `before`
+    /// is who it was, where it is verified again: it must still be the same.
+    ///
+    /// # Errors
+    /// No workload is configured for this system; there is no token, or none can be fetched; or it
+    /// is not believed.
+    pub async fn identify(
+        &self,
+        accepted: &[WorkloadSettings],
+        http: &HttpsClient,
+        before: Option<&Identity>,
+    ) -> Result<Identity, WorkloadError> {
+        let mine: Vec<_> = accepted.iter().filter(|one| self.may_be(one)).collect();
+        if mine.is_empty() {
+            return Err(WorkloadError::NotConfigured {
+                system: self.system.name,
+                file: self.system.file,
+                others: accepted.len(),
+                add: (self.system.lines)(&self.env, "ddgate", true),
+            });
+        }
+        let mut failures = Vec::new();
+        for settings in mine {
+            match Box::pin(self.identify_as(settings, http, before)).await {
+                Ok(identity) => return Ok(identity),
+                Err(error) => failures.push((settings.name.clone(), error)),
+            }
+        }
+        Err(WorkloadError::of(failures))
+    }
+
+    /// Whether a configured workload may be this one. A token that was named can be anybody's.
+    fn may_be(&self, settings: &WorkloadSettings) -> bool {
+        let is_any = self.system.word == WorkloadSystem::Other;
+        is_any || settings.system.is_none_or(|it| it == self.system.word)
+    }
+
+    async fn identify_as(
+        &self,
+        settings: &WorkloadSettings,
+        http: &HttpsClient,
+        before: Option<&Identity>,
+    ) -> Result<Identity, WorkloadError> {
+        let fixed = self.system.fixed_audience;
+        if let Some(why) = fixed(&settings.issuer, &settings.audience)
+            && settings.pins.len() < 2
+        {
+            return Err(WorkloadError::TooFewPins {
+                audience: settings.audience.clone(),
+                why,
+            });
+        }
+        let source = match &self.named {
+            Some(source) => source.clone(),
+            None => (self.system.source)(&self.env, settings).map_err(|missing| {
+                WorkloadError::NoToken {
+                    system: self.system.name,
+                    file: self.system.file,
+                    missing,
+                    add: (self.system.lines)(&self.env, &settings.audience, false),
+                }
+            })?,
+        };
+        let token = Box::pin(source.fetch(&settings.audience, http)).await?;
+        let verified = Box::pin(verify::verify(settings, &token, http, before)).await?;
+        let system = system::of_token(self.system, settings, &verified.claims);
+        Ok(facts::described(verified, system, &self.env, self.is_renewable()))
+    }
+}

@@ -1,0 +1,46 @@
+//! Who is it, where nobody can be asked: a job of a CI system, or a service account.
+
+use super::context::Context;
+use crate::auth::identity::workload::{Job, WorkloadSettings};
+use crate::auth::session::Prompting;
+use crate::error::CliError;
+use crate::net::HttpsClient;
+use crate::record::Identity;
+use crate::ui::sign_in::verified_workload;
+
+/// The workload that this is; none where a person signs in.
+pub(super) async fn identify(
+    context: &Context,
+    http: &HttpsClient,
+    prompting: Prompting,
+) -> Result<Option<Identity>, CliError> {
+    let accepted = accepted(context);
+    let has_provider = context.config.identity.issuer.value.is_some();
+    let expects_person = has_provider && prompting == Prompting::Allowed;
+    let Some(job) = Job::find(&context.lookup, &accepted, expects_person) else {
+        return Ok(None);
+    };
+    let identity = Box::pin(job.identify(&accepted, http, None)).await?;
+    let said = verified_workload(&identity, context.printer.talk_look());
+    context.printer.say(&said);
+    Ok(Some(identity))
+}
+
+/// Whose tokens are believed, as configured.
+fn accepted(context: &Context) -> Vec<WorkloadSettings> {
+    let configured = context.config.workloads.value.iter().enumerate();
+    configured
+        .map(|(at, one)| WorkloadSettings {
+            name: match &one.name {
+                Some(name) => name.clone(),
+                None => format!("workload {}", at + 1),
+            },
+            system: one.system,
+            issuer: one.issuer.clone(),
+            audience: one.audience.clone(),
+            pins: one.pins.clone(),
+            groups_claims: one.groups_claims.clone(),
+            jwks_file: one.jwks_file.clone(),
+        })
+        .collect()
+}
