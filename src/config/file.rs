@@ -282,7 +282,9 @@ fn entry(
         ),
         (Kind::Tables(inner), DeValue::Array(items)) => {
             let tables = items.iter().map(|item| match item.get_ref() {
-                DeValue::Table(table) => Ok((place(item.span()), self::table(known, inner, place, table)?)),
+                DeValue::Table(table) => {
+                    Ok((place(item.span()), self::table(known, inner, place, table)?))
+                }
                 other => Err(wrong(found(other))),
             });
             Value::Tables(tables.collect::<Result<_, _>>()?)

@@ -83,7 +83,9 @@ pub(super) fn settings(
         }
         let origin = Origin::UserFile(entry.place.path.clone(), entry.place.line);
         let read = |(place, table): &(Place, Vec<Entry>)| {
-            of_table(place, table, |file| located(file, &origin, paths, directory))
+            of_table(place, table, |file| {
+                located(file, &origin, paths, directory)
+            })
         };
         let value = tables.iter().map(read).collect::<Result<_, _>>()?;
         of_file = Setting { value, origin };
@@ -109,7 +111,9 @@ fn of_table(
     })?;
     Ok(AcceptedWorkload {
         name: read(find("workload.name"), |it| value::text(it.text()))?,
-        system: read(find("workload.system"), |it| WorkloadSystem::parse(it.text()))?,
+        system: read(find("workload.system"), |it| {
+            WorkloadSystem::parse(it.text())
+        })?,
         issuer: issuer.ok_or_else(|| missing("workload.issuer", "it is missing"))?,
         audience: audience.ok_or_else(|| missing("workload.audience", "it is missing"))?,
         pins: pins.ok_or_else(|| missing("workload.pin", NO_PIN))?,
@@ -144,8 +148,14 @@ fn of_variables(
         problem,
     };
     let said = [
-        (env::DDGATE_WORKLOAD_ISSUER, read(env::DDGATE_WORKLOAD_ISSUER)?),
-        (env::DDGATE_WORKLOAD_AUDIENCE, read(env::DDGATE_WORKLOAD_AUDIENCE)?),
+        (
+            env::DDGATE_WORKLOAD_ISSUER,
+            read(env::DDGATE_WORKLOAD_ISSUER)?,
+        ),
+        (
+            env::DDGATE_WORKLOAD_AUDIENCE,
+            read(env::DDGATE_WORKLOAD_AUDIENCE)?,
+        ),
         (env::DDGATE_WORKLOAD_PIN, read(env::DDGATE_WORKLOAD_PIN)?),
     ];
     let Some((first, _)) = said.iter().find(|(_, value)| value.is_some()) else {

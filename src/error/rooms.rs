@@ -130,7 +130,10 @@ impl From<WorkloadError> for CliError {
                 told.hint("it is named by DDGATE_ID_TOKEN_ENV: is that spelled right?")
             }
             WorkloadError::TooFewPins { .. } => told.exiting(Exit::Usage).hint(pins),
-            WorkloadError::Unreachable { .. } => told.hint("try again in a moment"),
+            WorkloadError::Unreachable { source, .. } if source.is_transient() => {
+                told.hint("try again in a moment")
+            }
+            WorkloadError::Unreachable { .. } => told.hint("see ddgate-ci(5) for who may be asked"),
             WorkloadError::Refused { .. } => {
                 told.hint("may the job ask for identity tokens? see ddgate-ci(5)")
             }

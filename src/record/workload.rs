@@ -119,9 +119,8 @@ impl Workload {
     /// issuer vouches for; `subject` where that does not tell one from another.
     #[must_use]
     pub fn label(&self, subject: &str) -> String {
-        let known = |name: &str, value: &Option<String>| {
-            value.clone().filter(|_| self.vouches_for(name))
-        };
+        let known =
+            |name: &str, value: &Option<String>| value.clone().filter(|_| self.vouches_for(name));
         let repository = known("repository", &self.repository);
         let mut label = format!(
             "{}: {}",

@@ -77,7 +77,9 @@ pub(super) async fn read(line: &CommandLine) -> Result<Credential, CredentialErr
 }
 
 /// Runs a command that prints a secret of another kind. Errors name the program alone.
-pub(in crate::auth) async fn output(line: CommandLine) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
+pub(in crate::auth) async fn output(
+    line: CommandLine,
+) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
     let program = line.program();
     aside("command", move || run(&line, CREDENTIAL_COMMAND_TIMEOUT))
         .await

@@ -16,10 +16,10 @@ use serde_json::{Map, Value};
 use super::claims::{clean, groups, is_hidden};
 use super::provider::{OurIdToken, Provider, Tokens};
 use crate::auth::AuthError;
-use crate::net::HttpsClient;
 use crate::limits::{
     CLOCK_LEEWAY, LABEL_CHARS_MAX, PROVIDER_TEXT_CHARS_MAX, SUBJECT_CHARS_MAX, TOKEN_AGE_MAX,
 };
+use crate::net::HttpsClient;
 use crate::record::{Identity, Via};
 
 /// Signatures that only the provider can make.

@@ -36,7 +36,10 @@ pub(super) const SYSTEM: System = System {
         ("run", Said::Variable("BITBUCKET_BUILD_NUMBER")),
         ("job", Said::Claim("stepUuid")),
         ("environment", Said::Claim("deploymentEnvironmentUuid")),
-        ("environment", Said::Variable("BITBUCKET_DEPLOYMENT_ENVIRONMENT")),
+        (
+            "environment",
+            Said::Variable("BITBUCKET_DEPLOYMENT_ENVIRONMENT"),
+        ),
     ],
     file: "the step in bitbucket-pipelines.yml",
     lines,

@@ -42,7 +42,10 @@ pub(super) const SYSTEM: System = System {
 
 fn lines(env: &Env, audience: &str, _: bool) -> String {
     let organisation = match env.has("BUILDKITE_ORGANIZATION_ID") {
-        true => format!("organization_id={}", env.shown("BUILDKITE_ORGANIZATION_ID", "ID")),
+        true => format!(
+            "organization_id={}",
+            env.shown("BUILDKITE_ORGANIZATION_ID", "ID")
+        ),
         false => format!(
             "organization_slug={}",
             env.shown("BUILDKITE_ORGANIZATION_SLUG", "ORGANIZATION")

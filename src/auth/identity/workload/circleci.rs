@@ -63,5 +63,10 @@ fn lines(env: &Env, audience: &str, _: bool) -> String {
     let organisation = env.shown("CIRCLE_ORGANIZATION_ID", "ORGANIZATION-ID");
     let project = env.shown("CIRCLE_PROJECT_ID", "PROJECT-ID");
     let pin = format!("oidc.circleci.com/project-id={project}");
-    settings_block("environment", &format!("{ISSUER}{organisation}"), audience, &pin)
+    settings_block(
+        "environment",
+        &format!("{ISSUER}{organisation}"),
+        audience,
+        &pin,
+    )
 }

@@ -145,7 +145,9 @@ impl WorkloadError {
         {
             return only;
         }
-        let each = failures.iter().map(|(name, error)| format!("{name}: {error}"));
+        let each = failures
+            .iter()
+            .map(|(name, error)| format!("{name}: {error}"));
         Self::NoneFits(each.collect::<Vec<_>>().join("; "))
     }
 }

@@ -18,8 +18,10 @@ pub(super) const SYSTEM: System = System {
             url: url.to_owned(),
             bearer: bearer.clone(),
         }),
-        _ => Err("the job may not ask for one (ACTIONS_ID_TOKEN_REQUEST_URL is not set; jobs for \
-                  pull requests from forks never may)"),
+        _ => Err(
+            "the job may not ask for one (ACTIONS_ID_TOKEN_REQUEST_URL is not set; jobs for \
+                  pull requests from forks never may)",
+        ),
     },
     is_renewable: true,
     fixed_audience: any_audience,
@@ -51,5 +53,8 @@ fn lines(env: &Env, audience: &str, with_settings: bool) -> String {
     };
     let id = env.shown("GITHUB_REPOSITORY_ID", "ID");
     let pin = format!("repository_id={id}");
-    format!("{permission}\n{}", settings_block("env", &issuer, audience, &pin))
+    format!(
+        "{permission}\n{}",
+        settings_block("env", &issuer, audience, &pin)
+    )
 }

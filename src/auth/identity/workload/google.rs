@@ -19,7 +19,10 @@ pub(super) const SYSTEM: System = System {
     fixed_audience: any_audience,
     title: |claims| text(claims, "email").map(str::to_owned),
     facts: &[
-        ("environment", Said::Claim("/google/compute_engine/project_id")),
+        (
+            "environment",
+            Said::Claim("/google/compute_engine/project_id"),
+        ),
         ("job", Said::Claim("/google/compute_engine/instance_name")),
     ],
     ..other::SYSTEM

@@ -174,6 +174,11 @@ impl Job {
         let token = Box::pin(source.fetch(&settings.audience, http)).await?;
         let verified = Box::pin(verify::verify(settings, &token, http, before)).await?;
         let system = system::of_token(self.system, settings, &verified.claims);
-        Ok(facts::described(verified, system, &self.env, self.is_renewable()))
+        Ok(facts::described(
+            verified,
+            system,
+            &self.env,
+            self.is_renewable(),
+        ))
     }
 }

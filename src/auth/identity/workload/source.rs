@@ -23,15 +23,9 @@ use crate::record::Secret;
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// Asked for with GET, the audience in the query; the answer's `value` (GitHub).
-    Get {
-        url: String,
-        bearer: Secret<String>,
-    },
+    Get { url: String, bearer: Secret<String> },
     /// Asked for with POST, no audience; the answer's `oidcToken` (Azure DevOps).
-    Post {
-        url: String,
-        bearer: Secret<String>,
-    },
+    Post { url: String, bearer: Secret<String> },
     /// Printed by a program.
     Command(Vec<String>),
     /// In a variable.
@@ -92,15 +86,20 @@ impl Source {
             }
             Self::Post { url, bearer } => {
                 let mut url = parsed(url)?;
-                url.query_pairs_mut().append_pair("api-version", API_VERSION);
+                url.query_pairs_mut()
+                    .append_pair("api-version", API_VERSION);
                 let mut request = request(http::Method::POST, &url, bearer)?;
                 // Else a refused token is answered with a page to sign in at.
                 let suppress = HeaderValue::from_static("Suppress");
-                request.headers_mut().insert("x-tfs-fedauthredirect", suppress);
+                request
+                    .headers_mut()
+                    .insert("x-tfs-fedauthredirect", suppress);
                 field(&answer(http, request, &url).await?, &url, "oidcToken")
             }
             Self::Command(words) => from_command(words).await,
-            Self::Variable { name, token } => word(token.expose(), || format!("the variable {name}")),
+            Self::Variable { name, token } => {
+                word(token.expose(), || format!("the variable {name}"))
+            }
             Self::File(path) => from_file(path),
             Self::Metadata { host } => from_metadata(host.as_deref(), audience).await,
             Self::Unset(name) => Err(WorkloadError::Unset(name.clone())),
@@ -168,8 +167,7 @@ fn field(body: &[u8], url: &Url, name: &str) -> Result<Secret<String>, WorkloadE
         from: host(url),
         why: "what it sent holds no token",
     };
-    let mut members: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| unreadable())?;
+    let mut members: Map<String, Value> = serde_json::from_slice(body).map_err(|_| unreadable())?;
     match members.remove(name) {
         Some(Value::String(token)) => word(&Zeroizing::new(token), || host(url)),
         _ => Err(unreadable()),
@@ -222,7 +220,9 @@ async fn from_metadata(
     let google = HeaderValue::from_static("Google");
     let mut request = http::Request::new(Vec::new());
     *request.uri_mut() = url.as_str().parse().unwrap_or_default();
-    request.headers_mut().insert(METADATA_FLAVOR, google.clone());
+    request
+        .headers_mut()
+        .insert(METADATA_FLAVOR, google.clone());
     let from = self::host(&url);
     let answer = HttpsClient::for_metadata().send(request).await;
     let answer = answer.map_err(|source| WorkloadError::Unreachable {
@@ -306,12 +306,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_metadata_server_elsewhere_is_not_asked() {
-        for host in ["192.0.2.1", "metadata.evil.test", "169.254.169.254@192.0.2.1"] {
+        for host in [
+            "192.0.2.1",
+            "metadata.evil.test",
+            "169.254.169.254@192.0.2.1",
+        ] {
             let error = from_metadata(Some(host), "a").await.unwrap_err();
             let WorkloadError::Unreachable { source, .. } = error else {
                 panic!("{error:?}");
             };
-            assert!(matches!(source, crate::net::NetError::Scheme { .. }), "{source:?}");
+            assert!(
+                matches!(source, crate::net::NetError::Scheme { .. }),
+                "{source:?}"
+            );
         }
     }
 }

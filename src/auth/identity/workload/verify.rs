@@ -93,7 +93,10 @@ fn claims_of(token: &str) -> Option<Map<String, Value>> {
 }
 
 /// Refuses a token that says itself that it is not the one: for that nobody has to be asked.
-fn plausible(settings: &WorkloadSettings, claims: &Map<String, Value>) -> Result<(), WorkloadError> {
+fn plausible(
+    settings: &WorkloadSettings,
+    claims: &Map<String, Value>,
+) -> Result<(), WorkloadError> {
     let issuer = claims.get("iss").map(shown).unwrap_or_default();
     if claims.get("iss").and_then(Value::as_str) != Some(&settings.issuer) {
         return Err(WorkloadError::Issuer {
@@ -103,7 +106,9 @@ fn plausible(settings: &WorkloadSettings, claims: &Map<String, Value>) -> Result
     }
     let audience = claims.get("aud").unwrap_or(&Value::Null);
     let is_for_us = match audience {
-        Value::Array(list) => matches!(&list[..], [Value::String(one)] if *one == settings.audience),
+        Value::Array(list) => {
+            matches!(&list[..], [Value::String(one)] if *one == settings.audience)
+        }
         other => other.as_str() == Some(&settings.audience),
     };
     if !is_for_us {
@@ -199,7 +204,10 @@ mod tests {
         // A table is nothing to compare with, nor is what is not there.
         assert!(judged(&[("kubernetes.io", "")], claims.clone()).is_err());
         let refused = judged(&[("n", "7"), ("absent", "x")], claims).unwrap_err();
-        assert_eq!(refused, "the token does not say `absent`, which must be `x`");
+        assert_eq!(
+            refused,
+            "the token does not say `absent`, which must be `x`"
+        );
     }
 
     #[test]
@@ -208,7 +216,12 @@ mod tests {
             judged(&[("n", "7")], json!({"iss": "https://i.test/", "n": 7})).unwrap_err(),
             "the token is signed by `https://i.test/`, and `https://i.test` is accepted"
         );
-        for audience in [json!("other"), json!(["ddgate", "other"]), json!([]), json!(7)] {
+        for audience in [
+            json!("other"),
+            json!(["ddgate", "other"]),
+            json!([]),
+            json!(7),
+        ] {
             let refused = judged(&[("n", "7")], json!({"aud": audience, "n": 7})).unwrap_err();
             assert!(refused.contains("and `ddgate` is accepted"), "{refused}");
         }
