@@ -1,7 +1,7 @@
 //! Who is it, where nobody can be asked: a job of a CI system, or a service account.
 
 use super::context::Context;
-use crate::auth::identity::workload::{Job, WorkloadSettings};
+use crate::auth::identity::workload::{Job, Otherwise, WorkloadSettings};
 use crate::auth::session::Prompting;
 use crate::error::CliError;
 use crate::net::HttpsClient;
@@ -15,9 +15,12 @@ pub(super) async fn identify(
     prompting: Prompting,
 ) -> Result<Option<Identity>, CliError> {
     let accepted = accepted(context);
-    let has_provider = context.config.identity.issuer.value.is_some();
-    let expects_person = has_provider && prompting == Prompting::Allowed;
-    let Some(job) = Job::find(&context.lookup, &accepted, expects_person) else {
+    let otherwise = match (&context.config.identity.issuer.value, prompting) {
+        (None, _) => Otherwise::Nobody,
+        (Some(_), Prompting::Allowed) => Otherwise::Person,
+        (Some(_), Prompting::Forbidden) => Otherwise::StoredSignIn,
+    };
+    let Some(job) = Job::find(&context.lookup, &accepted, otherwise) else {
         return Ok(None);
     };
     let identity = Box::pin(job.identify(&accepted, http, None)).await?;

@@ -36,12 +36,9 @@ pub(super) enum Kind {
     Numbers,
     /// A table of strings under names of the user's own.
     Pairs,
-    /// Tables under one name, each with these keys (`[[workload]]`).
-    Tables(Keys),
+    /// Tables, each headed `[[workload]]`.
+    Workloads,
 }
-
-/// Keys, each with its whole name.
-pub(super) type Keys = &'static [(&'static str, Kind)];
 
 impl Kind {
     const fn words(self) -> &'static str {
@@ -53,13 +50,13 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Numbers => "an array of whole numbers",
             Self::Pairs => "a table of strings",
-            Self::Tables(_) => "tables, with two brackets around the name",
+            Self::Workloads => "tables, each headed [[workload]]",
         }
     }
 }
 
 /// Every key, in the order of the manual.
-pub(super) const KEYS: Keys = &[
+pub(super) const KEYS: &[(&str, Kind)] = &[
     ("data_dir", Kind::Text),
     ("identity.mode", Kind::Text),
     ("identity.issuer", Kind::Text),
@@ -69,7 +66,7 @@ pub(super) const KEYS: Keys = &[
     ("identity.groups_claims", Kind::Texts),
     ("identity.storage", Kind::Text),
     ("identity.prompt", Kind::Text),
-    ("workload", Kind::Tables(workload::KEYS)),
+    (workload::KEY, Kind::Workloads),
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
@@ -108,8 +105,8 @@ pub(super) enum Value {
     Numbers(Vec<u64>),
     /// Names and strings, sorted by name.
     Pairs(Vec<(String, String)>),
-    /// Tables, each with where it begins and what it says.
-    Tables(Vec<(Place, Vec<Entry>)>),
+    /// Workloads, in the order of the file: where each stands, and what it says.
+    Workloads(Vec<(Place, Vec<Entry>)>),
 }
 
 /// One key of a file.
@@ -201,7 +198,12 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
             DeValue::Table(table) if is_table(name_text) => {
                 for (inner, value) in table {
                     let key = format!("{name_text}.{}", inner.get_ref());
-                    entries.push(entry(KEYS, &key, &place, inner.span(), value)?);
+                    entries.push(entry(
+                        &key,
+                        place(inner.span()),
+                        value,
+                        place(value.span()),
+                    )?);
                 }
             }
             other if is_table(name_text) => {
@@ -212,7 +214,17 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
                     found: found(other),
                 });
             }
-            _ => entries.push(entry(KEYS, name_text, &place, name.span(), value)?),
+            DeValue::Array(tables) if name_text == workload::KEY => entries.push(Entry {
+                key: workload::KEY,
+                value: Value::Workloads(workload::read(tables, &place)?),
+                place: place(name.span()),
+            }),
+            _ => entries.push(entry(
+                name_text,
+                place(name.span()),
+                value,
+                place(value.span()),
+            )?),
         }
     }
     // The parser sorts by name; people read from top to bottom.
@@ -226,20 +238,29 @@ fn is_table(name: &str) -> bool {
 }
 
 fn entry(
-    keys: Keys,
     key: &str,
-    place: &impl Fn(Range<usize>) -> Place,
-    key_span: Range<usize>,
+    key_place: Place,
     value: &Spanned<DeValue<'_>>,
+    value_place: Place,
+) -> Result<Entry, ConfigError> {
+    entry_of(KEYS, key, key_place, value, value_place)
+}
+
+/// Reads one key, which must be one of these.
+pub(super) fn entry_of(
+    keys: &'static [(&'static str, Kind)],
+    key: &str,
+    key_place: Place,
+    value: &Spanned<DeValue<'_>>,
+    value_place: Place,
 ) -> Result<Entry, ConfigError> {
     let Some((known, kind)) = keys.iter().copied().find(|(known, _)| *known == key) else {
         return Err(ConfigError::UnknownKey {
-            place: place(key_span),
+            place: key_place,
             key: key.to_owned(),
             suggestion: suggest(keys, key),
         });
     };
-    let value_place = place(value.span());
     let wrong = |found| ConfigError::WrongType {
         place: value_place.clone(),
         key: key.to_owned(),
@@ -280,15 +301,6 @@ fn entry(
                 })
                 .collect::<Result<_, _>>()?,
         ),
-        (Kind::Tables(inner), DeValue::Array(items)) => {
-            let tables = items.iter().map(|item| match item.get_ref() {
-                DeValue::Table(table) => {
-                    Ok((place(item.span()), self::table(known, inner, place, table)?))
-                }
-                other => Err(wrong(found(other))),
-            });
-            Value::Tables(tables.collect::<Result<_, _>>()?)
-        }
         (_, other) => return Err(wrong(found(other))),
     };
     Ok(Entry {
@@ -296,20 +308,6 @@ fn entry(
         value: held,
         place: value_place,
     })
-}
-
-/// What one of several tables of the same name says.
-fn table(
-    name: &str,
-    keys: Keys,
-    place: &impl Fn(Range<usize>) -> Place,
-    table: &DeTable<'_>,
-) -> Result<Vec<Entry>, ConfigError> {
-    let entries = table.iter().map(|(inner, value)| {
-        let key = format!("{name}.{}", inner.get_ref());
-        entry(keys, &key, place, inner.span(), value)
-    });
-    entries.collect()
 }
 
 /// A whole number that is not negative.
@@ -321,7 +319,7 @@ fn whole(value: &DeValue<'_>) -> Option<u64> {
 }
 
 /// Suggests the key that is nearest in spelling, or the same word in another table.
-fn suggest(keys: Keys, key: &str) -> Option<&'static str> {
+fn suggest(keys: &'static [(&'static str, Kind)], key: &str) -> Option<&'static str> {
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
     let typed = key.rsplit('.').next().unwrap_or(key);
     value::closest(key, keys.iter().map(|(known, _)| *known)).or_else(|| {
@@ -332,7 +330,7 @@ fn suggest(keys: Keys, key: &str) -> Option<&'static str> {
     })
 }
 
-const fn found(value: &DeValue<'_>) -> &'static str {
+pub(super) const fn found(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",

@@ -384,7 +384,7 @@ impl Value {
             | Self::Numbers(_)
             | Self::Flag(_)
             | Self::Pairs(_)
-            | Self::Tables(_) => "",
+            | Self::Workloads(_) => "",
         }
     }
 
@@ -397,7 +397,7 @@ impl Value {
             | Self::Numbers(_)
             | Self::Flag(_)
             | Self::Pairs(_)
-            | Self::Tables(_) => &[],
+            | Self::Workloads(_) => &[],
         }
     }
 }
@@ -440,7 +440,7 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         | Value::Numbers(_)
         | Value::Flag(_)
         | Value::Pairs(_)
-        | Value::Tables(_) => Err("must be words".to_owned()),
+        | Value::Workloads(_) => Err("must be words".to_owned()),
     }
 }
 
@@ -623,7 +623,7 @@ mod tests {
             let value = match kind {
                 file::Kind::Texts => "[\"x\"]",
                 file::Kind::Numbers => "[1]",
-                file::Kind::Tables(_) => "[{}]",
+                file::Kind::Workloads => "[{}]",
                 _ => "\"x\"",
             };
             let refused = World::new().project(&format!("{key} = {value}")).refusal();

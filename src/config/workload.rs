@@ -5,11 +5,15 @@
 //! pipeline that has no file says the same in variables, and these then stand alone.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::DeValue;
 
 use super::env;
 use super::error::{ConfigError, Place, Whence};
-use super::file::{Entry, Keys, Kind, Value};
+use super::file::{Entry, Kind, Value, entry_of, found};
 use super::paths::Paths;
 use super::resolve::{Layers, located};
 use super::settings::{Origin, Setting};
@@ -18,7 +22,7 @@ use crate::limits::WORKLOADS_MAX;
 use crate::record::WorkloadSystem;
 
 /// The keys of one table.
-pub(super) const KEYS: Keys = &[
+const KEYS: &[(&str, Kind)] = &[
     ("workload.name", Kind::Text),
     ("workload.system", Kind::Text),
     ("workload.issuer", Kind::Text),
@@ -28,7 +32,7 @@ pub(super) const KEYS: Keys = &[
     ("workload.jwks_file", Kind::Text),
 ];
 /// The key of them all.
-const KEY: &str = "workload";
+pub(super) const KEY: &str = "workload";
 /// Why a workload without pins is none.
 const NO_PIN: &str = "at least one claim must be pinned, for example `pin = { repository_id = \
                       \"74\" }`: the issuer signs for everybody who uses it";
@@ -64,6 +68,29 @@ impl fmt::Display for AcceptedWorkload {
     }
 }
 
+/// Reads what stands under each `[[workload]]` of a file.
+pub(super) fn read(
+    tables: &[Spanned<DeValue<'_>>],
+    place: &impl Fn(Range<usize>) -> Place,
+) -> Result<Vec<(Place, Vec<Entry>)>, ConfigError> {
+    let table = |item: &Spanned<DeValue<'_>>| {
+        let DeValue::Table(table) = item.get_ref() else {
+            return Err(ConfigError::WrongType {
+                place: place(item.span()),
+                key: KEY.to_owned(),
+                expected: "a table",
+                found: found(item.get_ref()),
+            });
+        };
+        let entries = table.iter().map(|(name, value)| {
+            let key = format!("{KEY}.{}", name.get_ref());
+            entry_of(KEYS, &key, place(name.span()), value, place(value.span()))
+        });
+        Ok((place(item.span()), entries.collect::<Result<_, _>>()?))
+    };
+    tables.iter().map(table).collect()
+}
+
 /// Reads the variables or, without any, the user's file.
 pub(super) fn settings(
     layers: &Layers<'_>,
@@ -73,7 +100,7 @@ pub(super) fn settings(
     // Checked even where the variables win.
     let mut of_file = Setting::default(Vec::new());
     if let Some(entry) = layers.user_entry(KEY)
-        && let Value::Tables(tables) = &entry.value
+        && let Value::Workloads(tables) = &entry.value
     {
         if tables.len() > WORKLOADS_MAX {
             return Err(ConfigError::Value {
@@ -103,28 +130,28 @@ fn of_table(
         whence: Whence::File(place.clone(), key),
         problem: problem.to_owned(),
     };
-    let issuer = read(find("workload.issuer"), |it| value::issuer(it.text()))?;
-    let audience = read(find("workload.audience"), |it| value::text(it.text()))?;
-    let pins = read(find("workload.pin"), |it| match it {
+    let issuer = said(find("workload.issuer"), |it| value::issuer(it.text()))?;
+    let audience = said(find("workload.audience"), |it| value::text(it.text()))?;
+    let pins = said(find("workload.pin"), |it| match it {
         Value::Pairs(pairs) => checked(pairs.clone()),
         _ => Ok(Vec::new()),
     })?;
     Ok(AcceptedWorkload {
-        name: read(find("workload.name"), |it| value::text(it.text()))?,
-        system: read(find("workload.system"), |it| {
+        name: said(find("workload.name"), |it| value::text(it.text()))?,
+        system: said(find("workload.system"), |it| {
             WorkloadSystem::parse(it.text())
         })?,
         issuer: issuer.ok_or_else(|| missing("workload.issuer", "it is missing"))?,
         audience: audience.ok_or_else(|| missing("workload.audience", "it is missing"))?,
         pins: pins.ok_or_else(|| missing("workload.pin", NO_PIN))?,
-        groups_claims: read(find("workload.groups_claims"), |it| value::words(it.list()))?
+        groups_claims: said(find("workload.groups_claims"), |it| value::words(it.list()))?
             .unwrap_or_default(),
-        jwks_file: read(find("workload.jwks_file"), |it| value::text(it.text()))?
+        jwks_file: said(find("workload.jwks_file"), |it| value::text(it.text()))?
             .map(|file| located(&file)),
     })
 }
 
-fn read<T>(
+fn said<T>(
     entry: Option<&Entry>,
     meaning: impl Fn(&Value) -> Result<T, String>,
 ) -> Result<Option<T>, ConfigError> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ddgate::auth::identity::workload::{Job, WorkloadError, WorkloadSettings};
+use ddgate::auth::identity::workload::{Job, Otherwise, WorkloadError, WorkloadSettings};
 use ddgate::net::{Dialer, HttpsClient};
 use serde_json::{Value, json};
 
@@ -34,8 +34,7 @@ fn a_file_is_read_again_and_must_mean_the_same_workload() {
     let path = file.to_str().unwrap().to_owned();
     let lookup = move |name: &str| (name == "DDGATE_ID_TOKEN_FILE").then(|| path.clone());
     let accepted = accepted(&pipeline);
-    let job = Job::find(&lookup, &accepted, false).unwrap();
-    assert!(job.is_renewable());
+    let job = Job::find(&lookup, &accepted, Otherwise::Nobody).unwrap();
     let http = HttpsClient::new(Dialer::direct());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let identify = |before| runtime.block_on(job.identify(&accepted, &http, before));

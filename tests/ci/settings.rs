@@ -132,7 +132,7 @@ fn mistakes_are_named_where_they_stand() {
     ddgate: error: [HOME]/mine.toml:1:1: `workload.issuer`: it is missing
     ");
     insta::assert_snapshot!(refusal(p, &format!("[workload]\n{whole}")), @r"
-    ddgate: error: [HOME]/mine.toml:1:1: `workload` must be tables, with two brackets around the name, not a table
+    ddgate: error: [HOME]/mine.toml:1:1: `workload` must be tables, each headed [[workload]], not a table
     ddgate: hint: to see every key with its value: ddgate config show (without this line)
     ");
     insta::assert_snapshot!(refusal(p, &format!("[[workload]]\nsystem = \"gitlub\"\n{whole}")), @r"

@@ -370,7 +370,8 @@ fn google_only_where_it_is_asked_for() {
     );
     assert_eq!(ran.status.code(), Some(3), "{ran:?}");
     assert!(
-        ran.stderr.contains("(one is, for another system)"),
+        ran.stderr
+            .contains("(one workload is configured, for another system)"),
         "{ran:?}"
     );
     assert!(!asked());
@@ -417,6 +418,15 @@ fn forbidden(pipeline: &Pipeline, system: &System, pin: &str) -> String {
     said(&ran, pipeline)
 }
 
+/// What is said in a job of a system nobody knows that has no token.
+fn lost(pipeline: &Pipeline) -> String {
+    let mut job = pipeline.run(&["--prompt", "always"], &["true"]);
+    pipeline.accept(&mut job, "ddgate", "a=b");
+    let ran = pipeline.home.run(job);
+    pipeline.is_refused(&ran);
+    said(&ran, pipeline)
+}
+
 /// What is said in a job where nothing is configured.
 fn unconfigured(pipeline: &Pipeline, system: &System) -> String {
     pipeline.provider.clear("log");
@@ -427,11 +437,24 @@ fn unconfigured(pipeline: &Pipeline, system: &System) -> String {
     said(&ran, pipeline)
 }
 
+/// A system that no variable tells of.
+const UNKNOWN: System = System {
+    kind: "gitlab",
+    always: &[],
+    allowed: &[("DDGATE_ID_TOKEN", "{token}")],
+    audience: "ddgate",
+};
+
 #[test]
 fn without_permission_the_lines_to_add_are_named() {
     let Some(pipeline) = Pipeline::start() else {
         return;
     };
+    insta::assert_snapshot!(lost(&pipeline), @r"
+    ddgate: error: this environment gave no identity token: none of DDGATE_ID_TOKEN_FILE, DDGATE_ID_TOKEN_ENV, DDGATE_ID_TOKEN is set
+    ddgate: hint: add to the environment:
+    ddgate:     DDGATE_ID_TOKEN_FILE=/path/to/token
+    ");
     insta::assert_snapshot!(forbidden(&pipeline, &GITHUB, "repository_id=74"), @r"
     ddgate: error: GitHub Actions gave no identity token: the job may not ask for one (ACTIONS_ID_TOKEN_REQUEST_URL is not set; jobs for pull requests from forks never may)
     ddgate: hint: add to the workflow in .github/workflows:
@@ -476,7 +499,7 @@ fn without_settings_the_lines_to_add_have_the_jobs_own_values() {
         return;
     };
     insta::assert_snapshot!(unconfigured(&pipeline, &GITHUB), @r#"
-    ddgate: error: this is GitHub Actions, and no workload is configured for it
+    ddgate: error: nothing says whose identity token is believed in GitHub Actions
     ddgate: hint: add to the workflow in .github/workflows:
     ddgate:     permissions:
     ddgate:       id-token: write
@@ -488,7 +511,7 @@ fn without_settings_the_lines_to_add_have_the_jobs_own_values() {
     ddgate: hint: or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)
     "#);
     insta::assert_snapshot!(unconfigured(&pipeline, &GITLAB), @r#"
-    ddgate: error: this is GitLab CI/CD, and no workload is configured for it
+    ddgate: error: nothing says whose identity token is believed in GitLab CI/CD
     ddgate: hint: add to the job in .gitlab-ci.yml:
     ddgate:     id_tokens:
     ddgate:       DDGATE_ID_TOKEN:
@@ -500,7 +523,7 @@ fn without_settings_the_lines_to_add_have_the_jobs_own_values() {
     ddgate: hint: or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)
     "#);
     insta::assert_snapshot!(unconfigured(&pipeline, &CIRCLECI), @r#"
-    ddgate: error: this is CircleCI, and no workload is configured for it
+    ddgate: error: nothing says whose identity token is believed in CircleCI
     ddgate: hint: add to the job in .circleci/config.yml:
     ddgate:     environment:
     ddgate:       DDGATE_WORKLOAD_ISSUER: "https://oidc.circleci.com/org/11111111-1111-1111-1111-111111111111"
@@ -509,7 +532,7 @@ fn without_settings_the_lines_to_add_have_the_jobs_own_values() {
     ddgate: hint: or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)
     "#);
     insta::assert_snapshot!(unconfigured(&pipeline, &BUILDKITE), @r#"
-    ddgate: error: this is Buildkite, and no workload is configured for it
+    ddgate: error: nothing says whose identity token is believed in Buildkite
     ddgate: hint: add to the step in pipeline.yml:
     ddgate:     env:
     ddgate:       DDGATE_WORKLOAD_ISSUER: "https://agent.buildkite.com"
@@ -518,7 +541,7 @@ fn without_settings_the_lines_to_add_have_the_jobs_own_values() {
     ddgate: hint: or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)
     "#);
     insta::assert_snapshot!(unconfigured(&pipeline, &AZURE), @r#"
-    ddgate: error: this is Azure DevOps, and no workload is configured for it
+    ddgate: error: nothing says whose identity token is believed in Azure DevOps
     ddgate: hint: add to the step in azure-pipelines.yml:
     ddgate:     env:
     ddgate:       SYSTEM_ACCESSTOKEN: $(System.AccessToken)
@@ -528,7 +551,7 @@ fn without_settings_the_lines_to_add_have_the_jobs_own_values() {
     ddgate: hint: or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)
     "#);
     insta::assert_snapshot!(unconfigured(&pipeline, &BITBUCKET), @r#"
-    ddgate: error: this is Bitbucket Pipelines, and no workload is configured for it
+    ddgate: error: nothing says whose identity token is believed in Bitbucket Pipelines
     ddgate: hint: add to the step in bitbucket-pipelines.yml:
     ddgate:     oidc:
     ddgate:       audiences:
@@ -539,4 +562,31 @@ fn without_settings_the_lines_to_add_have_the_jobs_own_values() {
     ddgate:       - export DDGATE_WORKLOAD_PIN="repositoryUuid={d3f1c1de-0000-4000-8000-000000000000}"
     ddgate: hint: or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)
     "#);
+    insta::assert_snapshot!(unconfigured(&pipeline, &UNKNOWN), @r#"
+    ddgate: error: nothing says whose identity token is believed in this environment
+    ddgate: hint: add to the environment:
+    ddgate:     DDGATE_ID_TOKEN_FILE=/path/to/token
+    ddgate:     DDGATE_WORKLOAD_ISSUER="https://…"
+    ddgate:     DDGATE_WORKLOAD_AUDIENCE="ddgate"
+    ddgate:     DDGATE_WORKLOAD_PIN="CLAIM=VALUE"
+    ddgate: hint: or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)
+    "#);
+}
+
+#[test]
+fn a_job_can_ask_who_it_is() {
+    let Some(pipeline) = Pipeline::start() else {
+        return;
+    };
+    let token = pipeline.token("gitlab", "ddgate", &Value::Null);
+    let mut login = pipeline.home.ddgate(&["login"]);
+    login
+        .envs(GITLAB.always.iter().copied())
+        .env("DDGATE_ID_TOKEN", token);
+    pipeline.accept(&mut login, "ddgate", "project_id=22");
+    let ran = pipeline.home.run(login);
+    assert!(ran.status.success(), "{ran:?}");
+    insta::assert_snapshot!(said(&ran, &pipeline), @r"
+    ddgate: ✓ this is ci: my-group/my-project @ main, run 1212, verified by http://[ISSUER]
+    ");
 }

@@ -22,6 +22,7 @@ fn every_layer_is_named() {
     identity.groups_claims  groups  default
     identity.storage  auto  default
     identity.prompt  auto  default
+    workload  not set  default
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default

@@ -22,7 +22,6 @@ pub(super) const SYSTEM: System = System {
         (_, None) => Err("the step may not ask for one (SYSTEM_ACCESSTOKEN is not set)"),
         (None, _) => Err("SYSTEM_OIDCREQUESTURI is not set"),
     },
-    is_renewable: true,
     fixed_audience: |_, _| {
         Some(
             "Azure DevOps gives every token this audience, so whoever else is shown one could show \

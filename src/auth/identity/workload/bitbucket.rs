@@ -19,7 +19,6 @@ pub(super) const SYSTEM: System = System {
         Source::variable(env, VARIABLE)
             .ok_or("the step asks for none (BITBUCKET_STEP_OIDC_TOKEN is not set)")
     },
-    is_renewable: false,
     fixed_audience: |_, audience| {
         audience.starts_with(WORKSPACE).then_some(
             "Bitbucket gives it to every token of the workspace, so whoever else is shown one could \

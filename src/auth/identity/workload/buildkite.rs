@@ -22,7 +22,6 @@ pub(super) const SYSTEM: System = System {
             "organization_id",
         ]))
     },
-    is_renewable: true,
     fixed_audience: any_audience,
     title: |claims| {
         let organisation = text(claims, "organization_slug")?;

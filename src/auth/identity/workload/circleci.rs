@@ -24,7 +24,6 @@ pub(super) const SYSTEM: System = System {
         }
         Source::variable(env, VARIABLE).ok_or("CIRCLE_OIDC_TOKEN_V2 is not set")
     },
-    is_renewable: true,
     fixed_audience: |issuer, audience| {
         is_organisation(issuer, audience).then_some(
             "CircleCI puts the organisation's id into every token, so whoever else is shown one \

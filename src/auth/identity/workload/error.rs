@@ -11,7 +11,7 @@ use crate::net::NetError;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadError {
     /// Nobody said whose token is believed here.
-    #[error("this is {system}, and no workload is configured for it{}", for_others(*others))]
+    #[error("nothing says whose identity token is believed in {system}{}", for_others(*others))]
     NotConfigured {
         /// The system.
         system: &'static str,
@@ -132,8 +132,8 @@ pub enum WorkloadError {
 fn for_others(count: usize) -> String {
     match count {
         0 => String::new(),
-        1 => " (one is, for another system)".to_owned(),
-        many => format!(" ({many} are, for other systems)"),
+        1 => " (one workload is configured, for another system)".to_owned(),
+        many => format!(" ({many} workloads are configured, for other systems)"),
     }
 }
 

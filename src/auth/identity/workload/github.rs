@@ -23,7 +23,6 @@ pub(super) const SYSTEM: System = System {
                   pull requests from forks never may)",
         ),
     },
-    is_renewable: true,
     fixed_audience: any_audience,
     title: untitled,
     facts: &[

@@ -13,7 +13,6 @@ pub(super) const SYSTEM: System = System {
     source: |env, _| {
         Source::variable(env, TOKEN).ok_or("the job asks for none (DDGATE_ID_TOKEN is not set)")
     },
-    is_renewable: false,
     fixed_audience: any_audience,
     title: untitled,
     facts: &[

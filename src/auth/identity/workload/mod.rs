@@ -57,6 +57,17 @@ pub struct WorkloadSettings {
     pub jwks_file: Option<PathBuf>,
 }
 
+/// Who it would be if it were no workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// Somebody who can be asked.
+    Person,
+    /// Somebody who has signed in before, it may be.
+    StoredSignIn,
+    /// Nobody: no provider for people is configured.
+    Nobody,
+}
+
 /// The system this process runs on, and where its token is.
 #[derive(Debug)]
 pub struct Job {
@@ -75,37 +86,26 @@ pub fn is_ci_job(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
 impl Job {
     /// Finds out where this process runs: a token that is named explicitly comes first, then the CI
     /// system, last the cloud's metadata server, and that only where a workload is configured for
-    /// it and no person is expected.
+    /// it and no person can be asked. None where it is no workload.
     #[must_use]
     pub fn find(
         lookup: &dyn Fn(&str) -> Option<String>,
         accepted: &[WorkloadSettings],
-        expects_person: bool,
+        otherwise: Otherwise,
     ) -> Option<Self> {
         let env = Env::read(lookup);
         let named = Source::named(&env);
-        let of_job = system::of_job(&env);
-        let by_metadata = || {
-            let google = Some(WorkloadSystem::Google);
-            let is_accepted = accepted.iter().any(|one| one.system == google);
-            (is_accepted && !expects_person).then_some(&google::SYSTEM)
-        };
-        let system = match (&named, of_job) {
+        let google = Some(WorkloadSystem::Google);
+        let asks_google = accepted.iter().any(|one| one.system == google);
+        let system = match (&named, system::of_job(&env)) {
             (_, Some(system)) => system,
             (Some(_), None) => &other::SYSTEM,
-            (None, None) => by_metadata()?,
+            (None, None) if asks_google && otherwise != Otherwise::Person => &google::SYSTEM,
+            // A job of a system nobody here knows: it is told how it could be known.
+            (None, None) if env.has("CI") && otherwise == Otherwise::Nobody => &other::SYSTEM,
+            (None, None) => return None,
         };
         Some(Self { system, named, env })
-    }
-
-    /// Whether it can have another token later. If not, what was verified at the start holds for
-    /// the whole run.
-    #[must_use]
-    pub fn is_renewable(&self) -> bool {
-        match &self.named {
-            Some(source) => source.is_renewable(),
-            None => self.system.is_renewable,
-        }
     }
 
     /// Fetches a token and verifies whose it is. The first of `accepted` that fits counts. `before`
@@ -178,7 +178,7 @@ impl Job {
             verified,
             system,
             &self.env,
-            self.is_renewable(),
+            source.is_renewable(),
         ))
     }
 }

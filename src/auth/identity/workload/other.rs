@@ -6,11 +6,10 @@ use crate::record::{WorkloadKind, WorkloadSystem};
 
 pub(super) const SYSTEM: System = System {
     word: WorkloadSystem::Other,
-    name: "a workload",
+    name: "this environment",
     kind: WorkloadKind::Ci,
     is_here: |_| false,
     source: |_, _| Err("none of DDGATE_ID_TOKEN_FILE, DDGATE_ID_TOKEN_ENV, DDGATE_ID_TOKEN is set"),
-    is_renewable: true,
     fixed_audience: any_audience,
     title: untitled,
     facts: &[],
@@ -19,11 +18,12 @@ pub(super) const SYSTEM: System = System {
 };
 
 fn lines(_: &Env, audience: &str, with_settings: bool) -> String {
+    let token = format!("{TOKEN_FILE}=/path/to/token");
     if !with_settings {
-        return format!("{TOKEN_FILE}=/path/to/token");
+        return token;
     }
     format!(
-        "DDGATE_WORKLOAD_ISSUER=\"https://…\"\nDDGATE_WORKLOAD_AUDIENCE=\"{audience}\"\n\
+        "{token}\nDDGATE_WORKLOAD_ISSUER=\"https://…\"\nDDGATE_WORKLOAD_AUDIENCE=\"{audience}\"\n\
          DDGATE_WORKLOAD_PIN=\"CLAIM=VALUE\""
     )
 }

@@ -21,8 +21,6 @@ pub(super) struct System {
     pub(super) is_here: fn(&Env) -> bool,
     /// Where the token is; else what is missing.
     pub(super) source: fn(&Env, &WorkloadSettings) -> Result<Source, &'static str>,
-    /// Whether it gives a token each time it is asked.
-    pub(super) is_renewable: bool,
     /// Why this issuer's tokens for this audience are not for ddgate alone, where that is so.
     pub(super) fixed_audience: fn(&str, &str) -> Option<&'static str>,
     /// What a workload is called that has no repository.
