@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::append::When;
 use super::crypt::Cipher;
 use super::frame::{FLAG_SEALED, Frame, Kind};
 use super::handle::{Journal, Refused, Ticket};
@@ -39,7 +40,9 @@ pub struct Attachment {
 pub(super) enum AttachmentBody {
     /// Flags and payload of the opening, made by whoever commits, not by the one writer.
     Inline(u8, Vec<u8>),
-    Stored(u64),
+    /// Number of the content, and its last piece, which travels with the leaf: a body of one piece
+    /// need not be written before that.
+    Stored(u64, Option<Frame>),
 }
 
 impl Attachment {
@@ -53,7 +56,15 @@ impl Attachment {
     pub(super) fn queued_bytes(&self) -> usize {
         128 + match &self.body {
             AttachmentBody::Inline(_, payload) => payload.len(),
-            AttachmentBody::Stored(_) => 0,
+            AttachmentBody::Stored(_, last) => last.as_ref().map_or(0, Frame::stored_bytes),
+        }
+    }
+
+    /// What of a long content is still to be written, once: it has to stand before the opening.
+    pub(super) const fn last_piece(&mut self) -> Option<Frame> {
+        match &mut self.body {
+            AttachmentBody::Inline(..) => None,
+            AttachmentBody::Stored(_, last) => last.take(),
         }
     }
 
@@ -61,7 +72,7 @@ impl Attachment {
     pub(super) fn opening(self) -> Frame {
         let (content, flags, payload) = match self.body {
             AttachmentBody::Inline(flags, payload) => (0, flags, payload),
-            AttachmentBody::Stored(content) => (content, 0, Vec::new()),
+            AttachmentBody::Stored(content, _) => (content, 0, Vec::new()),
         };
         let mut header = Vec::with_capacity(Opening::HEADER_BYTES + self.field.len());
         header.extend_from_slice(&[0; 8]);
@@ -317,6 +328,8 @@ pub struct ContentStream {
     pending: Vec<u8>,
     stored: Option<u64>,
     pieces: u32,
+    /// The last piece on its way to the file. One may be, so that packing need not wait for writing.
+    under_way: Option<Ticket>,
 }
 
 impl ContentStream {
@@ -332,6 +345,7 @@ impl ContentStream {
             pending: Vec::new(),
             stored: None,
             pieces: 0,
+            under_way: None,
         }
     }
 
@@ -347,12 +361,24 @@ impl ContentStream {
         while !rest.is_empty() {
             let room = limits::BODY_PIECE_BYTES_MAX - self.pending.len();
             let (now, later) = rest.split_at(room.min(rest.len()));
+            if self.stored.is_some() && self.pending.capacity() == 0 {
+                // There will be a whole piece, most likely.
+                self.pending.reserve_exact(limits::BODY_PIECE_BYTES_MAX);
+            }
             self.pending.extend_from_slice(now);
             rest = later;
             if self.pending.len() == limits::BODY_PIECE_BYTES_MAX {
-                journal.append(vec![self.piece(journal)]).await?;
+                self.hand_over(journal).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Hands what is pending to the journal, behind the piece before it.
+    async fn hand_over(&mut self, journal: &Journal) -> Result<(), Refused> {
+        let piece = self.piece(journal);
+        self.reach_last().await?;
+        self.under_way = Some(journal.append(vec![piece], When::Written).await?);
         Ok(())
     }
 
@@ -366,19 +392,28 @@ impl ContentStream {
         } else {
             vec![self.piece(journal)]
         };
-        journal.append_durably(frames).await
+        let ticket = journal.append(frames, When::Durable).await?;
+        Ok(ticket.behind(self.under_way.take()))
     }
 
-    /// Hands everything taken so far to the journal without waiting for the disk: for streams
-    /// whose next byte may be long in coming.
+    /// Hands everything taken so far to the journal and waits until it is written, not for the
+    /// disk: for streams whose next byte may be long in coming.
     ///
     /// # Errors
     /// The journal refuses.
     pub async fn settle(&mut self, journal: &Journal) -> Result<(), Refused> {
-        if self.pending.is_empty() {
-            return Ok(());
+        if !self.pending.is_empty() {
+            self.hand_over(journal).await?;
         }
-        journal.append(vec![self.piece(journal)]).await
+        self.reach_last().await
+    }
+
+    /// Waits until the last piece handed over is written.
+    async fn reach_last(&mut self) -> Result<(), Refused> {
+        match self.under_way.take() {
+            Some(last) => last.durable().await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Ends the content.
@@ -391,10 +426,9 @@ impl ContentStream {
                 inline(&std::mem::take(&mut self.pending))
             }
             _ => {
-                if !self.pending.is_empty() {
-                    journal.append(vec![self.piece(journal)]).await?;
-                }
-                AttachmentBody::Stored(self.stored.unwrap_or_default())
+                self.reach_last().await?;
+                let last = (!self.pending.is_empty()).then(|| self.piece(journal));
+                AttachmentBody::Stored(self.stored.unwrap_or_default(), last)
             }
         };
         Ok(Attachment {

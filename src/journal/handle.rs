@@ -54,9 +54,14 @@ pub enum Refused {
     },
 }
 
-/// Resolves when what it was given for is on stable storage (or was refused).
+/// Resolves when what it was given for is written, or on stable storage, whichever was asked for;
+/// or when it was refused.
 #[must_use]
-pub struct Ticket(oneshot::Receiver<Done>);
+pub struct Ticket {
+    done: oneshot::Receiver<Done>,
+    /// What this stands behind: refused with it.
+    before: Option<Box<Ticket>>,
+}
 
 impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,8 +74,9 @@ impl Ticket {
     ///
     /// # Errors
     /// The record was refused.
-    pub async fn durable(self) -> Result<Option<u64>, Refused> {
-        self.0
+    pub async fn durable(mut self) -> Result<Option<u64>, Refused> {
+        self.reach_before().await?;
+        self.done
             .await
             .map_or(Err(Refused::Closed), |done| done.answer)
     }
@@ -80,8 +86,25 @@ impl Ticket {
     /// # Errors
     /// The record was refused.
     pub async fn ready(&mut self) -> Result<(), Refused> {
-        let done = (&mut self.0).await;
+        self.reach_before().await?;
+        let done = (&mut self.done).await;
         done.map_or(Err(Refused::Closed), |done| done.answer.map(drop))
+    }
+
+    /// The same ticket, refused also if `before` is.
+    pub(super) fn behind(mut self, before: Option<Self>) -> Self {
+        self.before = before.map(Box::new);
+        self
+    }
+
+    async fn reach_before(&mut self) -> Result<(), Refused> {
+        if let Some(before) = &mut self.before {
+            let done = (&mut before.done).await;
+            let reached = done.map_or(Err(Refused::Closed), |done| done.answer.map(drop));
+            self.before = None;
+            reached?;
+        }
+        Ok(())
     }
 }
 
@@ -255,8 +278,9 @@ impl Journal {
             .map(drop)
     }
 
-    /// Records how something ended. Does not wait: it is written next, and synced with the next
-    /// request or within [`limits::JOURNAL_SYNC_LAG`]; a crash in between leaves "in doubt".
+    /// Records how something ended. Does not wait: it is written with the next request or within
+    /// [`limits::JOURNAL_LINGER`], and synced with it or within [`limits::JOURNAL_SYNC_LAG`]; a
+    /// crash in between leaves "in doubt".
     ///
     /// # Errors
     /// The session is closed.
@@ -265,9 +289,7 @@ impl Journal {
         event: Event,
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
-        self.queue(event, attachments, Admission::Conclusion, When::Written)
-            .await
-            .map(drop)
+        self.leave(event, attachments, Admission::Conclusion).await
     }
 
     /// Records something that belongs to no admitted call (a refusal, a tunnel) and waits until it
@@ -289,9 +311,7 @@ impl Journal {
     /// # Errors
     /// The session is closed.
     pub async fn mention(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
-        self.queue(event, attachments, Admission::Refusable, When::Written)
-            .await
-            .map(drop)
+        self.leave(event, attachments, Admission::Refusable).await
     }
 
     async fn leaf(
@@ -314,44 +334,60 @@ impl Journal {
         admission: Admission,
         when: When,
     ) -> Result<Ticket, Refused> {
-        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
-        let draft = self.draft(event)?;
-        let frames = openings(Vec::new(), attachments);
-        let append = Append::new(frames, Some(draft), admission);
+        let (append, bytes) = self.append_of(event, attachments, admission)?;
         self.send(append, when, bytes).await
     }
 
-    /// Queues content and waits until it is written.
-    pub(super) async fn append(&self, frames: Vec<Frame>) -> Result<(), Refused> {
-        let bytes = frames.iter().map(Frame::stored_bytes).sum();
-        let append = Append::new(frames, None, Admission::Refusable);
-        self.send(append, When::Written, bytes)
-            .await?
-            .durable()
-            .await
-            .map(drop)
+    /// Queues a leaf nobody waits for: it may linger until somebody does, or for
+    /// [`limits::JOURNAL_LINGER`].
+    async fn leave(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+    ) -> Result<(), Refused> {
+        let (append, bytes) = self.append_of(event, attachments, admission)?;
+        self.hand_over(append, bytes).await
     }
 
-    /// Queues content; the ticket resolves when it, and all before it, is durable.
-    pub(super) async fn append_durably(&self, frames: Vec<Frame>) -> Result<Ticket, Refused> {
+    /// What is queued for a leaf, and its bytes, about.
+    fn append_of(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+    ) -> Result<(Append, usize), Refused> {
+        let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
+        let draft = self.draft(event)?;
+        let frames = openings(Vec::new(), attachments);
+        Ok((Append::new(frames, Some(draft), admission), bytes))
+    }
+
+    /// Queues content. The ticket resolves when it, and all before it, is written or durable.
+    pub(super) async fn append(&self, frames: Vec<Frame>, when: When) -> Result<Ticket, Refused> {
         let bytes = frames.iter().map(Frame::stored_bytes).sum();
         let append = Append::new(frames, None, Admission::Refusable);
-        self.send(append, When::Durable, bytes).await
+        self.send(append, when, bytes).await
     }
 
     async fn send(&self, mut append: Append, when: When, bytes: usize) -> Result<Ticket, Refused> {
+        let (reply, done) = oneshot::channel();
+        append.reply = Some((when, reply));
+        self.hand_over(append, bytes).await?;
+        Ok(Ticket { done, before: None })
+    }
+
+    /// Waits for room in the queue, and puts it there.
+    async fn hand_over(&self, mut append: Append, bytes: usize) -> Result<(), Refused> {
         let share = bytes.clamp(1, limits::JOURNAL_QUEUE_BYTES_MAX) as u32;
         let budget = Arc::clone(&self.budget)
             .acquire_many_owned(share)
             .await
             .map_err(|_| Refused::Closed)?;
-        let (reply, answer) = oneshot::channel();
-        append.reply = Some((when, reply));
         append.budget = Some(budget);
         self.messages
             .send(Message::Append(Box::new(append)))
-            .map_err(|_| Refused::Closed)?;
-        Ok(Ticket(answer))
+            .map_err(|_| Refused::Closed)
     }
 
     /// Writes the last leaf, seals the file and ends the thread. Blocks for the last sync.
