@@ -1,7 +1,7 @@
 //! Who is it, where nobody can be asked: a job of a CI system, or a service account.
 
 use super::context::Context;
-use crate::auth::identity::workload::{Job, Otherwise, WorkloadSettings};
+use crate::auth::identity::workload::{Otherwise, WorkloadSettings, WorkloadSource};
 use crate::auth::session::Prompting;
 use crate::error::CliError;
 use crate::net::HttpsClient;
@@ -14,19 +14,24 @@ pub(super) async fn identify(
     http: &HttpsClient,
     prompting: Prompting,
 ) -> Result<Option<Identity>, CliError> {
-    let accepted = accepted(context);
+    let Some(source) = source(context, http, prompting) else {
+        return Ok(None);
+    };
+    let identity = Box::pin(source.verify(None)).await?;
+    let said = verified_workload(&identity, context.printer.talk_look());
+    context.printer.say(&said);
+    Ok(Some(identity))
+}
+
+/// Where the identity comes from, if this is a workload.
+fn source(context: &Context, http: &HttpsClient, prompting: Prompting) -> Option<WorkloadSource> {
     let otherwise = match (&context.config.identity.issuer.value, prompting) {
         (None, _) => Otherwise::Nobody,
         (Some(_), Prompting::Allowed) => Otherwise::Person,
         (Some(_), Prompting::Forbidden) => Otherwise::StoredSignIn,
     };
-    let Some(job) = Job::find(&context.lookup, &accepted, otherwise) else {
-        return Ok(None);
-    };
-    let identity = Box::pin(job.identify(&accepted, http, None)).await?;
-    let said = verified_workload(&identity, context.printer.talk_look());
-    context.printer.say(&said);
-    Ok(Some(identity))
+    let accepted = accepted(context);
+    WorkloadSource::find(&context.lookup, accepted, otherwise, http.clone())
 }
 
 /// Whose tokens are believed, as configured.

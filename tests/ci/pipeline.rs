@@ -16,7 +16,7 @@ pub(crate) struct Pipeline {
     pub(crate) provider: TestProvider,
     pub(crate) home: Home,
     pub(crate) datadog: FakeDatadog,
-    keys: Keys,
+    datadog_keys: Keys,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -70,14 +70,15 @@ impl Pipeline {
         let provider = TestProvider::start(&[])?;
         let home = Home::new();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let keys = Keys::random().unwrap();
-        let datadog = runtime.block_on(datadog::start(keys.clone())).unwrap();
+        let datadog_keys = Keys::random().unwrap();
+        let started = datadog::start(datadog_keys.clone());
+        let datadog = runtime.block_on(started).unwrap();
         fs::create_dir(home.path().join("bin")).unwrap();
         Some(Self {
             provider,
             home,
             datadog,
-            keys,
+            datadog_keys,
             _runtime: runtime,
         })
     }
@@ -87,6 +88,13 @@ impl Pipeline {
         let asked = serde_json::json!({ "audience": audience, "claims": claims });
         let answer = self.provider.write(&format!("ci/{kind}"), &asked);
         answer["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The provider's keys, as it publishes them.
+    pub(crate) fn keys(&self) -> Vec<u8> {
+        let url = format!("{}/jwks", self.provider.issuer);
+        let fetched = Command::new("curl").args(["-s", &url]).output();
+        fetched.unwrap().stdout
     }
 
     /// Puts a program into the job's `PATH`.
@@ -113,8 +121,8 @@ impl Pipeline {
                 format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()),
             )
             .env("CI", "true")
-            .env("DD_API_KEY", self.keys.api.expose())
-            .env("DD_APP_KEY", self.keys.application.expose());
+            .env("DD_API_KEY", self.datadog_keys.api.expose())
+            .env("DD_APP_KEY", self.datadog_keys.application.expose());
         ddgate
     }
 

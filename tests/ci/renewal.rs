@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use ddgate::auth::identity::workload::{Job, Otherwise, WorkloadError, WorkloadSettings};
+use ddgate::auth::identity::workload::{
+    Otherwise, WorkloadError, WorkloadSettings, WorkloadSource,
+};
 use ddgate::net::{Dialer, HttpsClient};
 use serde_json::{Value, json};
 
@@ -33,11 +35,11 @@ fn a_file_is_read_again_and_must_mean_the_same_workload() {
     };
     let path = file.to_str().unwrap().to_owned();
     let lookup = move |name: &str| (name == "DDGATE_ID_TOKEN_FILE").then(|| path.clone());
-    let accepted = accepted(&pipeline);
-    let job = Job::find(&lookup, &accepted, Otherwise::Nobody).unwrap();
     let http = HttpsClient::new(Dialer::direct());
+    let source = WorkloadSource::find(&lookup, accepted(&pipeline), Otherwise::Nobody, http);
+    let source = source.unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let identify = |before| runtime.block_on(job.identify(&accepted, &http, before));
+    let identify = |before| runtime.block_on(source.verify(before));
 
     project(&json!({"exp": "now+60"}));
     let first = identify(None).unwrap();

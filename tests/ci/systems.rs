@@ -237,6 +237,38 @@ fn circleci() {
 }
 
 #[test]
+fn circleci_with_the_token_of_its_variable() {
+    let Some(pipeline) = Pipeline::start() else {
+        return;
+    };
+    // The issuer's address ends in the organisation's id, which is also the audience.
+    let issuer = "https://oidc.circleci.com/org/11111111-1111-1111-1111-111111111111";
+    let audience = "11111111-1111-1111-1111-111111111111";
+    let keys = pipeline.home.path().join("jwks.json");
+    fs::write(&keys, pipeline.keys()).unwrap();
+    let token = pipeline.token("circleci", audience, &json!({ "iss": issuer }));
+    let run = |pin: &str| {
+        let mut job = pipeline.run(&[], &["true"]);
+        pipeline.accept(&mut job, audience, pin);
+        job.envs(CIRCLECI.always.iter().copied())
+            .env("CIRCLE_OIDC_TOKEN_V2", &token)
+            .env("DDGATE_WORKLOAD_ISSUER", issuer)
+            .env("DDGATE_WORKLOAD_JWKS_FILE", &keys);
+        pipeline.home.run(job)
+    };
+    let one = "oidc.circleci.com/project-id=22222222-2222-2222-2222-222222222222";
+    let ran = run(one);
+    assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+    assert!(
+        ran.stderr.contains("one pinned claim is not enough"),
+        "{ran:?}"
+    );
+    let ran = run(&format!("{one} oidc.circleci.com/vcs-ref=refs/heads/main"));
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(pipeline.who()["workload"]["renewable"], false);
+}
+
+#[test]
 fn buildkite() {
     let Some(pipeline) = Pipeline::start() else {
         return;

@@ -28,6 +28,7 @@ mod source;
 mod system;
 mod verify;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::net::HttpsClient;
@@ -68,13 +69,20 @@ pub enum Otherwise {
     Nobody,
 }
 
-/// The system this process runs on, and where its token is.
-#[derive(Debug)]
-pub struct Job {
+/// Where this process has its identity from: the system it runs on, and where its token is.
+pub struct WorkloadSource {
     system: &'static System,
     /// A token that was named, whatever the system.
     named: Option<Source>,
     env: Env,
+    accepted: Vec<WorkloadSettings>,
+    http: HttpsClient,
+}
+
+impl fmt::Debug for WorkloadSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkloadSource({})", self.system.name)
+    }
 }
 
 /// Whether this process is a job of a CI system that is known by its own variables.
@@ -83,15 +91,16 @@ pub fn is_ci_job(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
     system::of_job(&Env::read(lookup)).is_some()
 }
 
-impl Job {
+impl WorkloadSource {
     /// Finds out where this process runs: a token that is named explicitly comes first, then the CI
     /// system, last the cloud's metadata server, and that only where a workload is configured for
     /// it and no person can be asked. None where it is no workload.
     #[must_use]
     pub fn find(
         lookup: &dyn Fn(&str) -> Option<String>,
-        accepted: &[WorkloadSettings],
+        accepted: Vec<WorkloadSettings>,
         otherwise: Otherwise,
+        http: HttpsClient,
     ) -> Option<Self> {
         let env = Env::read(lookup);
         let named = Source::named(&env);
@@ -105,33 +114,38 @@ impl Job {
             (None, None) if env.has("CI") && otherwise == Otherwise::Nobody => &other::SYSTEM,
             (None, None) => return None,
         };
-        Some(Self { system, named, env })
+        Some(Self {
+            system,
+            named,
+            env,
+            accepted,
+            http,
+        })
     }
 
-    /// Fetches a token and verifies whose it is. The first of `accepted` that fits counts. `before`
-    /// is who it was, where it is verified again: it must still be the same.
+    /// Fetches a token and verifies whose it is. The first of the accepted workloads that fits
+    /// counts. `before` is who it was, where it is verified again: it must still be the same.
     ///
     /// # Errors
     /// No workload is configured for this system; there is no token, or none can be fetched; or it
     /// is not believed.
-    pub async fn identify(
-        &self,
-        accepted: &[WorkloadSettings],
-        http: &HttpsClient,
-        before: Option<&Identity>,
-    ) -> Result<Identity, WorkloadError> {
-        let mine: Vec<_> = accepted.iter().filter(|one| self.may_be(one)).collect();
+    pub async fn verify(&self, before: Option<&Identity>) -> Result<Identity, WorkloadError> {
+        let mine: Vec<_> = self
+            .accepted
+            .iter()
+            .filter(|one| self.may_be(one))
+            .collect();
         if mine.is_empty() {
             return Err(WorkloadError::NotConfigured {
                 system: self.system.name,
                 file: self.system.file,
-                others: accepted.len(),
+                others: self.accepted.len(),
                 add: (self.system.lines)(&self.env, "ddgate", true),
             });
         }
         let mut failures = Vec::new();
         for settings in mine {
-            match Box::pin(self.identify_as(settings, http, before)).await {
+            match Box::pin(self.verify_as(settings, before)).await {
                 Ok(identity) => return Ok(identity),
                 Err(error) => failures.push((settings.name.clone(), error)),
             }
@@ -145,10 +159,9 @@ impl Job {
         is_any || settings.system.is_none_or(|it| it == self.system.word)
     }
 
-    async fn identify_as(
+    async fn verify_as(
         &self,
         settings: &WorkloadSettings,
-        http: &HttpsClient,
         before: Option<&Identity>,
     ) -> Result<Identity, WorkloadError> {
         let fixed = self.system.fixed_audience;
@@ -171,8 +184,8 @@ impl Job {
                 }
             })?,
         };
-        let token = Box::pin(source.fetch(&settings.audience, http)).await?;
-        let verified = Box::pin(verify::verify(settings, &token, http, before)).await?;
+        let token = Box::pin(source.fetch(&settings.audience, &self.http)).await?;
+        let verified = Box::pin(verify::verify(settings, &token, &self.http, before)).await?;
         let system = system::of_token(self.system, settings, &verified.claims);
         Ok(facts::described(
             verified,
