@@ -25,6 +25,9 @@ _ddgate() {
             ddgate,demo)
                 cmd="ddgate__subcmd__demo"
                 ;;
+            ddgate,doctor)
+                cmd="ddgate__subcmd__doctor"
+                ;;
             ddgate,erase)
                 cmd="ddgate__subcmd__erase"
                 ;;
@@ -86,7 +89,7 @@ _ddgate() {
 
     case "${cmd}" in
         ddgate)
-            opts="-v -h -V --config --data-dir --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status keys demo pseudonym config completions"
+            opts="-v -h -V --config --data-dir --profile --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status doctor keys demo pseudonym config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -114,6 +117,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -126,7 +133,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__completions)
-            opts="-v -h --config --data-dir --color --verbose --help bash elvish fish powershell zsh"
+            opts="-v -h --config --data-dir --profile --color --verbose --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -152,6 +159,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -166,7 +177,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__config)
-            opts="-v -h --config --data-dir --color --verbose --help show"
+            opts="-v -h --config --data-dir --profile --color --verbose --help show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -194,6 +205,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -206,7 +221,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__config__subcmd__show)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -234,6 +249,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -246,7 +265,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__demo)
-            opts="-v -h --config --data-dir --color --verbose --help"
+            opts="-v -h --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -272,6 +291,74 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ddgate__subcmd__doctor)
+            opts="-v -h --identity --upstream --site --issuer --client-id --json --config --data-dir --profile --color --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --identity)
+                    COMPREPLY=($(compgen -W "local oidc" -- "${cur}"))
+                    return 0
+                    ;;
+                --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --site)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -286,7 +373,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__erase)
-            opts="-y -v -h --yes --config --data-dir --color --verbose --help"
+            opts="-y -v -h --yes --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -314,6 +401,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -326,7 +417,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__export)
-            opts="-o -v -h --format --output --json --config --data-dir --color --verbose --help"
+            opts="-o -v -h --format --output --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -372,6 +463,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -384,7 +479,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys)
-            opts="-v -h --config --data-dir --color --verbose --help set list rm"
+            opts="-v -h --config --data-dir --profile --color --verbose --help set list rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,6 +507,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -424,7 +523,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__list)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -450,6 +549,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -464,12 +567,16 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__rm)
-            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --credential --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --credential)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -490,6 +597,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -504,12 +615,16 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__set)
-            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --credential --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --credential)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -532,6 +647,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -544,7 +663,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__login)
-            opts="-v -h --issuer --client-id --config --data-dir --color --verbose --help"
+            opts="-v -h --issuer --client-id --browser --device --no-browser --qr --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -580,6 +699,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -592,7 +715,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__logout)
-            opts="-v -h --config --data-dir --color --verbose --help"
+            opts="-v -h --all --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -620,6 +743,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -632,7 +759,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__mcp)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --browser --device --no-browser --qr --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -712,6 +839,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -724,7 +855,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__prove)
-            opts="-o -v -h --output --json --config --data-dir --color --verbose --help"
+            opts="-o -v -h --output --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -766,6 +897,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -778,7 +913,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__pseudonym)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -806,6 +941,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -818,7 +957,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__replay)
-            opts="-f -v -h --json --follow --speed --step --age-identity --config --data-dir --color --verbose --help"
+            opts="-f -v -h --json --follow --speed --step --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -865,6 +1004,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -877,7 +1020,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__run)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --browser --device --no-browser --qr --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -957,6 +1100,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -969,7 +1116,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__sessions)
-            opts="-v -h --json --limit --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --json --limit --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1016,6 +1163,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1028,7 +1179,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__show)
-            opts="-v -h --json --body --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --json --body --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1075,6 +1226,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1087,7 +1242,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__status)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --all --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1115,6 +1270,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1127,7 +1286,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__verify)
-            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1201,6 +1360,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

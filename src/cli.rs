@@ -10,18 +10,24 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::ui::ColorWish;
 
 mod confine;
+mod doctor;
 mod hand_on;
+mod keys;
 mod look;
 mod mcp;
 mod policy;
 mod sealed;
+mod sign_in;
 
 pub use confine::{ConfineArgs, EgressChoice, EnforceChoice};
+pub use doctor::DoctorArgs;
 pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
+pub use keys::{KeyName, KeysArgs, KeysCommand};
 pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
 pub use mcp::McpArgs;
 pub use policy::PolicyArgs;
 pub use sealed::{EraseArgs, IdentityFileArgs};
+pub use sign_in::{LoginArgs, LogoutArgs, SignInArgs, StatusArgs};
 
 /// A gate between an AI coding agent and Datadog.
 ///
@@ -72,7 +78,7 @@ Exit status of the other verbs:
   0      yes, done
   1      the answer is no
   2      the command line or a configuration file is wrong (`run` too); `verify`: incomplete
-  3      not signed in (`run` too)
+  3      not signed in, or not as somebody the settings admit (`run` too)
   4      the session cannot be read, or is locked
   5      something remote failed; trying again may help
   70     a bug in ddgate
@@ -111,6 +117,9 @@ pub struct GlobalArgs {
     /// Keep sessions in this directory
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+    /// Use this profile of the user's configuration file
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
     /// When to colour
     #[arg(
         long,
@@ -195,7 +204,9 @@ pub enum Command {
     Erase(EraseArgs),
     /// Sign in
     ///
-    /// Uses the OpenID Connect device flow: open an address on any device and enter a code.
+    /// Uses the OpenID Connect device flow: open an address on any device and enter a code. With
+    /// `--browser`, a browser on this machine instead (authorization code with PKCE), for
+    /// organisations that switch the device flow off. ddgate-sign-in(5) has the details.
     Login(LoginArgs),
     /// Sign out, here and at the identity provider
     Logout(LogoutArgs),
@@ -203,6 +214,13 @@ pub enum Command {
     ///
     /// Shows no secret.
     Status(StatusArgs),
+    /// Look at everything a run stands on, and say what to do next
+    ///
+    /// Does what a run would do, up to the point where the command would start: reads the
+    /// configuration, renews the stored sign-in, finds the credential, asks Datadog whether it takes
+    /// it; and looks at clock, keyring, data directory, proxy, certificates and sandbox. Asks nobody
+    /// anything and shows no secret. Exit status 1 if something would stop a run.
+    Doctor(DoctorArgs),
     /// Hand the gate the Datadog keys it is to hold
     ///
     /// Commands that ddgate runs see placeholders only.
@@ -254,6 +272,9 @@ pub struct RunArgs {
     /// The identity provider to sign in with
     #[command(flatten)]
     pub provider: ProviderArgs,
+    /// How a person signs in.
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
     /// Whether ddgate may ask the person something
     #[arg(long, value_enum, value_name = "WHEN")]
     pub prompt: Option<PromptChoice>,
@@ -312,105 +333,6 @@ pub enum PromptChoice {
     Always,
     /// Never: fail at once where an answer would be needed
     Never,
-}
-
-/// What follows `ddgate login`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate login
-  ddgate login --issuer https://id.example.com --client-id ddgate")]
-pub struct LoginArgs {
-    /// The identity provider to sign in with
-    #[command(flatten)]
-    pub provider: ProviderArgs,
-}
-
-/// What follows `ddgate logout`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate logout")]
-pub struct LogoutArgs {}
-
-/// What follows `ddgate status`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate status
-  ddgate status --json | jq .keys")]
-pub struct StatusArgs {
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What follows `ddgate keys`.
-#[derive(Debug, Args)]
-#[command(
-    subcommand_required = true,
-    arg_required_else_help = true,
-    disable_help_subcommand = true,
-    after_help = "\
-Examples:
-  ddgate keys set api-key
-  ddgate keys list
-  ddgate keys rm app-key"
-)]
-pub struct KeysArgs {
-    /// What to do with them.
-    #[command(subcommand)]
-    pub command: KeysCommand,
-}
-
-/// What to do with keys.
-#[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// Store a key in the system's keyring
-    ///
-    /// The value is asked for without being shown, or read from standard input. It is never taken
-    /// from the command line, where other programs could see it.
-    #[command(after_help = "\
-Examples:
-  ddgate keys set api-key
-  op read op://work/datadog/app-key | ddgate keys set app-key")]
-    Set {
-        /// Which key
-        #[arg(value_enum, value_name = "NAME")]
-        name: KeyName,
-    },
-    /// List which keys there are and where, never their values
-    #[command(after_help = "\
-Examples:
-  ddgate keys list
-  ddgate keys list --json")]
-    List {
-        /// Print one JSON array
-        #[arg(long)]
-        json: bool,
-    },
-    /// Remove a key from the system's keyring
-    #[command(after_help = "\
-Examples:
-  ddgate keys rm app-key")]
-    Rm {
-        /// Which key
-        #[arg(value_enum, value_name = "NAME")]
-        name: KeyName,
-    },
-}
-
-/// A Datadog credential, or the key of pseudonyms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyName {
-    /// The API key (DD-API-KEY)
-    ApiKey,
-    /// The application key (DD-APPLICATION-KEY)
-    AppKey,
-    /// An access token (Authorization: Bearer)
-    Bearer,
-    /// The key of the pseudonyms that stand for removed values: any text, opens nothing
-    RedactionKey,
 }
 
 /// What follows `ddgate pseudonym`.

@@ -51,6 +51,8 @@ pub struct Plan {
     pub identity: Identity,
     /// What opens Datadog.
     pub credential: Credential,
+    /// Values of other credentials in ddgate's own environment: the child gets none of them.
+    pub withheld: Vec<(&'static str, Secret<String>)>,
     /// The key of pseudonyms, if one outlives the session.
     pub redaction_key: Option<Secret<String>>,
     /// How much of each call is recorded.
@@ -159,6 +161,7 @@ impl From<FilesError> for GateError {
 pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError> {
     let keys = keys::fresh_keys(&plan.credential, &plan.key_files);
     let mut strays = keys::stray_keys(&plan.environment, &keys);
+    strays.extend(keys::withheld(&plan.withheld, &keys));
     strays.extend(keys::keys_in_files(&plan.key_files, &keys));
     strays.extend(plan.redaction_key.clone().map(|key| (redaction::WORD, key)));
     let known = keys::known_secrets(plan.redaction_key.as_ref(), &keys, &strays)?;
@@ -344,6 +347,7 @@ fn open_journal(
         dd: DatadogSide {
             site: plan.site.as_str().into(),
             credential: plan.credential.source.clone(),
+            credential_name: plan.credential.name.clone(),
         },
         durability: plan.durability,
         policy: plan.policy.in_force(),

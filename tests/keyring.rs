@@ -134,6 +134,88 @@ fn with_a_bus_that_never_answers() {
     );
 }
 
+/// What a person sees who stores a key, and how soon: exit status, everything said, and the shortest
+/// of a few tries, because a machine may be busy.
+fn keys_set(home: &Path, bus: Option<&str>, wrapper: &[&str]) -> (Option<i32>, String, Duration) {
+    let ddgate = env!("CARGO_BIN_EXE_ddgate");
+    let script = "began=$(date +%s%N); printf key | \"$0\" keys set api-key; status=$?; \
+                  echo \"took $(( ($(date +%s%N) - began) / 1000000 )) ms\"; exit $status";
+    let words: Vec<&str> = wrapper
+        .iter()
+        .copied()
+        .chain(["sh", "-c", script, ddgate])
+        .collect();
+    let mut soonest = Duration::MAX;
+    let (mut code, mut said) = (None, String::new());
+    for _ in 0..3 {
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", home)
+            .env("XDG_RUNTIME_DIR", home)
+            .env("XDG_DATA_HOME", home.join("data"));
+        if let Some(bus) = bus {
+            command.env("DBUS_SESSION_BUS_ADDRESS", bus);
+        }
+        let output = command.output().unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let took = stdout.split("took ").nth(1).unwrap();
+        let millis = took.split(' ').next().unwrap().parse().unwrap();
+        soonest = soonest.min(Duration::from_millis(millis));
+        code = output.status.code();
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if soonest < SOON {
+            break;
+        }
+    }
+    (code, said, soonest)
+}
+
+/// Whoever waits longer thinks that it hangs.
+const SOON: Duration = Duration::from_secs(3);
+
+#[track_caller]
+fn says(found: &(Option<i32>, String, Duration), code: i32, sentence: &str) {
+    let (status, said, soonest) = found;
+    assert_eq!(*status, Some(code), "{said}");
+    assert!(said.contains(sentence), "{said}");
+    assert!(*soonest < SOON, "{soonest:?}: {said}");
+    if code != 0 {
+        assert!(said.contains("identity.storage = \"file\""), "{said}");
+    }
+}
+
+#[test]
+fn a_person_hears_soon_and_in_words_what_is_the_matter() {
+    let home = tempfile::tempdir().unwrap();
+    let none = keys_set(home.path(), None, &[]);
+    says(&none, 1, "there is no session bus to reach it by");
+
+    let path = home.path().join("mute");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let bus = format!("unix:path={}", path.display());
+    let mute = keys_set(home.path(), Some(&bus), &[]);
+    says(&mute, 1, "the OS keyring did not answer within 2s");
+
+    if !has_secret_service() {
+        return;
+    }
+    let within = |script| ["dbus-run-session", "--", "sh", "-c", script, "sh"];
+    let empty = keys_set(home.path(), None, &within(LOCKED));
+    says(
+        &empty,
+        1,
+        "it was never set up, and here is nobody to do that",
+    );
+    let home = tempfile::tempdir().unwrap();
+    let works = keys_set(home.path(), None, &within(UNLOCKED));
+    says(&works, 0, "api-key kept in OS keyring (Secret Service)");
+    let locked = keys_set(home.path(), None, &within(LOCKED));
+    says(&locked, 1, "it is locked, and nobody unlocked it");
+}
+
 /// A throw-away Secret Service; `$0` unlocks it first if asked.
 const UNLOCKED: &str =
     "printf test-only | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; \"$@\"";
@@ -141,9 +223,7 @@ const LOCKED: &str = "gnome-keyring-daemon --start --components=secrets >/dev/nu
 
 #[test]
 fn with_a_secret_service_unlocked_and_locked() {
-    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    if !there("dbus-run-session") || !there("gnome-keyring-daemon") {
-        absent::absent("dbus-run-session and gnome-keyring-daemon are not on this machine");
+    if !has_secret_service() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
@@ -155,4 +235,13 @@ fn with_a_secret_service_unlocked_and_locked() {
     // A session without any keyring yet.
     let empty = tempfile::tempdir().unwrap();
     run("falls", empty.path(), None, &within(LOCKED));
+}
+
+fn has_secret_service() -> bool {
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    let both = there("dbus-run-session") && there("gnome-keyring-daemon");
+    if !both {
+        absent::absent("dbus-run-session and gnome-keyring-daemon are not on this machine");
+    }
+    both
 }

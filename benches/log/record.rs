@@ -57,6 +57,7 @@ impl Session {
             dd: DatadogSide {
                 site: "datadoghq.com".into(),
                 credential: "bench".into(),
+                credential_name: None,
             },
             durability,
             policy: None,

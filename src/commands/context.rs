@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::sign_in_screen::Manner;
 use crate::auth::credential::redaction::RedactionKey;
-use crate::auth::credential::{CommandLine, CredentialSettings};
-use crate::auth::identity::IssuerSettings;
 use crate::auth::identity::workload::is_ci_job;
+use crate::auth::identity::{Flow, IssuerSettings};
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
-use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, Setting, env};
+use crate::config::{self, Config, Origin, Overrides, Paths, Setting, env};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::net::{Dialer, HttpsClient};
@@ -26,6 +26,8 @@ pub(super) struct Context {
     pub(super) paths: Paths,
     pub(super) lookup: Lookup,
     pub(super) printer: Printer,
+    /// How a sign-in is shown, should there be one.
+    pub(super) manner: Manner,
 }
 
 impl Context {
@@ -35,13 +37,41 @@ impl Context {
         overrides: Overrides,
         printer: &Printer,
     ) -> Result<Self, CliError> {
-        let file = global.config.clone();
-        let lookup: Lookup = Box::new(move |name| match &file {
-            Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
-            _ => env::process(name),
-        });
+        Self::looking_at(global, overrides, printer, Self::lookup(global))
+    }
+
+    /// One for every profile of the user's file; the first is without any.
+    pub(super) fn of_all_profiles(
+        global: &GlobalArgs,
+        printer: &Printer,
+    ) -> Result<Vec<Self>, CliError> {
+        let with = |profile: Option<String>| {
+            let global = GlobalArgs {
+                profile,
+                ..global.clone()
+            };
+            let said = Self::lookup(&global);
+            let lookup: Lookup = Box::new(move |name| match name {
+                env::DDGATE_PROFILE => None,
+                _ => said(name),
+            });
+            Self::looking_at(&global, Overrides::default(), printer, lookup)
+        };
+        let without = with(None)?;
+        let profiles = without.config.profiles.clone();
+        let rest = profiles.into_iter().map(|name| with(Some(name)));
+        std::iter::once(Ok(without)).chain(rest).collect()
+    }
+
+    fn looking_at(
+        global: &GlobalArgs,
+        overrides: Overrides,
+        printer: &Printer,
+        lookup: Lookup,
+    ) -> Result<Self, CliError> {
         let overrides = Overrides {
             data_dir: global.data_dir.clone(),
+            profile: global.profile.clone(),
             ..overrides
         };
         Self::with(
@@ -51,6 +81,15 @@ impl Context {
             &overrides,
             printer,
         )
+    }
+
+    /// The environment, as the flags complete it.
+    pub(super) fn lookup(global: &GlobalArgs) -> Lookup {
+        let file = global.config.clone();
+        Box::new(move |name| match &file {
+            Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
+            _ => env::process(name),
+        })
     }
 
     /// The same with other directories and another environment: for the demo.
@@ -66,7 +105,20 @@ impl Context {
             paths,
             lookup,
             printer: *printer,
+            manner: Manner::default(),
         })
+    }
+
+    /// The same, with sign-ins shown in another manner.
+    pub(super) fn with_manner(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+
+    /// Whether an identity provider is configured.
+    pub(super) fn has_issuer(&self) -> bool {
+        let who = &self.config.identity;
+        who.issuer.value.is_some() && who.client_id.value.is_some()
     }
 
     /// The identity provider, as configured.
@@ -89,6 +141,10 @@ impl Context {
                 .cloned()
                 .collect(),
             groups_claims: who.groups_claims.value.clone(),
+            flow: match who.flow.value {
+                config::Flow::Device => Flow::Device,
+                config::Flow::Browser => Flow::Browser,
+            },
             ..IssuerSettings::new(issuer, client_id)
         })
     }
@@ -114,7 +170,15 @@ impl Context {
 
     /// Where secrets are kept.
     pub(super) fn store(&self) -> SecretStore {
-        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
+        self.store_with(self.printer.is_watched() && self.has_display())
+    }
+
+    /// The same, but a keyring that asks somebody to unlock it is not waited for.
+    pub(super) fn store_asking_nobody(&self) -> SecretStore {
+        self.store_with(false)
+    }
+
+    fn store_with(&self, desktop: bool) -> SecretStore {
         SecretStore::new(StoreSettings {
             storage: match self.config.identity.storage.value {
                 // A CI job has no keyring worth the name, and nobody to unlock it.
@@ -125,8 +189,9 @@ impl Context {
                 config::Storage::Memory => Storage::Memory,
             },
             directory: self.config.data_dir.value.clone(),
-            desktop: self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")),
+            desktop,
         })
+        .for_profile(self.config.profile.value.as_deref())
     }
 
     /// The key of pseudonyms as configured; the store's own hides it.
@@ -136,17 +201,6 @@ impl Context {
             text: value.clone()?,
             source: origin.to_string(),
         })
-    }
-
-    /// Where Datadog's credential comes from, beside the store and the environment.
-    pub(super) fn credential_settings(&self) -> CredentialSettings {
-        let command = self.config.datadog.credential_command.value.as_ref();
-        CredentialSettings {
-            command: command.map(|command| match command {
-                CredentialCommand::Shell(line) => CommandLine::Shell(line.clone()),
-                CredentialCommand::Program(words) => CommandLine::Argv(words.clone()),
-            }),
-        }
     }
 
     /// What a later ddgate must be told to find this one's sessions: nothing, unless the data
@@ -169,6 +223,12 @@ impl Context {
     /// Speaks with the identity provider.
     pub(super) fn http(&self) -> Result<HttpsClient, CliError> {
         Ok(HttpsClient::new(self.dialer()?))
+    }
+
+    /// Whether the environment names a display server.
+    pub(super) fn has_display(&self) -> bool {
+        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
+        set(env::DISPLAY) || set(env::WAYLAND_DISPLAY)
     }
 
     /// Whether this runs where nobody can answer.

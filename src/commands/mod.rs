@@ -1,11 +1,13 @@
 //! One verb, one file: takes what was typed, calls a room, hands the result to `ui`. Nothing
 //! here is used by any other room.
 
+mod admit;
 mod bug;
 mod checked;
 mod completions;
 mod context;
 mod demo;
+mod doctor;
 mod erase;
 mod export;
 mod login;
@@ -18,6 +20,7 @@ mod run;
 mod sessions;
 mod show;
 mod sign_in;
+mod sign_in_screen;
 mod status;
 mod stream;
 mod usage;
@@ -81,13 +84,11 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity))?),
         Command::Erase(args) => erase::run(&args, &plain()?),
-        Command::Login(args) => login::login(&context(Overrides {
-            issuer: args.provider.issuer,
-            client_id: args.provider.client_id,
-            ..Overrides::default()
-        })?),
-        Command::Logout(_) => login::logout(&plain()?),
+        Command::Login(args) => login::login(args, global, printer),
+        Command::Logout(args) => login::logout(&args, global, printer),
+        Command::Status(args) if args.all => status::profiles(args.json, global, printer),
         Command::Status(args) => status::show(&args, &plain()?),
+        Command::Doctor(args) => doctor::run(args, global, printer),
         Command::Keys(args) => status::keys_verb(&args, &plain()?),
         Command::Pseudonym(args) => pseudonym::run(&args, &plain()?),
         Command::Demo(args) => demo::run(args, global, printer),

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use http::Uri;
 
 use super::context::{Context, host_facts, runtime, working_directory};
-use super::{look, sign_in};
+use super::sign_in_screen::Manner;
+use super::{admit, look, sign_in};
 use crate::auth::credential;
 use crate::cli::{
     DurabilityChoice, EgressChoice, EnforceChoice, GlobalArgs, IdentityChoice, PromptChoice,
@@ -70,6 +71,7 @@ pub(super) fn with(
         site: args.site,
         issuer: args.provider.issuer,
         client_id: args.provider.client_id,
+        flow: args.sign_in.flow(),
         prompt: prompt.map(|when| {
             match when {
                 PromptChoice::Auto => "auto",
@@ -99,6 +101,7 @@ pub(super) fn with(
         false => *printer,
     };
     let context = Context::new(global, overrides, &printer).map_err(as_gate_failure)?;
+    let context = context.with_manner(Manner::of(&args.sign_in));
     let runtime = runtime(Some(WORKERS))?;
     let ran = runtime.block_on(Box::pin(session(&context, args.command, way)));
     // Nothing that is still under way may keep the shell waiting.
@@ -154,14 +157,19 @@ pub(super) async fn session(
     let store = context.store();
     let dialer = context.dialer()?;
     let http = context.http()?;
+    admit::before_sign_in(context)?;
     let identity = sign_in::identify(context, &store, &http, false).await?;
+    admit::check(context, &identity)?;
     let credential = match way {
         // The gate around this one knows these keys and no others.
         Way::NestedServer => credential::placeholders(&context.lookup)?,
-        Way::Command | Way::Server => {
-            let settings = context.credential_settings();
-            credential::resolve(&settings, &store, &context.lookup).await?
-        }
+        Way::Command | Way::Server => match admit::credential(context, &identity)? {
+            Some(named) => named.read(&store, &context.lookup).await?,
+            None => {
+                let settings = admit::credential_settings(context);
+                credential::resolve(&settings, &store, &context.lookup).await?
+            }
+        },
     };
     let redaction_key = credential::redaction::find(&store, context.redaction_key()).await?;
     create_private(&context.config.data_dir.value)?;
@@ -181,6 +189,7 @@ pub(super) async fn session(
         environment: std::env::vars_os().collect(),
         identity: identity.clone(),
         credential,
+        withheld: admit::withheld(context),
         redaction_key: redaction_key.map(|key| key.text),
         recording: context.config.recording.rules.clone(),
         policy: context.config.policy.rules.clone(),
@@ -214,6 +223,9 @@ pub(super) async fn session(
             "this session is recorded as {}, which nobody has verified",
             escape(identity.label())
         ));
+    }
+    if let Some(name) = &plan.credential.name {
+        printer.say(&format!("credential: {}", escape(name)));
     }
     if let Some(policy) = plan.policy.in_force() {
         printer.say(&format!("policy: {}", escape(&policy.to_string())));

@@ -1,32 +1,41 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
-//! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`,
-//! `recording`, `policy`, `confine` and `workload` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! Read in this order: `file` and `profile` (what a `ddgate.toml` says), `env` (every variable),
+//! `layers` (what counts before what), `resolve`, `recording`, `policy`, `admission` and `confine` (who
+//! wins), `credentials` and `workload` (lists of their own), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
 
+mod admission;
+mod check;
 mod confine;
+mod credentials;
 pub mod env;
 mod error;
 mod file;
+mod layers;
 mod overrides;
 mod paths;
 mod policy;
+mod profile;
 mod recording;
 mod resolve;
 mod settings;
 mod value;
 mod workload;
 
+pub use check::{FileFound, files};
+pub use credentials::is_credential_name;
 pub use error::{ConfigError, Place, Whence};
 pub use file::FILE_NAME;
 pub use overrides::Overrides;
 pub use paths::{Paths, create_private};
 pub use resolve::{Lookup, load};
 pub use settings::{
-    Config, CredentialCommand, DatadogSettings, EgressSettings, EnforceSettings, IdentitySettings,
-    JournalSettings, Origin, PolicySettings, RecordingSettings, Row, Setting,
+    AdmissionSettings, Config, CredentialCommand, CredentialEntry, CredentialFrom, DatadogSettings,
+    EgressSettings, EnforceSettings, IdentitySettings, JournalSettings, Origin, PolicySettings,
+    RecordingSettings, Row, Setting,
 };
-pub use value::{IdentityMode, Prompt, Storage};
+pub use value::{Flow, IdentityMode, Prompt, Storage};
 pub use workload::AcceptedWorkload;

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::value::{Choice, IdentityMode, Prompt, Storage};
+use super::value::{Choice, Flow, IdentityMode, Prompt, Storage};
 use super::workload::AcceptedWorkload;
 use crate::journal::Recipients;
-use crate::policy::Policy;
+use crate::policy::{Policy, Requirements};
 use crate::record::event::Durability;
 use crate::record::{EgressRule, Enforce, HostRule, Level, Recording, Secret};
 
@@ -21,6 +21,8 @@ pub enum Origin {
     Default,
     /// The user's file, at this line.
     UserFile(PathBuf, usize),
+    /// The profile of this name in the user's file, at this line.
+    Profile(String, PathBuf, usize),
     /// The project's file, at this line.
     ProjectFile(PathBuf, usize),
     /// This environment variable.
@@ -34,6 +36,9 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::UserFile(path, line) => write!(f, "user file {}:{line}", path.display()),
+            Self::Profile(name, path, line) => {
+                write!(f, "profile {name} {}:{line}", path.display())
+            }
             Self::ProjectFile(path, line) => write!(f, "project file {}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
@@ -68,6 +73,41 @@ pub enum CredentialCommand {
     Program(Vec<String>),
 }
 
+/// One `[[credential]]`: what opens Datadog for some groups, or for everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialEntry {
+    /// What it is called in the record.
+    pub name: String,
+    /// Any of these groups gets it; none named: everybody does.
+    pub groups: Vec<String>,
+    /// Where it is.
+    pub from: CredentialFrom,
+}
+
+/// Where a credential of the list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialFrom {
+    /// A program prints it: program and arguments, no shell.
+    Command(Vec<String>),
+    /// `ddgate keys set … --credential NAME` has put it away under this name.
+    Store(String),
+    /// These variables hold it: API key, application key, access token.
+    Env([Option<String>; 3]),
+}
+
+/// Settings about who may open a session. They add up: every place only asks for more.
+#[derive(Clone, Debug)]
+pub struct AdmissionSettings {
+    /// `identity.require_groups`: a list a place; one of each is needed.
+    pub groups: Setting<Vec<Vec<String>>>,
+    /// `identity.require_issuer`: one a place.
+    pub issuers: Setting<Vec<String>>,
+    /// `identity.require_verified_email`
+    pub verified_email: Setting<bool>,
+    /// The same, as it is checked.
+    pub rules: Requirements,
+}
+
 /// Settings about who opens a session.
 #[derive(Clone, Debug)]
 pub struct IdentitySettings {
@@ -87,6 +127,8 @@ pub struct IdentitySettings {
     pub storage: Setting<Storage>,
     /// `identity.prompt`
     pub prompt: Setting<Prompt>,
+    /// `identity.flow`
+    pub flow: Setting<Flow>,
 }
 
 /// Settings about the Datadog side.
@@ -170,6 +212,10 @@ pub struct Config {
     pub data_dir: Setting<PathBuf>,
     /// `[identity]`
     pub identity: IdentitySettings,
+    /// `identity.require_*`
+    pub admission: AdmissionSettings,
+    /// `[[credential]]`, in the order of the file: least privilege first.
+    pub credentials: Setting<Vec<CredentialEntry>>,
     /// `[[workload]]`: whose tokens are believed where no person signs in.
     pub workloads: Setting<Vec<AcceptedWorkload>>,
     /// `[datadog]`
@@ -186,6 +232,10 @@ pub struct Config {
     pub enforce: EnforceSettings,
     /// `[egress]`
     pub egress: EgressSettings,
+    /// The profile that is in force, if one was chosen.
+    pub profile: Setting<Option<String>>,
+    /// The names of all profiles, in the order of the user's file.
+    pub profiles: Vec<String>,
     /// The user's file, whether or not it exists: where a hint sends people.
     pub user_file: PathBuf,
     /// The project's file, if there is one.
@@ -201,6 +251,16 @@ pub struct Row {
     pub value: String,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+impl fmt::Display for CredentialEntry {
+    /// Name and groups, and nothing of where it is: arguments may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.groups.is_empty() {
+            true => write!(f, "{} for everybody", self.name),
+            false => write!(f, "{} for {}", self.name, self.groups.join(", ")),
+        }
+    }
 }
 
 impl Config {
@@ -238,6 +298,19 @@ impl Config {
             row("identity.groups_claims", &who.groups_claims, list),
             row("identity.storage", &who.storage, |s| s.word().to_owned()),
             row("identity.prompt", &who.prompt, |p| p.word().to_owned()),
+            row("identity.flow", &who.flow, |flow| flow.word().to_owned()),
+            row("identity.require_groups", &self.admission.groups, |lists| {
+                let lists: Vec<_> = lists.iter().map(|list| list.join(" or ")).collect();
+                lists.join("; and ")
+            }),
+            row("identity.require_issuer", &self.admission.issuers, |all| {
+                all.join("; and ")
+            }),
+            row(
+                "identity.require_verified_email",
+                &self.admission.verified_email,
+                bool::to_string,
+            ),
             row("workload", &self.workloads, |workloads| {
                 let texts = workloads.iter().map(ToString::to_string);
                 texts.collect::<Vec<_>>().join("; ")
@@ -256,6 +329,10 @@ impl Config {
                     Some(CredentialCommand::Program(words)) => format!("{words:?}"),
                 },
             ),
+            row("credential", &self.credentials, |entries| {
+                let entries: Vec<_> = entries.iter().map(ToString::to_string).collect();
+                entries.join("; ")
+            }),
             row("journal.durability", &self.journal.durability, |it| {
                 it.word().to_owned()
             }),

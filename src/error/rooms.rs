@@ -16,6 +16,7 @@ use crate::gate::GateError;
 use crate::journal::JournalError;
 use crate::launch::LaunchError;
 use crate::net::NetError;
+use crate::policy::NotAdmitted;
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
@@ -98,13 +99,25 @@ impl From<AuthError> for CliError {
             AuthError::NoDeviceEndpoint { .. } => {
                 told.hint("ask its administrator to enable the device authorization grant (RFC 8628)")
             }
+            AuthError::NoAuthorizationEndpoint { .. } => {
+                told.hint("sign in with a code instead: ddgate login --device")
+            }
+            AuthError::Loopback(_) => told
+                .hint("is the loopback interface up? a sign-in with a code needs no port: ddgate login --device"),
+            AuthError::NobodyCame => told.hint(
+                "did the browser show an error? the client has to allow the redirect URI \
+                 http://127.0.0.1/callback with any port (RFC 8252)",
+            ),
             AuthError::Refused { .. } => told
-                .hint("is `identity.client_id` a public client that may use the device flow there?"),
+                .hint("is `identity.client_id` a public client that may sign people in this way there?"),
             AuthError::Denied { .. } => told.hint("if that was a mistake, try again"),
             AuthError::Expired => told.hint("try again: you get a new code"),
-            AuthError::NoIdToken { .. } => {
-                told.hint("the client must be allowed the scope `openid`, also in the device flow")
-            }
+            AuthError::NoIdToken { .. } => told
+                .hint("the client must be allowed the scope `openid`, also in the device flow")
+                .hint(
+                    "a provider that sends one at sign-in only leaves nothing to verify later: then \
+                     each run asks (--prompt always)",
+                ),
             AuthError::Verify(_) => told.hint(
                 "nothing was accepted; if it happens again, show this line to the provider's administrator",
             ),
@@ -192,6 +205,40 @@ impl From<StoreError> for CliError {
     }
 }
 
+impl From<NotAdmitted> for CliError {
+    fn from(error: NotAdmitted) -> Self {
+        let told = Self::of(Exit::NotSignedIn, &error);
+        let left_out = "have the provider name only the groups that matter to ddgate, or app roles: \
+                        ddgate-identity(5) says how";
+        match error {
+            NotAdmitted::Unverified { .. } => {
+                told.hint("sign in as a person: leave out `--identity local` (`identity.mode = \"oidc\"`)")
+            }
+            NotAdmitted::Issuer { required, .. } => told.hint(format!(
+                "sign in there: `identity.issuer = \"{}\"`, or --issuer, then ddgate login",
+                required.escape_debug()
+            )),
+            NotAdmitted::Email { .. } => {
+                told.hint("verify the address at the identity provider, then try again")
+            }
+            NotAdmitted::Groups { has, .. } if has.is_empty() => told.hint(
+                "does the provider put groups into ID tokens, and does `identity.groups_claims` name \
+                 the claim? ddgate-identity(5) says how",
+            ),
+            NotAdmitted::Groups { .. } => told.hint(
+                "ask whoever runs the identity provider for one of them; it counts from the next run on",
+            ),
+            NotAdmitted::GroupsIncomplete { .. } | NotAdmitted::CredentialUnclear { .. } => {
+                told.hint(left_out)
+            }
+            NotAdmitted::NoCredential { .. } => told.hint(
+                "ask for one of those groups; or add a [[credential]] for one that they have, or one \
+                 without groups, at the end of the list",
+            ),
+        }
+    }
+}
+
 impl From<CredentialError> for CliError {
     fn from(error: CredentialError) -> Self {
         let told = Self::of(Exit::GateFailed, &error);
@@ -199,6 +246,12 @@ impl From<CredentialError> for CliError {
             CredentialError::NotFound => told
                 .hint("store them: ddgate keys set api-key, then ddgate keys set app-key")
                 .hint("or set DD_API_KEY and DD_APP_KEY for ddgate; the command sees placeholders"),
+            CredentialError::NoneStored { set, .. } => told.hint(format!(
+                "store them: ddgate keys set app-key --credential {set} (also api-key, bearer)"
+            )),
+            CredentialError::NoneSet { .. } => {
+                told.hint("set one of them for ddgate; the command sees placeholders")
+            }
             CredentialError::Filtered => told
                 .hint(
                     "the agent filters what its MCP servers see: name both variables in the \
@@ -211,7 +264,7 @@ impl From<CredentialError> for CliError {
             CredentialError::CommandNotRun { .. }
             | CredentialError::CommandFailed { .. }
             | CredentialError::CommandTooSlow { .. } => {
-                told.hint("try it by hand; it is `datadog.credential_command` in: ddgate config show")
+                told.hint("try it by hand: `datadog.credential_command`, or `command` of its [[credential]]")
             }
             CredentialError::CommandOutput { .. } => told.hint(
                 "it should print {\"api_key\": \"…\", \"app_key\": \"…\"} or lines DD_API_KEY=…",

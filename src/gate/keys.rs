@@ -18,12 +18,32 @@ pub(super) fn fresh_keys(credential: &Credential, files: &[KeyInFile]) -> Keys {
     Keys {
         api: slot(32, &credential.api_key),
         app: slot(40, &credential.app_key),
-        bearer: slot(40, &credential.bearer),
+        bearer: Slot {
+            placeholder: Secret::new(token_placeholder(credential.bearer.as_ref())),
+            real: credential.bearer.clone(),
+        },
         elsewhere: files
             .iter()
             .map(|key| (key.value.clone(), key.file.clone()))
             .collect(),
     }
+}
+
+/// How Datadog's own access tokens begin, personal and of a service.
+const TOKEN_STARTS: [&str; 2] = ["ddpat_", "ddsat_"];
+/// Random digits of a placeholder that begins like a token.
+const TOKEN_DIGITS_MIN: usize = 32;
+
+/// A placeholder of the token's own shape: some clients look at how it begins.
+fn token_placeholder(real: Option<&Secret<String>>) -> String {
+    let real = real.map(|real| real.expose().as_str()).unwrap_or_default();
+    let Some(start) = TOKEN_STARTS.iter().find(|start| real.starts_with(**start)) else {
+        return random_hex(40);
+    };
+    let digits = (real.len() - start.len()).max(TOKEN_DIGITS_MIN);
+    let mut shaped = format!("{start}{}", random_hex(digits.next_multiple_of(2)));
+    shaped.truncate(start.len() + digits);
+    shaped
 }
 
 fn random_hex(digits: usize) -> String {
@@ -48,6 +68,19 @@ pub(super) fn stray_keys(
         .collect()
 }
 
+/// Values of other credentials that are not, by chance, the ones the gate uses.
+pub(super) fn withheld(
+    others: &[(&'static str, Secret<String>)],
+    keys: &Keys,
+) -> Vec<(&'static str, Secret<String>)> {
+    let is_used = |value: &str| keys.reals().any(|(_, real, _)| real.expose() == value);
+    let others = others.iter();
+    others
+        .filter(|(_, value)| !is_used(value.expose()))
+        .cloned()
+        .collect()
+}
+
 /// Keys in files that are not the ones the gate uses: none of them may be recorded, either.
 pub(super) fn keys_in_files(
     files: &[KeyInFile],
@@ -66,6 +99,7 @@ pub(super) fn placeholders(keys: &Keys) -> Placeholders {
         api_key: keys.api.placeholder.expose().clone(),
         app_key: keys.app.placeholder.expose().clone(),
         bearer: keys.bearer.placeholder.expose().clone(),
+        offers_token: keys.bearer.real.is_some() && keys.app.real.is_none(),
     }
 }
 

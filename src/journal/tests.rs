@@ -42,6 +42,7 @@ fn session_for(
         dd: DatadogSide {
             site: "datadoghq.com".into(),
             credential: "test".into(),
+            credential_name: None,
         },
         durability: Durability::default(),
         policy: None,

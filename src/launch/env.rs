@@ -21,6 +21,8 @@ pub struct Placeholders {
     pub app_key: String,
     /// Stands in for an OAuth or personal access token.
     pub bearer: String,
+    /// Whether the child is offered one it did not ask for: a token is what the gate holds.
+    pub offers_token: bool,
 }
 
 /// Everything [`build`] needs to know.
@@ -49,6 +51,9 @@ const APP_KEYS: &[&str] = &[
 ];
 /// Replaced only where the parent has one: a client that finds a token prefers it to keys.
 const BEARERS: &[&str] = &["DD_ACCESS_TOKEN", "DD_BEARER_TOKEN", "DATADOG_BEARER_TOKEN"];
+/// Set where the gate holds a token and no application key. One is enough: clients that know keys
+/// alone work with the placeholders of those.
+const OFFERED_BEARER: &str = "DD_ACCESS_TOKEN";
 const SITES: &[&str] = &["DD_SITE", "DATADOG_SITE"];
 const HOSTS: &[&str] = &["DD_HOST", "DATADOG_HOST"];
 /// Both cases: wget reads only the lower, some only the upper; Ruby takes `http_proxy` for
@@ -124,6 +129,9 @@ pub fn build(parent: &[(OsString, OsString)], inputs: &Inputs<'_>) -> Vec<(OsStr
     child.set_all(API_KEYS, &inputs.placeholders.api_key);
     child.set_all(APP_KEYS, &inputs.placeholders.app_key);
     child.override_all(BEARERS, &inputs.placeholders.bearer);
+    if inputs.placeholders.offers_token {
+        child.set(OFFERED_BEARER, &inputs.placeholders.bearer);
+    }
 
     let gate = format!("http://{}", inputs.gate);
     child.set_all(SITES, inputs.site);
@@ -380,6 +388,7 @@ mod tests {
                     api_key: API.to_owned(),
                     app_key: APP.to_owned(),
                     bearer: BEARER.to_owned(),
+                    offers_token: false,
                 },
                 scrubber: &scrubber,
                 files: &ChildFiles::below(Path::new("/s")),

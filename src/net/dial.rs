@@ -57,6 +57,14 @@ impl Dialer {
         })
     }
 
+    /// Host and port of the proxy on the way to a host, if there is one: never a password.
+    #[must_use]
+    pub fn proxy_for(&self, host: &str, port: u16) -> Option<String> {
+        let proxy = self.proxy.as_deref()?;
+        let direct = is_loopback(host) || self.exempt.matches(host, port);
+        (!direct).then(|| format!("{}:{}", proxy.host, proxy.port))
+    }
+
     /// The port of the proxy, where it is on this machine: another ddgate's, it may be.
     #[must_use]
     pub fn local_proxy(&self) -> Option<u16> {

@@ -22,6 +22,15 @@ pub fn client_config() -> Result<ClientConfig, NetError> {
     }
 }
 
+/// How many roots the platform's store, or the file of `SSL_CERT_FILE`, gives.
+///
+/// # Errors
+/// None at all.
+pub fn root_count() -> Result<usize, NetError> {
+    let roots = platform_roots().map_err(|why| NetError::Roots { why })?;
+    Ok(roots.len())
+}
+
 /// Makes client settings that trust exactly these roots.
 ///
 /// # Errors

@@ -136,7 +136,8 @@ impl Keys {
             if !slot.fits(value) {
                 return Err(NoRight::ForeignKey(self.file_with(value)));
             }
-            match slot.real {
+            // Where no such key is held, an access token does as well.
+            match slot.real.as_ref().or(self.bearer.real.as_ref()) {
                 Some(_) => is_held = true,
                 None => missing = Some(which),
             }
@@ -208,8 +209,9 @@ impl Keys {
     }
 
     /// Puts the real keys where the placeholders stand, and takes away placeholders of keys that
-    /// are not held: clients send an application key along where an API key alone would do.
-    /// Returns the new target.
+    /// are not held: clients send an application key along where an API key alone would do. If an
+    /// access token is held, it goes in the place of keys that are not: Datadog takes it alone, and
+    /// so every client that knows keys works with a token. Returns the new target.
     pub(super) fn arm(
         &self,
         right: Right,
@@ -219,24 +221,36 @@ impl Keys {
         if matches!(right.0, Holder::Agent(_)) {
             return Ok(target.clone());
         }
+        let mut wants_token = self.lacks_key_in(target);
         for (names, slot) in [(API_HEADERS, &self.api), (APP_HEADERS, &self.app)] {
             for name in names {
-                if headers.remove(&name).is_some()
-                    && let Some(real) = &slot.real
-                {
-                    headers.insert(name, sensitive(real.expose())?);
+                if headers.remove(&name).is_none() {
+                    continue;
+                }
+                match &slot.real {
+                    Some(real) => drop(headers.insert(name, sensitive(real.expose())?)),
+                    None => wants_token = true,
                 }
             }
         }
         // Datadog's Ruby client sends an empty one beside its keys: that one just goes.
-        if let Some(shown) = headers.remove(AUTHORIZATION)
-            && bearer(&shown).is_some_and(|token| !token.is_empty())
-            && let Some(real) = &self.bearer.real
-        {
+        let shown = headers.remove(AUTHORIZATION);
+        wants_token |= shown.is_some_and(|it| bearer(&it).is_some_and(|token| !token.is_empty()));
+        if wants_token && let Some(real) = &self.bearer.real {
             let value = sensitive(&format!("Bearer {}", real.expose()))?;
             headers.insert(AUTHORIZATION, value);
         }
         self.arm_query(target)
+    }
+
+    /// Whether the query shows the placeholder of a key that is not held.
+    fn lacks_key_in(&self, target: &PathAndQuery) -> bool {
+        let query = target.query().unwrap_or_default();
+        url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| match &*name {
+            API_PARAM => self.api.real.is_none(),
+            APP_PARAM => self.app.real.is_none(),
+            _ => false,
+        })
     }
 
     fn arm_query(&self, target: &PathAndQuery) -> Result<PathAndQuery, http::Error> {
@@ -415,6 +429,42 @@ mod tests {
         assert!(!map.contains_key("dd-application-key"));
         assert!(!map.contains_key("authorization"));
         assert_eq!(armed, "/v?a=1&application%5Fkey=REAL%2FP&b=%20");
+    }
+
+    #[test]
+    fn a_token_stands_in_for_keys_that_are_not_held() {
+        let mut keys = keys();
+        keys.api.real = None;
+        keys.app.real = None;
+        keys.bearer.real = Some(Secret::new("REAL-B".to_owned()));
+        for (shown, target) in [
+            (
+                &[("dd-api-key", "pa"), ("dd-application-key", "pp")][..],
+                "/",
+            ),
+            (
+                &[("dd-application-key", "pp"), ("authorization", "Bearer ")],
+                "/",
+            ),
+            (&[("authorization", "Bearer pb")], "/"),
+            (&[], "/?api_key=pa&application_key=pp"),
+        ] {
+            let (mut map, target) = (headers(shown), PathAndQuery::from_static(target));
+            let right = keys.identify(&map, &target).unwrap();
+            assert_eq!(keys.arm(right, &mut map, &target).unwrap().path(), "/");
+            assert_eq!(map.len(), 1, "{map:?}");
+            assert_eq!(map["authorization"], "Bearer REAL-B");
+        }
+        let forged = headers(&[("dd-api-key", "pa"), ("dd-application-key", "x")]);
+        let refused = keys.identify(&forged, &PathAndQuery::from_static("/"));
+        assert_eq!(refused.map(drop), Err(NoRight::ForeignKey(None)));
+        // A key that is held goes as itself, and the token only where one is missing.
+        keys.api.real = Some(Secret::new("REAL-A".to_owned()));
+        let target = PathAndQuery::from_static("/");
+        let mut map = headers(&[("dd-api-key", "pa")]);
+        let right = keys.identify(&map, &target).unwrap();
+        keys.arm(right, &mut map, &target).unwrap();
+        assert_eq!(map, headers(&[("dd-api-key", "REAL-A")]));
     }
 
     #[test]

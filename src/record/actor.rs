@@ -11,6 +11,9 @@ use super::workload::Workload;
 pub enum Via {
     /// OAuth 2.0 Device Authorization Grant (RFC 8628) with a verified ID token.
     Device,
+    /// OAuth 2.0 authorization code with PKCE and a loopback redirect (RFC 7636, 8252), with a
+    /// verified ID token.
+    Browser,
     /// A refreshed sign-in (OpenID Connect Core 12) with a verified ID token.
     Refresh,
     /// A verified token that a CI system or a cloud gave to a workload: no person.

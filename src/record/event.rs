@@ -157,6 +157,9 @@ pub struct Tool {
 pub struct DatadogSide {
     /// Where the credential came from, never its value.
     pub credential: String,
+    /// Its name in the settings, where they list several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_name: Option<String>,
     /// Site, for example `datadoghq.eu`.
     pub site: String,
 }

@@ -367,6 +367,7 @@ fn head_of(
         host: content.host,
         site: open.dd.site,
         credential: open.dd.credential,
+        credential_name: open.dd.credential_name,
         tool_version: open.tool.version,
         durability: open.durability,
         policy: open.policy,

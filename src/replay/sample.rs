@@ -96,6 +96,7 @@ impl Script {
             dd: DatadogSide {
                 site: "datadoghq.eu".into(),
                 credential: "keyring".into(),
+                credential_name: None,
             },
             durability: Durability::default(),
             policy: None,

@@ -60,6 +60,8 @@ pub struct SessionHead {
     pub site: String,
     /// Where the credential came from, never its value.
     pub credential: String,
+    /// Its name in the settings of that day, where they listed several.
+    pub credential_name: Option<String>,
     /// The version of ddgate that wrote it.
     pub tool_version: String,
     /// What an acknowledged record survives.

@@ -22,10 +22,14 @@ fn every_layer_is_named() {
     identity.groups_claims  groups  default
     identity.storage  auto  default
     identity.prompt  auto  default
+    identity.require_groups  not set  default
+    identity.require_issuer  not set  default
+    identity.require_verified_email  false  default
     workload  not set  default
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default
+    credential  not set  default
     journal.durability  power-loss  default
     journal.recipients  not set  default
     journal.age_identities  not set  default

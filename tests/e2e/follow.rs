@@ -82,6 +82,7 @@ fn long_session(sessions: &Path, calls: u64) -> SessionId {
         dd: DatadogSide {
             site: "datadoghq.eu".into(),
             credential: "test".into(),
+            credential_name: None,
         },
         durability: Durability::Process,
         policy: None,

@@ -57,7 +57,7 @@ fn from_a_command_that_goes_wrong() {
     insta::assert_snapshot!(said("\"echo hunter2 >&2; exit 3\""), @r"
     hunter2
     ddgate: error: the credential command `echo` failed (exit status: 3)
-    ddgate: hint: try it by hand; it is `datadog.credential_command` in: ddgate config show
+    ddgate: hint: try it by hand: `datadog.credential_command`, or `command` of its [[credential]]
     ");
     insta::assert_snapshot!(said("\"echo hunter2\""), @r#"
     ddgate: error: the credential command `echo` printed no keys: line 1 is not NAME=value
@@ -66,7 +66,7 @@ fn from_a_command_that_goes_wrong() {
     insta::assert_snapshot!(said("[\"no-such-password-manager\", \"hunter2\"]"), @r"
     ddgate: error: cannot run the credential command `no-such-password-manager`
     ddgate:   caused by: No such file or directory (os error 2)
-    ddgate: hint: try it by hand; it is `datadog.credential_command` in: ddgate config show
+    ddgate: hint: try it by hand: `datadog.credential_command`, or `command` of its [[credential]]
     ");
     insta::assert_snapshot!(said("\"printf '{\\\"api_key\\\": 17}'\""), @r#"
     ddgate: error: the credential command `printf` printed no keys: `api_key` is not a string
@@ -152,7 +152,7 @@ fn no_keyring_and_no_choice_of_another_place() {
     assert!(!outcome.said().contains("hunter2"));
     if cfg!(target_os = "linux") {
         insta::assert_snapshot!(outcome.said(), @r#"
-        ddgate: error: the key cannot be kept: the OS keyring does not work: Platform failure: zbus error: Failed to connect to address `unix:path=/nowhere`: No such file or directory (os error 2)
+        ddgate: error: the key cannot be kept: the OS keyring does not work: there is no session bus to reach it by (Platform failure: zbus error: Failed to connect to address `unix:path=/nowhere`: No such file or directory (os error 2))
         ddgate: hint: set `identity.storage = "file"` to keep it in a file that only you can read, or use `datadog.credential_command` or the environment
         "#);
     }

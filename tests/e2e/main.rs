@@ -28,10 +28,12 @@ mod damage;
 mod demo;
 #[path = "../support/dice.rs"]
 mod dice;
+mod doctor;
 mod environment;
 mod erase;
 mod export;
 mod follow;
+mod groups;
 mod hunt;
 mod key_files;
 mod keys;

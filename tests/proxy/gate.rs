@@ -297,6 +297,7 @@ fn open_journal(dir: &SessionDir, session: SessionId, known: &KnownSecrets) -> J
         dd: DatadogSide {
             site: "datadoghq.com".into(),
             credential: "test".into(),
+            credential_name: None,
         },
         durability: Durability::default(),
         policy: None,

@@ -1,8 +1,8 @@
 //! Keys from a command of the user's choice, for example a password manager.
 //!
 //! It runs with ddgate's own environment, an empty standard input and ddgate's standard error,
-//! so that it can explain itself. Its output is JSON (`{"api_key": …, "app_key": …}`) or lines of
-//! `DD_API_KEY=…`; it is bounded in size and time, wiped after use, and never quoted.
+//! so that it can explain itself. Its output (`output` reads it) is bounded in size and time, wiped
+//! after use, and never quoted.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,11 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::environment::key_of;
-use super::{Credential, CredentialError, Key, usable};
+use super::output::parse;
+use super::{Credential, CredentialError};
 use crate::auth::aside::aside;
 use crate::limits::{CREDENTIAL_BYTES_MAX, CREDENTIAL_COMMAND_TIMEOUT};
 
@@ -156,108 +155,9 @@ fn gather(stdout: Option<impl Read>) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(output)
 }
 
-fn parse(output: &[u8], program: &str) -> Result<Credential, CredentialError> {
-    let unreadable = |why: &str| CredentialError::CommandOutput {
-        program: program.to_owned(),
-        why: why.to_owned(),
-    };
-    let text = std::str::from_utf8(output).map_err(|_| unreadable("the output is not UTF-8"))?;
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let source = format!("command {program}");
-    let mut credential = Credential::empty(source.clone());
-    if text.starts_with('{') {
-        // The parser's own message could quote a key.
-        let members: Value =
-            serde_json::from_str(text).map_err(|_| unreadable("the output is not valid JSON"))?;
-        for (name, key) in [
-            ("api_key", Key::Api),
-            ("app_key", Key::App),
-            ("bearer", Key::Bearer),
-        ] {
-            match members.get(name) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(value)) => credential.put(key, usable(key, &source, value)?),
-                Some(_) => return Err(unreadable(&format!("`{name}` is not a string"))),
-            }
-        }
-    } else {
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (name, value) = assignment(line)
-                .ok_or_else(|| unreadable(&format!("line {} is not NAME=value", number + 1)))?;
-            if let Some(key) = key_of(name) {
-                credential.put(key, usable(key, &source, value)?);
-            }
-        }
-    }
-    if credential.is_empty() {
-        return Err(unreadable(
-            "neither JSON with api_key, app_key or bearer, nor lines such as DD_API_KEY=…",
-        ));
-    }
-    Ok(credential)
-}
-
-/// Reads `NAME=value`, `export NAME=value`, and a value in quotes.
-fn assignment(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.split_once('=')?;
-    let name = name.trim();
-    let name = name.strip_prefix("export ").unwrap_or(name).trim();
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(word) {
-        return None;
-    }
-    let value = value.trim();
-    let inner = ['"', '\'']
-        .into_iter()
-        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
-    Some((name, inner.unwrap_or(value)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn keys(output: &str) -> [Option<String>; 3] {
-        let read = parse(output.as_bytes(), "op").unwrap();
-        assert_eq!(read.source, "command op");
-        [read.api_key, read.app_key, read.bearer].map(|key| key.map(|key| key.expose().clone()))
-    }
-
-    #[test]
-    fn json_and_lines() {
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            keys(r#" {"api_key":"a ","app_key":null,"bearer":"c","more":[1]} "#),
-            [some("a"), None, some("c")]
-        );
-        let lines = "# mine\n\nexport DATADOG_API_KEY='a'\r\n DD_APP_KEY = \"b\"\nPATH=/bin\n";
-        assert_eq!(keys(lines), [some("a"), some("b"), None]);
-    }
-
-    #[test]
-    fn what_is_not_understood_is_not_quoted() {
-        for bad in [
-            "",
-            "hunter2",
-            "{}",
-            "{\"api_key\":\"hunter2\"",
-            "{\"api_key\":[\"hunter2\"]}",
-            "{\"api_key\":\"hunter2 \u{1}x\"}",
-            "PATH=hunter2",
-            "DD_API_KEY=hunter2\nhunter2 hunter2",
-            "DD_API_KEY=",
-        ] {
-            let error = parse(bad.as_bytes(), "op").unwrap_err();
-            let text = format!("{error} {error:?}");
-            assert!(text.contains("op") && !text.contains("hunter2"), "{text}");
-        }
-        assert!(parse(b"\xff\xfe", "op").is_err());
-    }
 
     #[test]
     fn the_program_is_named_without_its_arguments() {
@@ -266,13 +166,6 @@ mod tests {
         assert_eq!(shell(""), "");
         let argv = CommandLine::Argv(vec!["/opt/pass".to_owned(), "hunter2".to_owned()]);
         assert_eq!(argv.program(), "pass");
-    }
-
-    proptest! {
-        #[test]
-        fn any_output_is_survived(output: Vec<u8>) {
-            let _ = parse(&output, "op");
-        }
     }
 
     #[cfg(unix)]

@@ -37,13 +37,19 @@ pub fn variable(key: Key, lookup: &Lookup<'_>) -> Option<&'static str> {
     names.iter().find(set).copied()
 }
 
+/// The value of a variable that says something.
+pub(super) fn set(name: &str, lookup: &Lookup<'_>) -> Option<String> {
+    lookup(name).filter(|value| !value.trim().is_empty())
+}
+
 /// Reads the variables. An empty one counts as not set.
 pub(super) fn read(lookup: &Lookup<'_>) -> Result<Option<Credential>, CredentialError> {
     let mut credential = Credential::empty(String::new());
     let mut used = Vec::new();
     for (key, names) in VARIABLES {
-        let set = |name: &&str| lookup(name).filter(|value| !value.trim().is_empty());
-        let found = names.iter().find_map(|name| Some((*name, set(name)?)));
+        let found = names
+            .iter()
+            .find_map(|name| Some((*name, set(name, lookup)?)));
         if let Some((name, value)) = found {
             credential.put(key, usable(key, name, &value)?);
             used.push(name);

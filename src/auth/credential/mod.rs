@@ -2,10 +2,13 @@
 //!
 //! They come from the user's `credential_command`, from `ddgate keys set`, or from ddgate's own
 //! environment; the first source that has any of them gives them all, so that keys of two
-//! organisations never mix. No value ever appears in an error, nor in [`Credential::source`].
+//! organisations never mix. Where the settings list several credentials, each is read from the one
+//! place they name (`named`). No value ever appears in an error, nor in [`Credential::source`].
 
 mod command;
 mod environment;
+pub mod named;
+mod output;
 pub mod redaction;
 pub mod stored;
 
@@ -44,6 +47,16 @@ impl Key {
             Self::Api => "api-key",
             Self::App => "app-key",
             Self::Bearer => "bearer",
+        }
+    }
+
+    /// The name the record has for such a value, where one was removed.
+    #[must_use]
+    pub const fn record_name(self) -> &'static str {
+        match self {
+            Self::Api => "dd-api-key",
+            Self::App => "dd-application-key",
+            Self::Bearer => "dd-bearer",
         }
     }
 }
@@ -87,6 +100,8 @@ pub struct Credential {
     /// Where it came from, in words fit for the record: `keyring`, `command op`,
     /// `environment DD_API_KEY`.
     pub source: String,
+    /// Its name in the settings, where they list several.
+    pub name: Option<String>,
 }
 
 /// Why there is no usable credential.
@@ -98,6 +113,24 @@ pub enum CredentialError {
          set"
     )]
     NotFound,
+    /// A credential of the list is to be in the store, and is not.
+    #[error("the credential `{credential}` has no keys: none are kept under `{set}` in {place}")]
+    NoneStored {
+        /// Its name.
+        credential: String,
+        /// The name its keys are stored under.
+        set: String,
+        /// The store.
+        place: String,
+    },
+    /// A credential of the list is to be in variables, and is not.
+    #[error("the credential `{credential}` has no keys: none of {variables} is set")]
+    NoneSet {
+        /// Its name.
+        credential: String,
+        /// The variables.
+        variables: String,
+    },
     /// Inside a `ddgate run`, without its placeholders.
     #[error(
         "this runs inside `ddgate run`, and the keys it gave out (DD_API_KEY, DD_APP_KEY) did not \
@@ -170,7 +203,7 @@ pub async fn resolve(
     if let Some(line) = &settings.command {
         return command::read(line).await;
     }
-    if let Some(credential) = stored::read(store).await? {
+    if let Some(credential) = stored::read(store, None).await? {
         return Ok(credential);
     }
     environment::read(lookup)?.ok_or(CredentialError::NotFound)
@@ -191,6 +224,15 @@ impl Credential {
             app_key: None,
             bearer: None,
             source,
+            name: None,
+        }
+    }
+
+    const fn value(&self, key: Key) -> Option<&Secret<String>> {
+        match key {
+            Key::Api => self.api_key.as_ref(),
+            Key::App => self.app_key.as_ref(),
+            Key::Bearer => self.bearer.as_ref(),
         }
     }
 
@@ -279,7 +321,7 @@ mod tests {
         assert_eq!(found.api_key.unwrap().expose(), "env");
         assert_eq!(found.source, "environment DD_API_KEY");
 
-        stored::keep(&store, Key::App, "kept").await.unwrap();
+        stored::keep(&store, None, Key::App, "kept").await.unwrap();
         let found = resolve(&settings, &store, &environment).await.unwrap();
         assert!(found.api_key.is_none(), "sources do not mix");
         assert_eq!(found.app_key.unwrap().expose(), "kept");

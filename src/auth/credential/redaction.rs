@@ -47,7 +47,7 @@ pub async fn find(
 /// # Errors
 /// As [`stored::keep`].
 pub async fn keep(store: &SecretStore, value: &str) -> Result<(), CredentialError> {
-    stored::keep_text(store, WORD, usable("your input", value)?).await
+    stored::keep_text(store, datadog_name(WORD), usable("your input", value)?).await
 }
 
 /// Forgets the stored key; returns whether there was one.

@@ -1,4 +1,5 @@
-//! Keys that `ddgate keys set` has put away.
+//! Keys that `ddgate keys set` has put away: one set for everybody, and one for each name given
+//! with `--credential`.
 
 use super::{Credential, CredentialError, Key, usable};
 use crate::auth::aside::aside;
@@ -9,11 +10,15 @@ use crate::record::Secret;
 ///
 /// # Errors
 /// The store fails, or holds something that is no key.
-pub(super) async fn read(store: &SecretStore) -> Result<Option<Credential>, CredentialError> {
+pub(super) async fn read(
+    store: &SecretStore,
+    set: Option<&str>,
+) -> Result<Option<Credential>, CredentialError> {
+    let names = Key::ALL.map(|key| (key, name(set, key)));
     let found = beside(store, |store| {
         let mut found = Vec::new();
-        for key in Key::ALL {
-            if let Some(value) = store.get(&datadog_name(key.word()))? {
+        for (key, name) in names {
+            if let Some(value) = store.get(&name)? {
                 found.push((key, value));
             }
         }
@@ -31,11 +36,12 @@ pub(super) async fn read(store: &SecretStore) -> Result<Option<Credential>, Cred
 ///
 /// # Errors
 /// The store fails.
-pub async fn list(store: &SecretStore) -> Result<Vec<Key>, CredentialError> {
+pub async fn list(store: &SecretStore, set: Option<&str>) -> Result<Vec<Key>, CredentialError> {
+    let names = Key::ALL.map(|key| (key, name(set, key)));
     let found = beside(store, |store| {
         let mut found = Vec::new();
-        for key in Key::ALL {
-            if store.get(&datadog_name(key.word()))?.is_some() {
+        for (key, name) in names {
+            if store.get(&name)?.is_some() {
                 found.push(key);
             }
         }
@@ -48,14 +54,19 @@ pub async fn list(store: &SecretStore) -> Result<Vec<Key>, CredentialError> {
 ///
 /// # Errors
 /// The value cannot be a key, the store fails, or it forgets everything when ddgate ends.
-pub async fn keep(store: &SecretStore, key: Key, value: &str) -> Result<(), CredentialError> {
-    keep_text(store, key.word(), usable(key, "your input", value)?).await
+pub async fn keep(
+    store: &SecretStore,
+    set: Option<&str>,
+    key: Key,
+    value: &str,
+) -> Result<(), CredentialError> {
+    keep_text(store, name(set, key), usable(key, "your input", value)?).await
 }
 
-/// Puts a text away under a word.
+/// Puts a text away under a name of the store.
 pub(super) async fn keep_text(
     store: &SecretStore,
-    word: &'static str,
+    name: String,
     value: Secret<String>,
 ) -> Result<(), CredentialError> {
     beside(store, SecretStore::prove).await?;
@@ -65,7 +76,7 @@ pub(super) async fn keep_text(
             why: why.unwrap_or_else(|| "secrets are kept in memory, as configured".to_owned()),
         });
     }
-    beside(store, move |store| store.set(&datadog_name(word), &value)).await?;
+    beside(store, move |store| store.set(&name, &value)).await?;
     // An automatic store may have fallen back to memory at the last moment.
     match store.fallback() {
         Some(why) => Err(CredentialError::NotKept { why }),
@@ -77,9 +88,21 @@ pub(super) async fn keep_text(
 ///
 /// # Errors
 /// The store fails.
-pub async fn remove(store: &SecretStore, key: Key) -> Result<bool, CredentialError> {
-    let gone = beside(store, move |store| store.delete(&datadog_name(key.word())));
-    Ok(gone.await?)
+pub async fn remove(
+    store: &SecretStore,
+    set: Option<&str>,
+    key: Key,
+) -> Result<bool, CredentialError> {
+    let name = name(set, key);
+    Ok(beside(store, move |store| store.delete(&name)).await?)
+}
+
+/// What the store calls a key. No name of a set holds a `/`, and no word of a key does.
+fn name(set: Option<&str>, key: Key) -> String {
+    match set {
+        None => datadog_name(key.word()),
+        Some(set) => datadog_name(&format!("{set}/{}", key.word())),
+    }
 }
 
 /// Asks the store on a thread of its own: it may block.
@@ -108,16 +131,16 @@ mod tests {
             })
         };
         let store = open(Storage::File);
-        keep(&store, Key::Bearer, " t \n").await.unwrap();
-        keep(&store, Key::Api, "a").await.unwrap();
-        assert!(keep(&store, Key::App, "a b").await.is_err());
-        assert_eq!(list(&store).await.unwrap(), [Key::Api, Key::Bearer]);
-        let read = read(&store).await.unwrap().unwrap();
+        keep(&store, None, Key::Bearer, " t \n").await.unwrap();
+        keep(&store, None, Key::Api, "a").await.unwrap();
+        assert!(keep(&store, None, Key::App, "a b").await.is_err());
+        assert_eq!(list(&store, None).await.unwrap(), [Key::Api, Key::Bearer]);
+        let read = read(&store, None).await.unwrap().unwrap();
         assert_eq!(read.bearer.unwrap().expose(), "t");
-        assert!(remove(&store, Key::Api).await.unwrap());
-        assert!(!remove(&store, Key::Api).await.unwrap());
+        assert!(remove(&store, None, Key::Api).await.unwrap());
+        assert!(!remove(&store, None, Key::Api).await.unwrap());
 
-        let error = keep(&open(Storage::Memory), Key::Api, "a")
+        let error = keep(&open(Storage::Memory), None, Key::Api, "a")
             .await
             .unwrap_err();
         assert!(matches!(error, CredentialError::NotKept { .. }));

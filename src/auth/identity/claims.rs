@@ -49,8 +49,9 @@ pub(in crate::auth) fn chain(error: &dyn std::error::Error) -> String {
 pub(super) fn groups(claims: &Map<String, Value>, sources: &[String]) -> (Vec<String>, bool) {
     let mut found = BTreeSet::new();
     // Entra ID leaves groups out of large tokens and points elsewhere instead; that address
-    // comes from the token, so it is not followed.
-    let mut incomplete = claims.get("hasgroups").is_some_and(|has| has != false)
+    // comes from the token, so it is not followed. Its app roles are complete all the same.
+    let has_more = claims.get("hasgroups").is_some_and(|has| has != false);
+    let mut incomplete = has_more && sources.iter().any(|source| source == "groups")
         || claims
             .get("_claim_names")
             .and_then(Value::as_object)
@@ -138,6 +139,7 @@ mod tests {
         assert_eq!(read(overage.clone(), &["groups"]), (Vec::new(), true));
         assert_eq!(read(overage, &["roles"]), (Vec::new(), false));
         assert!(read(json!({"hasgroups": true}), &["groups"]).1);
+        assert!(!read(json!({"hasgroups": true}), &["roles"]).1);
         assert_eq!(
             read(json!({"groups": null}), &["groups"]),
             (Vec::new(), false)

@@ -48,6 +48,7 @@ pub(super) async fn sign_in(
     let expectation = Expectation {
         via: Via::Device,
         subject: None,
+        nonce: None,
     };
     let identity = Box::pin(provider.verified(&tokens, keys, &expectation)).await?;
     Ok(SignIn {

@@ -66,6 +66,7 @@ impl Refreshed {
         let expectation = Expectation {
             via: Via::Refresh,
             subject,
+            nonce: None,
         };
         provider.verified(&self.0, keys, &expectation).await
     }
@@ -152,8 +153,8 @@ impl Provider<'_> {
     }
 }
 
-/// Tries once more when the first request certainly did nothing.
-struct Refreshing<'a>(&'a HttpsClient);
+/// Tries once more when the first request certainly did nothing. For tokens and codes that work once.
+pub(super) struct Refreshing<'a>(pub(super) &'a HttpsClient);
 
 impl Refreshing<'_> {
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, NetError> {

@@ -12,6 +12,7 @@ use openidconnect::{
     Nonce, OAuth2TokenResponse, SignatureVerificationError, TokenResponse,
 };
 use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
 
 use super::claims::{clean, groups, is_hidden};
 use super::provider::{OurIdToken, Provider, Tokens};
@@ -75,7 +76,7 @@ pub enum Unverified {
     #[error("it was issued long before this sign-in (iat)")]
     IssuedLongAgo,
     /// `nonce`.
-    #[error("it answers a question nobody asked (nonce)")]
+    #[error("it is no answer to this sign-in (nonce)")]
     Nonce,
     /// `at_hash`.
     #[error("it does not belong to the access token beside it (at_hash)")]
@@ -113,6 +114,8 @@ pub(super) struct Expectation<'a> {
     pub(super) via: Via,
     /// The subject it must have, when the sign-in is being refreshed.
     pub(super) subject: Option<&'a str>,
+    /// The nonce it must repeat; none was sent otherwise.
+    pub(super) nonce: Option<&'a str>,
 }
 
 struct Rules<'a> {
@@ -177,9 +180,13 @@ fn check(
         .set_time_fn(move || now - leeway);
     let refreshing = rules.expectation.via == Via::Refresh;
     // The device flow sends no nonce; a refreshed token may repeat an older one.
-    let nonce = |nonce: Option<&Nonce>| match nonce {
-        Some(_) if !refreshing => Err(String::new()),
-        _ => Ok(()),
+    let nonce = |nonce: Option<&Nonce>| match (rules.expectation.nonce, nonce) {
+        (Some(sent), Some(back)) if bool::from(sent.as_bytes().ct_eq(back.secret().as_bytes())) => {
+            Ok(())
+        }
+        (None, None) => Ok(()),
+        (None, Some(_)) if refreshing => Ok(()),
+        _ => Err(String::new()),
     };
     let claims = token.claims(&verifier, nonce).map_err(crate_says)?;
     let more = &claims.additional_claims().0;
@@ -262,7 +269,11 @@ pub(super) fn check_alone(
         client_id: audience,
         hosted_domain: None,
         groups_claims,
-        expectation: &Expectation { via, subject },
+        expectation: &Expectation {
+            via,
+            subject,
+            nonce: None,
+        },
         now: Utc::now(),
     };
     check(token, None, keys, &rules)
@@ -373,7 +384,11 @@ mod tests {
             client_id: "ddgate",
             hosted_domain: None,
             groups_claims: &["groups".to_owned()],
-            expectation: &Expectation { via, subject },
+            expectation: &Expectation {
+                via,
+                subject,
+                nonce: (via == Via::Browser).then_some("n-1"),
+            },
             now: DateTime::from_timestamp(NOW, 0).unwrap(),
         };
         let keys = CoreJsonWebKeySet::new(vec![key(7).as_verification_key()]);
@@ -447,6 +462,15 @@ mod tests {
             judge(&swapped, Via::Device, None),
             Err(Unverified::AccessTokenHash)
         );
+    }
+
+    #[test]
+    fn a_nonce_that_was_sent_has_to_come_back() {
+        let browser = |changes| judge(&token(&changes, 7), Via::Browser, None);
+        assert!(browser(json!({"nonce": "n-1"})).is_ok());
+        for wrong in [json!({}), json!({"nonce": "n-2"}), json!({"nonce": ""})] {
+            assert_eq!(browser(wrong.clone()), Err(Unverified::Nonce), "{wrong}");
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Keyring {
     }
 }
 
-/// The reason without the data some variants carry.
+/// The reason without the data some variants carry; what it means comes first, where that is known.
 fn words(error: &Error) -> String {
     let text = match error {
         Error::NoDefaultStore => match Entry::store_status() {
@@ -138,8 +138,26 @@ fn words(error: &Error) -> String {
         Error::Ambiguous(entries) => format!("{} entries have the same name", entries.len()),
         other => other.to_string(),
     };
+    let text = match MEANINGS.iter().find(|(part, _)| text.contains(part)) {
+        Some((_, meaning)) => format!("{meaning} ({text})"),
+        None => text,
+    };
     clean(&text, PROVIDER_TEXT_CHARS_MAX)
 }
+
+/// What the Secret Service and the way to it say, and what people should hear: `tests/keyring.rs`
+/// meets each of them.
+const MEANINGS: [(&str, &str); 3] = [
+    (
+        "zbus error: Failed to connect",
+        "there is no session bus to reach it by",
+    ),
+    ("prompt dismissed", "it is locked, and nobody unlocked it"),
+    (
+        "result not returned",
+        "it was never set up, and here is nobody to do that",
+    ),
+];
 
 #[cfg(test)]
 mod tests {

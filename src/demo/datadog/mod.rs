@@ -82,6 +82,8 @@ pub struct Seen {
     pub real_api_key: bool,
     /// Whether the real application key came with it.
     pub real_application_key: bool,
+    /// Whether the real access token came with it.
+    pub real_token: bool,
     /// The status of the answer.
     pub status: u16,
     /// SHA-256 of the answer's body, lower-case hex.
@@ -97,6 +99,7 @@ pub struct FakeDatadog {
 
 struct Inner {
     keys: Keys,
+    token: Secret<String>,
     world: Mutex<World>,
     seen: Mutex<VecDeque<Seen>>,
 }
@@ -117,6 +120,7 @@ pub async fn start(keys: Keys) -> io::Result<FakeDatadog> {
     let now = Utc::now();
     let inner = Arc::new(Inner {
         keys,
+        token: Secret::new(format!("ddpat_{}", hex(&random::<20>()?))),
         world: Mutex::new(World {
             monitors: Monitors::seeded(now),
             dashboards: Dashboards::seeded(now),
@@ -144,6 +148,12 @@ impl FakeDatadog {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Returns a personal access token, which opens it without any key.
+    #[must_use]
+    pub fn token(&self) -> Secret<String> {
+        self.inner.token.clone()
     }
 
     /// Returns what reached it so far, oldest first; at most `limits::DEMO_SEEN_MAX` requests.
@@ -183,8 +193,13 @@ impl Inner {
             "application_key",
         );
 
+        // A token counts in the place of an application key, too, and then alone.
+        let real_token = self.carries_token(&parts.headers)
+            || carries(&self.token, "dd-application-key", "application_key");
+
         let path = parts.uri.path();
-        let open = real_api_key && (real_application_key || needs_no_application_key(parts));
+        let open =
+            real_token || real_api_key && (real_application_key || needs_no_application_key(parts));
         let outcome = match body.end {
             BodyEnd::Broken => problem(StatusCode::BAD_REQUEST, "The request body broke off"),
             _ if !open => problem(StatusCode::FORBIDDEN, "Forbidden"),
@@ -207,10 +222,16 @@ impl Inner {
             complete: body.end != BodyEnd::Broken,
             real_api_key,
             real_application_key,
+            real_token,
             status: answer.status().as_u16(),
             answer_sha256: hex(&Sha256::digest(answer.body())),
         });
         answer
+    }
+
+    fn carries_token(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION);
+        shown.is_some_and(|value| value == &format!("Bearer {}", self.token.expose()))
     }
 
     fn route(
@@ -225,6 +246,7 @@ impl Inner {
         let mut status = StatusCode::OK;
         let value = match (method, segments.as_slice()) {
             ("GET", ["api", "v1", "validate"]) => json!({"valid": true}),
+            ("GET", ["api", "v2", "validate_keys"]) => json!({"status": "ok"}),
 
             ("GET", ["api", "v1", "monitor"]) => world.monitors.list(asked)?,
             ("POST", ["api", "v1", "monitor"]) => world.monitors.create(&asked.json()?, now)?,

@@ -15,8 +15,9 @@ use serde::Serialize;
 use crate::record::Contents;
 use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
+use super::doctor::Finding;
 use super::escape::is_unsafe;
-use super::status::{ConfigEntry, KeyView, StatusView};
+use super::status::{ConfigEntry, KeyView, ProfileView, StatusView};
 use shapes::{
     CallJson, ContentsJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson,
     StatusJson, SummaryJson, ToolContentsJson, TunnelJson, WhoJson, time,
@@ -34,7 +35,7 @@ use shapes::{
 ///                        "unverified"?: ["actor"], "verified_at", "renewable"}?} | null,
 ///   "command": ["sh"] | null, "host": {"name", "os", "cwd"} | null,
 ///   "sealed": false, "erased": {"at": "<time>", "by", "contents": 1} | null,
-///   "site", "credential", "ddgate_version",
+///   "site", "credential", "credential_name" (where the settings list several), "ddgate_version",
 ///   "policy": {"read_only": true, "allow": [["tag:Monitors"]], "deny": ["Delete*"]} | null,
 ///   "enforcement": {"asked": "auto", "held": ["tcp"], "open": ["udp"], "ports": [5432], "why"} | null,
 ///   "egress": "any" | "listed" | "datadog-only",
@@ -67,6 +68,7 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
         contents: ContentsJson::of(contents),
         site: &head.site,
         credential: &head.credential,
+        credential_name: head.credential_name.as_deref(),
         ddgate_version: &head.tool_version,
         policy: head.policy.as_ref(),
         enforcement: head.enforce.as_ref(),
@@ -191,12 +193,14 @@ pub fn sessions(list: &[(Summary, Contents)]) -> String {
 }
 
 /// `ddgate status --json`: one object: `{"signed_in": {"issuer", "subject", "name", "email",
-/// "kept_in", "renewed"} | null, "identity_mode", "issuer", "site", "upstream", "keys": [{"name",
-/// "source"}], "data_dir", "config_files": [], "sessions"}`.
+/// "email_verified", "groups": [], "groups_incomplete", "kept_in", "renewed", "expires",
+/// "next_refresh"} | null, "profile", "identity_mode", "issuer", "site", "upstream", "keys":
+/// [{"name", "source"}], "data_dir", "config_files": [], "sessions"}`.
 #[must_use]
 pub fn status(view: &StatusView) -> String {
     document(&StatusJson {
         signed_in: view.sign_in.as_ref(),
+        profile: view.profile.as_deref(),
         identity_mode: &view.identity_mode,
         issuer: view.issuer.as_deref(),
         site: &view.site,
@@ -214,10 +218,24 @@ pub fn keys(keys: &[KeyView]) -> String {
     document(keys)
 }
 
+/// `ddgate status --all --json`: an array of `{"profile", "issuer", "site", "signed_in"}`, the last as
+/// in `ddgate status --json`; the first has no profile.
+#[must_use]
+pub fn profiles(profiles: &[ProfileView]) -> String {
+    document(profiles)
+}
+
 /// `ddgate pseudonym --json`: one object, `{"pseudonym", "key"}`; `key` says where the key is from.
 #[must_use]
 pub fn pseudonym(pseudonym: &str, key: &str) -> String {
     document(&shapes::PseudonymJson { pseudonym, key })
+}
+
+/// `ddgate doctor --json`: one object, `{"ok", "checks": [{"check", "state": "ok" | "warn" | "fail" |
+/// "not_checked", "found", "next": "…" | null}]}`; `ok` is false when a run would stop.
+#[must_use]
+pub fn doctor(checks: &[Finding], ok: bool) -> String {
+    document(&shapes::DoctorJson { ok, checks })
 }
 
 /// `ddgate config show --json`: an array of `{"key", "value", "source"}`; `value` is null when
@@ -233,6 +251,17 @@ pub(super) fn serialize_time<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time(*at))
+}
+
+/// The same for a moment that need not be there.
+pub(super) fn serialize_optional_time<S: serde::Serializer>(
+    at: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serialize_time(at, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Writes one value, indented, with a newline at its end.

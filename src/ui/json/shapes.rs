@@ -27,6 +27,8 @@ pub(super) struct SessionJson<'a> {
     pub(super) contents: ContentsJson<'a>,
     pub(super) site: &'a str,
     pub(super) credential: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) credential_name: Option<&'a str>,
     pub(super) ddgate_version: &'a str,
     pub(super) policy: Option<&'a PolicyInForce>,
     pub(super) enforcement: Option<&'a Enforcement>,
@@ -57,6 +59,7 @@ pub(super) struct SummaryJson<'a> {
 #[derive(Serialize)]
 pub(super) struct StatusJson<'a> {
     pub(super) signed_in: Option<&'a SignIn>,
+    pub(super) profile: Option<&'a str>,
     pub(super) identity_mode: &'a str,
     pub(super) issuer: Option<&'a str>,
     pub(super) site: &'a str,
@@ -466,4 +469,10 @@ fn base64(content: &[u8]) -> String {
 
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+#[derive(Serialize)]
+pub(super) struct DoctorJson<'a> {
+    pub(super) ok: bool,
+    pub(super) checks: &'a [crate::ui::doctor::Finding],
 }
