@@ -165,6 +165,12 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests to an identity provider, each.
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
+/// A request to a cloud's metadata server, which is on this machine's link or not there at all.
+pub const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest identity token: some name hundreds of groups.
+pub const ID_TOKEN_BYTES_MAX: u64 = 64 << 10;
+/// Workloads that may be configured.
+pub const WORKLOADS_MAX: usize = 64;
 /// The largest answer accepted from an identity provider.
 pub const PROVIDER_BYTES_MAX: usize = 1 << 20;
 /// A connection to an identity provider may serve the next request within this time. Short:

@@ -202,6 +202,7 @@ mod tests {
             groups_incomplete: false,
             via: Via::Device,
             expires: Some(Utc::now() + TimeDelta::seconds(3600)),
+            workload: None,
         }
     }
 

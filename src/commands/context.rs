@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::sign_in_screen::Manner;
 use crate::auth::credential::redaction::RedactionKey;
+use crate::auth::identity::workload::is_ci_job;
 use crate::auth::identity::{Flow, IssuerSettings};
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
@@ -233,6 +234,7 @@ impl Context {
     /// Whether this runs where nobody can answer.
     pub(super) fn is_ci(&self) -> bool {
         (self.lookup)(env::CI).is_some_and(|value| !value.is_empty() && value != "false")
+            || is_ci_job(&self.lookup)
     }
 }
 

@@ -26,6 +26,7 @@ mod stream;
 mod usage;
 mod verify;
 mod verify_proof;
+mod workload;
 
 use clap::Parser as _;
 

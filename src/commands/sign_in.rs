@@ -16,8 +16,10 @@ use crate::ui::sign_in_events;
 
 /// Whether a person may be asked. `asked_for`: the verb itself is a wish to sign in.
 pub(super) fn prompting(context: &Context, asked_for: bool) -> Prompting {
-    let somebody = (asked_for || context.printer.is_watched()) && !context.is_ci();
+    let somebody = asked_for || context.printer.is_watched();
     match context.config.identity.prompt.value {
+        // A job that waits for a person waits for its time-out.
+        _ if context.is_ci() => Prompting::Forbidden,
         Prompt::Always => Prompting::Allowed,
         Prompt::Auto if somebody => Prompting::Allowed,
         Prompt::Auto | Prompt::Never => Prompting::Forbidden,
@@ -35,11 +37,14 @@ pub(super) async fn identify(
         let host = host_facts().name;
         return Ok(local_identity(&host, &user_name(&context.lookup)));
     }
+    let asking = prompting(context, asked_for);
+    if let Some(workload) = super::workload::identify(context, http, asking).await? {
+        return Ok(workload);
+    }
     let settings = context.issuer()?;
     let screen = Screen::new(context);
-    let prompting = prompting(context, asked_for);
     let (sign_in, how) = loop {
-        let established = session::establish(&settings, store, http, &screen, prompting);
+        let established = session::establish(&settings, store, http, &screen, asking);
         match Box::pin(screen.beside(established)).await {
             Ok(established) => break established,
             Err(AuthError::Expired) if screen.wants_another_code().await => {}

@@ -20,6 +20,14 @@ variables! {
     DDGATE_ISSUER = "The OpenID Connect issuer that signs people in (`identity.issuer`).";
     DDGATE_CLIENT_ID = "The client id registered with the issuer (`identity.client_id`).";
     DDGATE_CLIENT_SECRET = "The client secret, for an issuer that insists on one (`identity.client_secret`). Never handed to the child.";
+    DDGATE_WORKLOAD_ISSUER = "Whose token a CI job's must be (`issuer` of a `[[workload]]`). This and the next ones replace what files say of workloads.";
+    DDGATE_WORKLOAD_AUDIENCE = "Whom it must be for (`audience`).";
+    DDGATE_WORKLOAD_PIN = "What it must say: pairs `claim=value` with blanks between them, or one a line (`pin`).";
+    DDGATE_WORKLOAD_GROUPS_CLAIMS = "Claims that hold its groups, with blanks between them (`groups_claims`).";
+    DDGATE_WORKLOAD_JWKS_FILE = "A file with its issuer's keys, where they are not published (`jwks_file`).";
+    DDGATE_ID_TOKEN = "The token of a CI job: where GitLab is told to put it. Never handed to the child.";
+    DDGATE_ID_TOKEN_ENV = "The name of the variable that holds the token instead. Neither is handed to the child.";
+    DDGATE_ID_TOKEN_FILE = "The file that holds the token instead, as Kubernetes projects it.";
     DDGATE_SITE = "The Datadog site, for example `datadoghq.eu` (`datadog.site`).";
     DDGATE_STORAGE = "Where the sign-in is kept: auto, keyring, file or memory (`identity.storage`).";
     DDGATE_PROMPT = "When a person may be asked: auto, always or never (`identity.prompt`).";

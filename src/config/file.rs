@@ -16,7 +16,7 @@ use super::credentials;
 use super::error::{ConfigError, Place};
 use super::profile::{self, Profile};
 use super::settings::CredentialEntry;
-use super::value;
+use super::{value, workload};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::record::Secret;
 
@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Pairs,
     /// Tables, each headed `[[credential]]`.
     Credentials,
+    /// Tables, each headed `[[workload]]`.
+    Workloads,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Numbers => "an array of whole numbers",
             Self::Pairs => "a table of strings",
             Self::Credentials => "tables, each headed [[credential]]",
+            Self::Workloads => "tables, each headed [[workload]]",
         }
     }
 }
@@ -74,6 +77,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.require_groups", Kind::Texts),
     ("identity.require_issuer", Kind::Text),
     ("identity.require_verified_email", Kind::Flag),
+    (workload::KEY, Kind::Workloads),
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
@@ -115,6 +119,8 @@ pub(super) enum Value {
     Pairs(Vec<(String, String)>),
     /// Credentials, in the order of the file.
     Credentials(Vec<CredentialEntry>),
+    /// Workloads, in the order of the file: where each stands, and what it says.
+    Workloads(Vec<(Place, Vec<Entry>)>),
 }
 
 /// One key of a file.
@@ -239,6 +245,11 @@ fn parse(path: &Path, text: &str) -> Result<Contents, ConfigError> {
             other if is_table(name_text) || name_text == profile::TABLE => {
                 return Err(not_a_table(name_text, place(value.span()), other));
             }
+            DeValue::Array(tables) if name_text == workload::KEY => entries.push(Entry {
+                key: workload::KEY,
+                value: Value::Workloads(workload::read(tables, &place)?),
+                place: place(name.span()),
+            }),
             DeValue::Array(tables) if name_text == credentials::KEY => entries.push(Entry {
                 key: credentials::KEY,
                 value: Value::Credentials(credentials::read(tables, &place)?),
@@ -318,11 +329,22 @@ fn entry(
     value: &Spanned<DeValue<'_>>,
     value_place: Place,
 ) -> Result<Entry, ConfigError> {
-    let Some((known, kind)) = KEYS.iter().copied().find(|(known, _)| *known == key) else {
+    entry_of(KEYS, key, key_place, value, value_place)
+}
+
+/// Reads one key, which must be one of these.
+pub(super) fn entry_of(
+    keys: &'static [(&'static str, Kind)],
+    key: &str,
+    key_place: Place,
+    value: &Spanned<DeValue<'_>>,
+    value_place: Place,
+) -> Result<Entry, ConfigError> {
+    let Some((known, kind)) = keys.iter().copied().find(|(known, _)| *known == key) else {
         return Err(ConfigError::UnknownKey {
             place: key_place,
             key: key.to_owned(),
-            suggestion: suggest(key),
+            suggestion: suggest(keys, key),
         });
     };
     let wrong = |found| ConfigError::WrongType {
@@ -383,12 +405,12 @@ fn whole(value: &DeValue<'_>) -> Option<u64> {
 }
 
 /// Suggests the key that is nearest in spelling, or the same word in another table.
-fn suggest(key: &str) -> Option<&'static str> {
+fn suggest(keys: &'static [(&'static str, Kind)], key: &str) -> Option<&'static str> {
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
     let typed = key.rsplit('.').next().unwrap_or(key);
-    value::closest(key, KEYS.iter().map(|(known, _)| *known)).or_else(|| {
-        let word = value::closest(typed, KEYS.iter().map(|(known, _)| last(known)))?;
-        KEYS.iter()
+    value::closest(key, keys.iter().map(|(known, _)| *known)).or_else(|| {
+        let word = value::closest(typed, keys.iter().map(|(known, _)| last(known)))?;
+        keys.iter()
             .map(|(known, _)| *known)
             .find(|known| last(known) == word)
     })
@@ -439,6 +461,8 @@ mod tests {
             require_groups = ["sre"]
             require_issuer = "https://i"
             require_verified_email = true
+            [[workload]]
+            issuer = "https://i"
             [datadog]
             site = "datadoghq.eu"
             upstream = "http://u"

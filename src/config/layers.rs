@@ -72,6 +72,11 @@ impl<'a> Layers<'a> {
         Ok(layers)
     }
 
+    /// What the user's file says of a key.
+    pub(super) fn user_entry(&self, key: &str) -> Option<&Entry> {
+        self.user.iter().find(|entry| entry.key == key)
+    }
+
     /// A variable that says something: an empty one is as good as none.
     pub(super) fn variable(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(value) = (self.lookup)(name).filter(|value| !value.is_empty()) else {
@@ -268,7 +273,7 @@ impl<'a> Layers<'a> {
 }
 
 /// What a path means: relative to the working directory or, in a file, to that file.
-fn located(value: &str, origin: &Origin, paths: &Paths, directory: &Path) -> PathBuf {
+pub(super) fn located(value: &str, origin: &Origin, paths: &Paths, directory: &Path) -> PathBuf {
     match origin {
         Origin::UserFile(file, _) => match value.strip_prefix("~/") {
             Some(rest) => paths.home.join(rest),

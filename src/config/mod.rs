@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `file` and `profile` (what a `ddgate.toml` says), `env` (every variable),
 //! `layers` (what counts before what), `resolve`, `recording`, `policy`, `admission` and `confine` (who
-//! wins), `credentials` (a list of its own), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! wins), `credentials` and `workload` (lists of their own), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
@@ -23,6 +23,7 @@ mod recording;
 mod resolve;
 mod settings;
 mod value;
+mod workload;
 
 pub use check::{FileFound, files};
 pub use credentials::is_credential_name;
@@ -37,3 +38,4 @@ pub use settings::{
     RecordingSettings, Row, Setting,
 };
 pub use value::{Flow, IdentityMode, Prompt, Storage};
+pub use workload::AcceptedWorkload;

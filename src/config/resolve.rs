@@ -22,6 +22,7 @@ use super::settings::{
     Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Setting,
 };
 use super::value::{self, Choice, Flow, IdentityMode, Prompt, Storage};
+use super::workload;
 use crate::journal::Recipients;
 use crate::record::Secret;
 use crate::record::event::Durability;
@@ -179,6 +180,7 @@ fn meant(
     Ok(Config {
         admission: admission::settings(layers)?,
         credentials: credentials::settings(&layers.user, &datadog)?,
+        workloads: workload::settings(layers, paths, directory)?,
         journal,
         enforce: confine::enforce(layers, overrides)?,
         egress: confine::egress(layers, overrides)?,
@@ -205,7 +207,8 @@ impl Value {
             | Self::Numbers(_)
             | Self::Flag(_)
             | Self::Pairs(_)
-            | Self::Credentials(_) => "",
+            | Self::Credentials(_)
+            | Self::Workloads(_) => "",
         }
     }
 
@@ -218,7 +221,8 @@ impl Value {
             | Self::Numbers(_)
             | Self::Flag(_)
             | Self::Pairs(_)
-            | Self::Credentials(_) => &[],
+            | Self::Credentials(_)
+            | Self::Workloads(_) => &[],
         }
     }
 }
@@ -250,7 +254,8 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
         | Value::Numbers(_)
         | Value::Flag(_)
         | Value::Pairs(_)
-        | Value::Credentials(_) => Err("must be words".to_owned()),
+        | Value::Credentials(_)
+        | Value::Workloads(_) => Err("must be words".to_owned()),
     }
 }
 
@@ -406,6 +411,7 @@ mod tests {
             let value = match kind {
                 file::Kind::Texts => "[\"x\"]",
                 file::Kind::Numbers => "[1]",
+                file::Kind::Workloads => "[{}]",
                 file::Kind::Credentials => "[{ name = \"x\", store = \"x\" }]",
                 _ => "\"x\"",
             };

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::value::{Choice, Flow, IdentityMode, Prompt, Storage};
+use super::workload::AcceptedWorkload;
 use crate::journal::Recipients;
 use crate::policy::{Policy, Requirements};
 use crate::record::event::Durability;
@@ -215,6 +216,8 @@ pub struct Config {
     pub admission: AdmissionSettings,
     /// `[[credential]]`, in the order of the file: least privilege first.
     pub credentials: Setting<Vec<CredentialEntry>>,
+    /// `[[workload]]`: whose tokens are believed where no person signs in.
+    pub workloads: Setting<Vec<AcceptedWorkload>>,
     /// `[datadog]`
     pub datadog: DatadogSettings,
     /// `redaction.key`: the key of pseudonyms, where the store has none.
@@ -308,6 +311,10 @@ impl Config {
                 &self.admission.verified_email,
                 bool::to_string,
             ),
+            row("workload", &self.workloads, |workloads| {
+                let texts = workloads.iter().map(ToString::to_string);
+                texts.collect::<Vec<_>>().join("; ")
+            }),
             row("datadog.site", &datadog.site, Clone::clone),
             row("datadog.upstream", &datadog.upstream, |url| {
                 url.as_ref()

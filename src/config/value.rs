@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use crate::datadog::Site;
 use crate::record::event::Durability;
-use crate::record::{EgressRule, Enforce};
+use crate::record::{EgressRule, Enforce, WorkloadSystem};
 
 /// Who opens a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,20 @@ impl Choice for EgressRule {
         ("any", Self::Any),
         ("listed", Self::Listed),
         ("datadog-only", Self::DatadogOnly),
+    ];
+}
+
+impl Choice for WorkloadSystem {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("github", Self::Github),
+        ("gitlab", Self::Gitlab),
+        ("circleci", Self::Circleci),
+        ("buildkite", Self::Buildkite),
+        ("azure-devops", Self::AzureDevops),
+        ("bitbucket", Self::Bitbucket),
+        ("kubernetes", Self::Kubernetes),
+        ("google", Self::Google),
+        ("other", Self::Other),
     ];
 }
 

@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use super::CliError;
 use crate::auth::AuthError;
 use crate::auth::credential::CredentialError;
+use crate::auth::identity::Unverified;
+use crate::auth::identity::workload::WorkloadError;
 use crate::auth::secret_store::StoreError;
 use crate::config::ConfigError;
 use crate::datadog::SiteError;
@@ -124,6 +126,59 @@ impl From<AuthError> for CliError {
                 .hint("sign in with: ddgate login")
                 .hint("where nobody can: --identity local records the OS user, unverified"),
             AuthError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<WorkloadError> for CliError {
+    fn from(error: WorkloadError) -> Self {
+        let told = Self::of(Exit::NotSignedIn, &error);
+        let pins = "the pins are `pin` of the `[[workload]]`, or DDGATE_WORKLOAD_PIN";
+        match error {
+            WorkloadError::NotConfigured { file, add, .. } => told
+                .hint(format!("add to {file}:\n{add}"))
+                .hint("or `[[workload]]` to the file that DDGATE_CONFIG names: see ddgate-ci(5)"),
+            WorkloadError::NoToken { file, add, .. } => told.hint(format!("add to {file}:\n{add}")),
+            WorkloadError::Unset(_) => {
+                told.hint("it is named by DDGATE_ID_TOKEN_ENV: is that spelled right?")
+            }
+            WorkloadError::TooFewPins { .. } => told.exiting(Exit::Usage).hint(pins),
+            WorkloadError::Unreachable { source, .. } if source.is_transient() => {
+                told.hint("try again in a moment")
+            }
+            WorkloadError::Unreachable { .. } => told.hint("see ddgate-ci(5) for who may be asked"),
+            WorkloadError::Refused { .. } => {
+                told.hint("may the job ask for identity tokens? see ddgate-ci(5)")
+            }
+            WorkloadError::Answer { .. } => told.hint("see ddgate-ci(5) for where tokens come from"),
+            WorkloadError::Command { .. } => told.hint(
+                "it has to be in PATH, and to work in this job; or put a token into a file and name \
+                 it in DDGATE_ID_TOKEN_FILE",
+            ),
+            WorkloadError::File { .. } => told.hint("is it named right, and yours to read?"),
+            WorkloadError::Issuer { .. } => told.hint(
+                "if that is the right issuer, configure it: `issuer` of the `[[workload]]`, or \
+                 DDGATE_WORKLOAD_ISSUER",
+            ),
+            WorkloadError::Audience { .. } => told.hint(
+                "ask for a token for the audience that is configured: `audience` of the \
+                 `[[workload]]`, or DDGATE_WORKLOAD_AUDIENCE",
+            ),
+            WorkloadError::Pin { .. } => told.hint(format!(
+                "if this job may act, pin what it says; {pins}"
+            )),
+            WorkloadError::SshRerun => told.hint("start it again without SSH"),
+            WorkloadError::NoneFits(_) => told.hint("each is a `[[workload]]` in: ddgate config show"),
+            WorkloadError::Auth(AuthError::Verify(Unverified::Expired)) => told
+                .hint("tokens live minutes: ask for it in the step that runs ddgate"),
+            WorkloadError::Auth(AuthError::Verify(_)) => told.hint(
+                "nothing was accepted; is `issuer` of the `[[workload]]` the one that signed it?",
+            ),
+            WorkloadError::Auth(AuthError::Discovery { .. }) => told.hint(
+                "is `issuer` of the `[[workload]]` the right address, and the network up? keys that \
+                 are not published can be in a file (`jwks_file`)",
+            ),
+            WorkloadError::Auth(error) => error.into(),
         }
     }
 }

@@ -98,10 +98,26 @@ const IDENTITY_SOURCES: &[&str] = &[
 const IDENTITY_SOURCE_PREFIXES: &[&str] = &[
     "ACTIONS_ID_TOKEN_REQUEST_",
     "CIRCLE_OIDC_TOKEN",
+    "CI_JOB_JWT",
     "DDGATE_ID_TOKEN",
 ];
-/// ddgate's own secrets.
-const OWN_SECRETS: &[&str] = &["DDGATE_CLIENT_SECRET", "DDGATE_REDACTION_KEY"];
+/// Names the variable that holds the token, where it has a name of the user's choice.
+const IDENTITY_SOURCE_NAME: &str = "DDGATE_ID_TOKEN_ENV";
+/// Of these the ones whose values are tokens, and not addresses or names.
+const IDENTITY_TOKENS: &[&str] = &[
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "BITBUCKET_STEP_OIDC_TOKEN",
+    "CIRCLE_OIDC_TOKEN",
+    "CIRCLE_OIDC_TOKEN_V2",
+    "DDGATE_ID_TOKEN",
+    "SYSTEM_ACCESSTOKEN",
+];
+/// ddgate's own secrets, and where they are.
+const OWN_SECRETS: &[&str] = &[
+    "DDGATE_AGE_IDENTITY",
+    "DDGATE_CLIENT_SECRET",
+    "DDGATE_REDACTION_KEY",
+];
 
 /// Makes the child's environment from the parent's.
 ///
@@ -173,9 +189,11 @@ impl ChildEnvironment {
     /// What is left of the parent's environment before anything is added.
     fn inherit(parent: &[(OsString, OsString)], scrubber: &Scrubber) -> Self {
         let mut seen = std::collections::HashSet::new();
+        let named = value(parent, IDENTITY_SOURCE_NAME).and_then(OsStr::to_str);
+        let is_named = |name: &OsStr| named.is_some_and(|named| is_same_name(name, named));
         let variables = parent
             .iter()
-            .filter(|(name, _)| !is_taken_away(name) && seen.insert(name))
+            .filter(|(name, _)| !is_taken_away(name) && !is_named(name) && seen.insert(name))
             .map(|(name, value)| {
                 let clean = scrubber.scrub(value).unwrap_or_else(|| value.clone());
                 (name.clone(), clean)
@@ -320,11 +338,13 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// The Datadog credentials an environment holds, each with the name the record has for its kind.
+/// The credentials an environment holds, Datadog's and those of a CI job's identity, each with the
+/// name the record has for its kind.
 pub fn credentials(
     environment: &[(OsString, OsString)],
 ) -> impl Iterator<Item = (&'static str, &str)> {
-    environment.iter().filter_map(|(name, value)| {
+    let named = value(environment, IDENTITY_SOURCE_NAME).and_then(OsStr::to_str);
+    environment.iter().filter_map(move |(name, value)| {
         let name = name.to_str()?;
         let kind = if API_KEYS.contains(&name) {
             "dd-api-key"
@@ -332,6 +352,8 @@ pub fn credentials(
             "dd-application-key"
         } else if BEARERS.contains(&name) {
             "dd-bearer"
+        } else if IDENTITY_TOKENS.contains(&name) || named == Some(name) {
+            "id-token"
         } else {
             return None;
         };

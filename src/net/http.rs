@@ -1,10 +1,11 @@
 //! A small HTTP/1.1 client for identity providers.
 //!
-//! https only (http to loopback), certificates verified, no redirects, no content coding, one
+//! https only (http to loopback, and to a cloud's metadata server by a client made for it), certificates verified, no redirects, no content coding, one
 //! time limit and one size limit for everything. A connection is driven by the request that uses
 //! it: nothing runs in the background, and dropping a request drops its connection. Not for
 //! Datadog: those bytes go through `proxy`.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -21,7 +22,24 @@ use url::Url;
 use super::dial::{Dialer, is_loopback};
 use super::link::{Link, Target, prepared};
 use super::{NetError, tls};
-use crate::limits::{PROVIDER_IDLE_KEEP, PROVIDER_IDLE_MAX, PROVIDER_TIMEOUT};
+use crate::limits::{METADATA_TIMEOUT, PROVIDER_IDLE_KEEP, PROVIDER_IDLE_MAX, PROVIDER_TIMEOUT};
+
+/// Where Google's metadata server is, by name and by number.
+const METADATA_HOSTS: [&str; 2] = ["metadata.google.internal", "169.254.169.254"];
+
+/// Whether an address is that of a cloud's metadata server, which speaks plain http: no byte of it
+/// leaves the machine's own link. A loopback address may stand for it, as an emulator's does.
+fn is_metadata(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    url.scheme() == "http" && (METADATA_HOSTS.contains(&host) || is_allowed(url))
+}
+
+fn is_on_this_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_loopback(),
+    }
+}
 
 /// The client. Clones share connections.
 #[derive(Clone)]
@@ -29,6 +47,10 @@ pub struct HttpsClient(Arc<Shared>);
 
 struct Shared {
     dialer: Dialer,
+    /// Which addresses it asks.
+    is_allowed: fn(&Url) -> bool,
+    /// Which addresses their names may lead to.
+    admits: fn(IpAddr) -> bool,
     /// Made on first use: reading the platform's roots takes milliseconds.
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     limit: Duration,
@@ -52,11 +74,36 @@ pub fn is_allowed(url: &Url) -> bool {
         }
 }
 
+impl Shared {
+    fn new(dialer: Dialer, tls: OnceLock<Arc<rustls::ClientConfig>>, limit: Duration) -> Self {
+        Self {
+            dialer,
+            is_allowed,
+            admits: |_| true,
+            tls,
+            limit,
+            idle: Mutex::default(),
+            clock_ahead: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
 impl HttpsClient {
     /// Makes a client over this dialer.
     #[must_use]
     pub fn new(dialer: Dialer) -> Self {
         Self::with(dialer, OnceLock::new(), PROVIDER_TIMEOUT)
+    }
+
+    /// Makes a client for a cloud's metadata server and nothing else: plain http, through no proxy,
+    /// and only to addresses of this machine's link.
+    #[must_use]
+    pub fn for_metadata() -> Self {
+        Self(Arc::new(Shared {
+            is_allowed: is_metadata,
+            admits: is_on_this_link,
+            ..Shared::new(Dialer::direct(), OnceLock::new(), METADATA_TIMEOUT)
+        }))
     }
 
     /// The same with other TLS settings and another time limit: for tests.
@@ -75,13 +122,7 @@ impl HttpsClient {
     }
 
     fn with(dialer: Dialer, tls: OnceLock<Arc<rustls::ClientConfig>>, limit: Duration) -> Self {
-        Self(Arc::new(Shared {
-            dialer,
-            tls,
-            limit,
-            idle: Mutex::default(),
-            clock_ahead: AtomicI64::new(i64::MIN),
-        }))
+        Self(Arc::new(Shared::new(dialer, tls, limit)))
     }
 
     /// How far the clock of the server that answered last is ahead of ours (its `Date` header).
@@ -95,7 +136,7 @@ impl HttpsClient {
     /// # Errors
     /// The address is not allowed, the server is not reached, or it breaks one of the limits.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, NetError> {
-        let target = Target::of(request.uri())?;
+        let target = Target::of(request.uri(), self.0.is_allowed)?;
         let limit = self.0.limit;
         let exchange = Box::pin(self.exchange(&target, request));
         let out_of_time = || NetError::Timeout {
@@ -157,7 +198,9 @@ impl HttpsClient {
     }
 
     async fn open(&self, target: &Target) -> Result<Link, NetError> {
-        let stream = self.0.dialer.tcp(&target.host, target.port).await?;
+        let (dialer, admits) = (&self.0.dialer, self.0.admits);
+        let stream = dialer.tcp_where(&target.host, target.port, admits);
+        let stream = stream.await?;
         if !target.secure {
             return Link::begin(stream, target).await;
         }
@@ -226,6 +269,36 @@ mod tests {
             "ftp://localhost/",
         ] {
             assert!(!is_allowed(&Url::parse(no).unwrap()), "{no}");
+        }
+    }
+
+    #[test]
+    fn the_exception_for_the_metadata_server_is_narrow() {
+        for yes in [
+            "http://metadata.google.internal/computeMetadata/v1/",
+            "http://169.254.169.254/",
+            "http://127.0.0.1:8080/",
+        ] {
+            assert!(is_metadata(&Url::parse(yes).unwrap()), "{yes}");
+        }
+        for no in [
+            "http://metadata.google.internal.evil.test/",
+            "http://169.254.169.253/",
+            "http://192.0.2.1/",
+            "https://metadata.google.internal/",
+            "http://user@192.0.2.1/",
+        ] {
+            assert!(!is_metadata(&Url::parse(no).unwrap()), "{no}");
+        }
+        let google = Url::parse("http://metadata.google.internal/").unwrap();
+        assert!(!is_allowed(&google), "for no other client");
+        for (address, admitted) in [
+            ("169.254.169.254", true),
+            ("127.0.0.1", true),
+            ("203.0.113.1", false),
+            ("10.0.0.1", false),
+        ] {
+            assert_eq!(is_on_this_link(address.parse().unwrap()), admitted);
         }
     }
 

@@ -18,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
 use super::NetError;
-use super::http::is_allowed;
 use crate::limits::{HTTP1_BUFFER_BYTES, PROVIDER_BYTES_MAX};
 
 type Response = http::Response<Vec<u8>>;
@@ -45,7 +44,7 @@ pub(super) struct Target {
 pub(super) type Failed = (NetError, Option<http::Request<Full<Bytes>>>);
 
 impl Target {
-    pub(super) fn of(uri: &http::Uri) -> Result<Self, NetError> {
+    pub(super) fn of(uri: &http::Uri, is_allowed: fn(&Url) -> bool) -> Result<Self, NetError> {
         let refused = || NetError::Scheme {
             url: format!(
                 "{}://{}",

@@ -287,6 +287,7 @@ mod tests {
             groups_incomplete: false,
             via: Via::Device,
             expires: None,
+            workload: None,
         }
     }
 

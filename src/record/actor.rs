@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::workload::Workload;
+
 /// How an identity came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,6 +16,8 @@ pub enum Via {
     Browser,
     /// A refreshed sign-in (OpenID Connect Core 12) with a verified ID token.
     Refresh,
+    /// A verified token that a CI system or a cloud gave to a workload: no person.
+    Workload,
     /// The operating system's user name: nobody verified it.
     Local,
 }
@@ -33,7 +37,7 @@ pub struct Identity {
     pub issuer: String,
     /// `sub` of the ID token, or the OS user name.
     pub subject: String,
-    /// Display name, if the provider sent one.
+    /// Display name, if the provider sent one; of a workload, what it is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// E-mail address, if sent.
@@ -53,6 +57,9 @@ pub struct Identity {
     /// `exp` of the ID token; none for [`Via::Local`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<DateTime<Utc>>,
+    /// What it is, where it is no person: for [`Via::Workload`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
 }
 
 impl Identity {

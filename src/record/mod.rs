@@ -17,6 +17,7 @@ pub mod secret;
 pub mod session;
 mod sorted;
 pub mod tool;
+pub mod workload;
 
 pub use actor::{Identity, Via};
 pub use call::{Call, Outcome, ToolCall};
@@ -31,3 +32,4 @@ pub use recording::{Level, LevelRules, Recording};
 pub use secret::Secret;
 pub use session::{CallNumber, HostFacts, SessionId};
 pub use tool::{McpCall, McpResult, McpUnread, ToolOutcome};
+pub use workload::{Workload, WorkloadKind, WorkloadSystem};

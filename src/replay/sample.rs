@@ -34,6 +34,7 @@ pub(crate) fn alice() -> Identity {
         groups_incomplete: false,
         via: Via::Device,
         expires: Some(started() + TimeDelta::hours(1)),
+        workload: None,
     }
 }
 
@@ -48,6 +49,7 @@ pub(crate) fn os_user() -> Identity {
         groups_incomplete: false,
         via: Via::Local,
         expires: None,
+        workload: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Names a person, and says in plain words whether anybody vouched for the name.
 
-use crate::record::{Identity, Via};
+use crate::record::{Identity, Via, Workload};
 
 use super::escape::escape;
 use super::style::{Look, Missing, Tone};
@@ -28,6 +28,9 @@ pub(super) fn long(who: Option<&Identity>, look: &Look) -> String {
         );
         return format!("{label}, {}", look.paint(Tone::Warn, &plain));
     }
+    if let Some(workload) = &who.workload {
+        return format!("{label}, {}", vouched_for(who, workload, look));
+    }
     let verified = look.paint(Tone::Good, "verified");
     let mut text = format!("{label}, {verified} by {}", escape(&who.issuer));
     if who.email.is_some() && who.email_verified != Some(true) {
@@ -38,6 +41,37 @@ pub(super) fn long(who: Option<&Identity>, look: &Look) -> String {
         text.push_str(&groups);
     }
     text
+}
+
+/// Who vouches for a workload, in which groups; and who set it off, who is not the one who acts.
+fn vouched_for(who: &Identity, workload: &Workload, look: &Look) -> String {
+    let verified = look.paint(Tone::Good, "verified");
+    let mut text = format!("{verified} by {}", escape(&who.issuer));
+    if let Some(groups) = groups(who) {
+        text.push_str(&format!("; groups: {groups}"));
+    }
+    if let Some(actor) = &workload.actor {
+        text.push_str(&format!("; set off by {}", escape(actor)));
+        if !workload.vouches_for("actor") {
+            text.push_str(" (unverified)");
+        }
+    }
+    text
+}
+
+/// What a workload is doing, beyond its name: `workflow W; job J (unverified); commit C`.
+pub(super) fn job(who: Option<&Identity>) -> Option<String> {
+    let workload = who?.workload.as_ref()?;
+    let in_the_name = ["repository", "ref", "run", "actor"];
+    let facts = workload.facts().filter(|(fact, _)| {
+        !in_the_name.contains(fact) || *fact != "actor" && !workload.vouches_for(fact)
+    });
+    let texts = facts.map(|(fact, value)| match workload.vouches_for(fact) {
+        true => format!("{fact} {}", escape(value)),
+        false => format!("{fact} {} (unverified)", escape(value)),
+    });
+    let text = texts.collect::<Vec<_>>().join("; ");
+    (!text.is_empty()).then_some(text)
 }
 
 /// The groups, escaped; none when there are none.

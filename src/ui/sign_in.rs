@@ -150,6 +150,14 @@ pub fn signed_in(
     text
 }
 
+/// Renders the good end where nobody signs in: which workload it is, and who vouches for it.
+#[must_use]
+pub fn verified_workload(who: &Identity, look: &Look) -> String {
+    let tick = look.paint(Tone::Good, "✓");
+    let name = look.paint(Tone::Strong, &people::short(Some(who), look.missing));
+    format!("{tick} this is {name}, verified by {}", escape(&who.issuer))
+}
+
 /// `10 min`, `45 s`.
 fn whole(life: Duration) -> String {
     match life.as_secs() {

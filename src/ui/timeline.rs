@@ -201,6 +201,9 @@ fn head_rows(head: &SessionHead, look: &Look) -> Vec<(&'static str, String)> {
         ("when", look.moment(head.started, MOMENT)),
         ("command", command(head.command.as_deref(), look)),
     ];
+    if let Some(job) = people::job(head.who.as_ref()) {
+        rows.push(("job", job));
+    }
     if let Some(host) = &head.host {
         rows.push((
             "where",

@@ -26,6 +26,7 @@ fn every_layer_is_named() {
     identity.require_groups  not set  default
     identity.require_issuer  not set  default
     identity.require_verified_email  false  default
+    workload  not set  default
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default

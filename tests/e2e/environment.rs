@@ -145,6 +145,9 @@ fn what_would_make_other_credentials_is_gone() {
         "ACTIONS_ID_TOKEN_REQUEST_URL",
         "CIRCLE_OIDC_TOKEN_V2",
         "BITBUCKET_STEP_OIDC_TOKEN",
+        "CI_JOB_JWT_V2",
+        "SYSTEM_ACCESSTOKEN",
+        "DDGATE_AGE_IDENTITY",
         "DD_KMS_API_KEY",
     ];
     let mut ddgate = world.run(["env"]).env("MY_OWN", "kept as it is = \u{e9}");

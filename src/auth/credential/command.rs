@@ -75,6 +75,16 @@ pub(super) async fn read(line: &CommandLine) -> Result<Credential, CredentialErr
     .map_err(|source| CredentialError::CommandNotRun { program, source })?
 }
 
+/// Runs a command that prints a secret of another kind. Errors name the program alone.
+pub(in crate::auth) async fn output(
+    line: CommandLine,
+) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
+    let program = line.program();
+    aside("command", move || run(&line, CREDENTIAL_COMMAND_TIMEOUT))
+        .await
+        .map_err(|source| CredentialError::CommandNotRun { program, source })?
+}
+
 fn run(line: &CommandLine, limit: Duration) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
     let program = line.program();
     let deadline = Instant::now() + limit;

@@ -22,6 +22,7 @@ use crate::limits::CREDENTIAL_VALUE_BYTES_MAX;
 use crate::record::Secret;
 
 pub use command::CommandLine;
+pub(super) use command::output;
 pub use environment::{Lookup, variable};
 
 /// The kinds of secrets Datadog takes.

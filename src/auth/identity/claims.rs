@@ -72,7 +72,8 @@ pub(super) fn groups(claims: &Map<String, Value>, sources: &[String]) -> (Vec<St
     (found.into_iter().take(GROUPS_MAX).collect(), incomplete)
 }
 
-fn look_up<'c>(claims: &'c Map<String, Value>, source: &str) -> Option<&'c Value> {
+/// The claim of that name or, where none has it, what a JSON pointer (RFC 6901) leads to.
+pub(super) fn look_up<'c>(claims: &'c Map<String, Value>, source: &str) -> Option<&'c Value> {
     if let Some(value) = claims.get(source) {
         return Some(value);
     }

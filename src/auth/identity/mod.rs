@@ -1,5 +1,6 @@
 //! The person: OpenID Connect sign-in, by device code (RFC 8628) or with a browser on this machine
-//! (authorization code with PKCE), refresh, revocation, verification.
+//! (authorization code with PKCE), refresh, revocation, verification. Where there is
+//! none: `workload`.
 //!
 //! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
 //! `verify`. Access and ID tokens never leave it at all. This is the only room that knows the
@@ -12,6 +13,7 @@ mod provider;
 mod redirect;
 mod refresh;
 mod verify;
+pub mod workload;
 
 use std::time::Duration;
 
@@ -197,6 +199,7 @@ pub fn local_identity(host_name: &str, user_name: &str) -> Identity {
         groups_incomplete: false,
         via: Via::Local,
         expires: None,
+        workload: None,
     }
 }
 

@@ -118,17 +118,7 @@ impl<'a> Provider<'a> {
         http: &'a HttpsClient,
     ) -> Result<Self, AuthError> {
         let issuer = checked_issuer(settings)?;
-        let url = issuer.join(".well-known/openid-configuration");
-        let url = url.map_err(|_| config(settings, "it is not a URL"))?;
-        let body = fetch_json(settings, http, &url, DOCUMENT, |source| {
-            AuthError::Discovery {
-                issuer: settings.issuer.clone(),
-                source,
-            }
-        })
-        .await?;
-        let document = serde_json::from_slice::<Document>(&body)
-            .map_err(|error| answer(settings, DOCUMENT, &error.to_string()))?;
+        let document = document(settings, http, &issuer).await?;
         Self::from_document(settings, http, issuer, document)
     }
 
@@ -138,12 +128,7 @@ impl<'a> Provider<'a> {
         issuer: IssuerUrl,
         document: Document,
     ) -> Result<Self, AuthError> {
-        if document.issuer != settings.issuer {
-            return Err(AuthError::IssuerMismatch {
-                configured: settings.issuer.clone(),
-                found: clean(&document.issuer, PROVIDER_TEXT_CHARS_MAX),
-            });
-        }
+        check_name(settings, &document)?;
         let endpoint = |name: &str, value: Option<&String>| {
             value
                 .map(|text| checked_endpoint(settings, name, text))
@@ -277,6 +262,51 @@ impl<'a> Provider<'a> {
     }
 }
 
+/// Fetches the discovery document.
+async fn document(
+    settings: &IssuerSettings,
+    http: &HttpsClient,
+    issuer: &IssuerUrl,
+) -> Result<Document, AuthError> {
+    let url = issuer.join(".well-known/openid-configuration");
+    let url = url.map_err(|_| config(settings, "it is not a URL"))?;
+    let unreachable = |source| AuthError::Discovery {
+        issuer: settings.issuer.clone(),
+        source,
+    };
+    let body = fetch_json(settings, http, &url, DOCUMENT, unreachable).await?;
+    serde_json::from_slice(&body).map_err(|error| answer(settings, DOCUMENT, &error.to_string()))
+}
+
+fn check_name(settings: &IssuerSettings, document: &Document) -> Result<(), AuthError> {
+    if document.issuer == settings.issuer {
+        return Ok(());
+    }
+    Err(AuthError::IssuerMismatch {
+        configured: settings.issuer.clone(),
+        found: clean(&document.issuer, PROVIDER_TEXT_CHARS_MAX),
+    })
+}
+
+/// The keys of an issuer that signs nobody in: CI systems have no other endpoint.
+pub(super) async fn published_keys(
+    settings: &IssuerSettings,
+    http: &HttpsClient,
+) -> Result<CoreJsonWebKeySet, AuthError> {
+    let issuer = checked_issuer(settings)?;
+    let document = document(settings, http, &issuer).await?;
+    check_name(settings, &document)?;
+    let text = document.jwks_uri.as_deref().unwrap_or_default();
+    let url = checked_endpoint(settings, "jwks_uri", text)?;
+    let unreachable = |source| AuthError::Unreachable {
+        issuer: settings.issuer.clone(),
+        what: KEYS,
+        source,
+    };
+    let body = fetch_json(settings, http, &url, KEYS, unreachable).await?;
+    serde_json::from_slice(&body).map_err(|error| answer(settings, KEYS, &error.to_string()))
+}
+
 fn config(settings: &IssuerSettings, why: &'static str) -> AuthError {
     AuthError::Config {
         issuer: settings.issuer.clone(),
@@ -292,7 +322,7 @@ fn answer(settings: &IssuerSettings, what: &'static str, why: &str) -> AuthError
     }
 }
 
-fn checked_issuer(settings: &IssuerSettings) -> Result<IssuerUrl, AuthError> {
+pub(super) fn checked_issuer(settings: &IssuerSettings) -> Result<IssuerUrl, AuthError> {
     let issuer =
         IssuerUrl::new(settings.issuer.clone()).map_err(|_| config(settings, "it is not a URL"))?;
     let url = issuer.url();

@@ -20,6 +20,7 @@ use crate::auth::AuthError;
 use crate::limits::{
     CLOCK_LEEWAY, LABEL_CHARS_MAX, PROVIDER_TEXT_CHARS_MAX, SUBJECT_CHARS_MAX, TOKEN_AGE_MAX,
 };
+use crate::net::HttpsClient;
 use crate::record::{Identity, Via};
 
 /// Signatures that only the provider can make.
@@ -150,24 +151,13 @@ impl Provider<'_> {
             expectation,
             now: Utc::now(),
         };
-        let access = tokens.access_token();
+        let access = Some(tokens.access_token());
         let result = match check(token, access, keys, &rules) {
             // The provider may have changed keys since: one more look, then that is the answer.
             Err(Unverified::UnknownKey) => check(token, access, self.keys().await?, &rules),
             other => other,
         };
-        result.map_err(|reason| self.unverified(reason))
-    }
-
-    fn unverified(&self, reason: Unverified) -> AuthError {
-        let apart = self.http.clock_ahead().unwrap_or_default();
-        if reason.is_about_time() && apart.abs() > leeway() {
-            return AuthError::Clock {
-                ahead: apart,
-                reason,
-            };
-        }
-        AuthError::Verify(reason)
+        result.map_err(|reason| blamed_on_clock(self.http, reason))
     }
 }
 
@@ -177,7 +167,7 @@ fn leeway() -> TimeDelta {
 
 fn check(
     token: &OurIdToken,
-    access: &AccessToken,
+    access: Option<&AccessToken>,
     keys: CoreJsonWebKeySet,
     rules: &Rules<'_>,
 ) -> Result<Identity, Unverified> {
@@ -201,8 +191,11 @@ fn check(
     let claims = token.claims(&verifier, nonce).map_err(crate_says)?;
     let more = &claims.additional_claims().0;
 
+    // A workload's token names the workload there (Google: the service account).
+    let is_workload = rules.expectation.via == Via::Workload;
     if let Some(party) = claims.authorized_party()
         && party.as_str() != rules.client_id
+        && !is_workload
     {
         return Err(Unverified::AuthorizedParty);
     }
@@ -215,7 +208,7 @@ fn check(
     if !refreshing && claims.issue_time() < now - TOKEN_AGE_MAX {
         return Err(Unverified::IssuedLongAgo);
     }
-    if let Some(expected) = claims.access_token_hash() {
+    if let (Some(expected), Some(access)) = (claims.access_token_hash(), access) {
         let alg = token.signing_alg().map_err(signature_says)?;
         let key = token.signing_key(&verifier).map_err(signature_says)?;
         let hash = AccessTokenHash::from_token(access, alg, key);
@@ -256,7 +249,46 @@ fn check(
         groups_incomplete,
         via: rules.expectation.via,
         expires: Some(claims.expiration()),
+        workload: None,
     })
+}
+
+/// Checks a token that stands alone, as workloads have them: what a person's must be, with the
+/// audience in the place of the client, and neither nonce nor access token beside it.
+pub(super) fn check_alone(
+    token: &OurIdToken,
+    keys: CoreJsonWebKeySet,
+    issuer: &IssuerUrl,
+    audience: &str,
+    groups_claims: &[String],
+    subject: Option<&str>,
+) -> Result<Identity, Unverified> {
+    let via = Via::Workload;
+    let rules = Rules {
+        issuer,
+        client_id: audience,
+        hosted_domain: None,
+        groups_claims,
+        expectation: &Expectation {
+            via,
+            subject,
+            nonce: None,
+        },
+        now: Utc::now(),
+    };
+    check(token, None, keys, &rules)
+}
+
+/// Whether the clocks explain that a token is not believed.
+pub(super) fn blamed_on_clock(http: &HttpsClient, reason: Unverified) -> AuthError {
+    let apart = http.clock_ahead().unwrap_or_default();
+    if reason.is_about_time() && apart.abs() > leeway() {
+        return AuthError::Clock {
+            ahead: apart,
+            reason,
+        };
+    }
+    AuthError::Verify(reason)
 }
 
 /// `nbf` (RFC 7519, section 4.1.5): absent, or a number that is not after `latest`.
@@ -360,7 +392,7 @@ mod tests {
             now: DateTime::from_timestamp(NOW, 0).unwrap(),
         };
         let keys = CoreJsonWebKeySet::new(vec![key(7).as_verification_key()]);
-        check(token, &access(), keys, &rules)
+        check(token, Some(&access()), keys, &rules)
     }
 
     fn fresh(changes: &Value) -> Result<Identity, Unverified> {

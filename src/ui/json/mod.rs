@@ -29,7 +29,10 @@ use shapes::{
 /// {
 ///   "session": "<32 hex>", "started": "<time>", "ended": "<time>" | null, "duration_us": 1,
 ///   "who": {"label", "verified", "via", "issuer", "subject", "name", "email",
-///           "email_verified", "groups": [], "groups_incomplete", "expires"} | null,
+///           "email_verified", "groups": [], "groups_incomplete", "expires",
+///           "workload": {"kind": "ci" | "service", "system", "repository"?, "commit"?, "ref"?,
+///                        "workflow"?, "run"?, "job"?, "environment"?, "actor"?,
+///                        "unverified"?: ["actor"], "verified_at", "renewable"}?} | null,
 ///   "command": ["sh"] | null, "host": {"name", "os", "cwd"} | null,
 ///   "sealed": false, "erased": {"at": "<time>", "by", "contents": 1} | null,
 ///   "site", "credential", "credential_name" (where the settings list several), "ddgate_version",

@@ -8,7 +8,7 @@ use crate::record::Enforcement;
 use crate::record::event::RedactionCount;
 use crate::record::{
     Agent, Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource, ToolCall,
-    ToolOutcome,
+    ToolOutcome, Workload,
 };
 use crate::replay::{
     Body, Caller, Counts, Distrusting, Message, Seen, SeenTunnel, State, ToolDetail,
@@ -93,6 +93,9 @@ pub(super) struct WhoJson<'a> {
     groups: &'a [String],
     groups_incomplete: bool,
     expires: Option<String>,
+    /// Only where it is no person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<&'a Workload>,
 }
 
 impl<'a> WhoJson<'a> {
@@ -109,6 +112,7 @@ impl<'a> WhoJson<'a> {
             groups: &who.groups,
             groups_incomplete: who.groups_incomplete,
             expires: who.expires.map(time),
+            workload: who.workload.as_ref(),
         }
     }
 }

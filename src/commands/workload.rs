@@ -1,0 +1,54 @@
+//! Who is it, where nobody can be asked: a job of a CI system, or a service account.
+
+use super::context::Context;
+use crate::auth::identity::workload::{Otherwise, WorkloadSettings, WorkloadSource};
+use crate::auth::session::Prompting;
+use crate::error::CliError;
+use crate::net::HttpsClient;
+use crate::record::Identity;
+use crate::ui::sign_in::verified_workload;
+
+/// The workload that this is; none where a person signs in.
+pub(super) async fn identify(
+    context: &Context,
+    http: &HttpsClient,
+    prompting: Prompting,
+) -> Result<Option<Identity>, CliError> {
+    let Some(source) = source(context, http, prompting) else {
+        return Ok(None);
+    };
+    let identity = Box::pin(source.verify(None)).await?;
+    let said = verified_workload(&identity, context.printer.talk_look());
+    context.printer.say(&said);
+    Ok(Some(identity))
+}
+
+/// Where the identity comes from, if this is a workload.
+fn source(context: &Context, http: &HttpsClient, prompting: Prompting) -> Option<WorkloadSource> {
+    let otherwise = match (&context.config.identity.issuer.value, prompting) {
+        (None, _) => Otherwise::Nobody,
+        (Some(_), Prompting::Allowed) => Otherwise::Person,
+        (Some(_), Prompting::Forbidden) => Otherwise::StoredSignIn,
+    };
+    let accepted = accepted(context);
+    WorkloadSource::find(&context.lookup, accepted, otherwise, http.clone())
+}
+
+/// Whose tokens are believed, as configured.
+fn accepted(context: &Context) -> Vec<WorkloadSettings> {
+    let configured = context.config.workloads.value.iter().enumerate();
+    configured
+        .map(|(at, one)| WorkloadSettings {
+            name: match &one.name {
+                Some(name) => name.clone(),
+                None => format!("workload {}", at + 1),
+            },
+            system: one.system,
+            issuer: one.issuer.clone(),
+            audience: one.audience.clone(),
+            pins: one.pins.clone(),
+            groups_claims: one.groups_claims.clone(),
+            jwks_file: one.jwks_file.clone(),
+        })
+        .collect()
+}
