@@ -4,8 +4,11 @@
 //! left is in doubt → the closing record → the child's own exit. Asks nobody anything and prints
 //! nothing: who signs in and what is shown is the business of `commands`.
 
+mod identity;
 mod keys;
 mod mcp;
+
+pub use identity::{Keeping, News};
 
 use std::ffi::OsString;
 use std::io;
@@ -49,6 +52,8 @@ pub struct Plan {
     pub environment: Vec<(OsString, OsString)>,
     /// Who acts.
     pub identity: Identity,
+    /// How that is kept while the session runs.
+    pub keeping: Keeping,
     /// What opens Datadog.
     pub credential: Credential,
     /// The key of pseudonyms, if one outlives the session.
@@ -90,12 +95,15 @@ pub struct Plan {
     pub key_files: Vec<KeyInFile>,
 }
 
-/// Hears what people should be told once, before the child has the terminal.
+/// Hears what people should be told once: before the child has the terminal, and, of its identity
+/// alone, while it has.
 pub trait Opening {
     /// Something that is not as it should be.
     fn warn(&self, text: &str);
     /// What the child is held to.
     fn held(&self, enforcement: &Enforcement);
+    /// What became of the identity.
+    fn identity(&self, news: &News<'_>);
 }
 
 /// How a session went.
@@ -202,6 +210,7 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         known,
         recording: plan.recording.clone(),
         policy: plan.policy.clone(),
+        standing: Arc::new(identity::standing(&plan.identity, &plan.keeping)),
         swap,
         swap_keeps_length,
         site: plan.site.clone(),
@@ -239,23 +248,28 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         }
     });
 
-    let ended = match plan.is_mcp_server {
-        true => match launch::spawn_piped(&command, &environment, &sandbox) {
-            Ok(server) => {
-                serve(server.0.pid());
-                mcp::pass(&proxy, &command, server).await
-            }
-            Err(e) => Err(e),
-        },
-        false => match launch::spawn(&command, &environment, &sandbox) {
-            Ok(child) => {
-                serve(child.pid());
-                child.wait().await
-            }
-            Err(e) => Err(e),
-        },
+    let keeper = identity::Keeper::new(&proxy, &plan.identity, &plan.keeping, opening);
+    let attempts = keeper.attempts();
+    let child = async {
+        match plan.is_mcp_server {
+            true => match launch::spawn_piped(&command, &environment, &sandbox) {
+                Ok(server) => {
+                    serve(server.0.pid());
+                    mcp::pass(&proxy, &command, server).await
+                }
+                Err(e) => Err(e),
+            },
+            false => match launch::spawn(&command, &environment, &sandbox) {
+                Ok(child) => {
+                    serve(child.pid());
+                    child.wait().await
+                }
+                Err(e) => Err(e),
+            },
+        }
     };
-    drain(&proxy).await;
+    let ended = Box::pin(keeper.beside(child)).await;
+    tokio::join!(drain(&proxy), attempts.finish());
     let manifest = journal.close(closing(&ended));
     Ok(Report {
         session: plan.session,

@@ -5,7 +5,7 @@
 
 use chrono::TimeDelta;
 
-use super::identity::Unverified;
+use super::identity::{Unverified, chain};
 use super::secret_store::StoreError;
 use crate::net::NetError;
 
@@ -115,6 +115,14 @@ pub enum AuthError {
     /// The place for secrets failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl AuthError {
+    /// The error and its causes, for where there is one line.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        chain(self)
+    }
 }
 
 fn suffix(description: Option<&str>) -> String {

@@ -11,8 +11,9 @@ use zeroize::Zeroize;
 use super::AuthError;
 use super::aside::aside;
 use super::identity::{
-    self, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen,
+    self, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen, Unverified,
 };
+use super::lock::Lock;
 use super::secret_store::{SecretStore, StoreError, refresh_token_name};
 use crate::net::HttpsClient;
 use crate::record::{Identity, Secret};
@@ -164,35 +165,86 @@ async fn renew(
     store: &SecretStore,
     http: &HttpsClient,
 ) -> Result<Option<(SignIn, HowKept)>, AuthError> {
+    match Box::pin(ready(settings, store, http, None)).await? {
+        None => Ok(None),
+        Some(ready) => Box::pin(ready.renew(None)).await.map(Some),
+    }
+}
+
+/// A stored sign-in that nobody else can use for now, and the provider it is from.
+pub(super) struct Ready<'a> {
+    _lock: Option<Lock>,
+    store: &'a SecretStore,
+    provider: Provider<'a>,
+    kept: Kept,
+}
+
+/// Gets everything ready to exchange the stored token; none if there is none. `before` is who a
+/// session runs for already: the token of somebody else is left alone. Nothing has happened yet
+/// when this is dropped.
+pub(super) async fn ready<'a>(
+    settings: &'a IssuerSettings,
+    store: &'a SecretStore,
+    http: &'a HttpsClient,
+    before: Option<&Identity>,
+) -> Result<Option<Ready<'a>>, AuthError> {
     // The lock comes before the read: what another ddgate has just rotated must not be used.
-    let _lock = beside(store, |store| store.lock(LOCK)).await?;
+    let lock = beside(store, |store| store.lock(LOCK)).await?;
     let Some(kept) = load(settings, store).await? else {
         return Ok(None);
     };
-    let provider = Provider::discover(settings, http).await?;
-    let old = Secret::new(kept.rt.clone());
-    let exchange = Box::pin(exchange(&provider, store, &kept, &old));
-    let (keys, exchanged) = tokio::join!(provider.keys(), exchange);
-    let (refreshed, how) = match exchanged {
-        Err(error @ AuthError::SignedOut { .. }) => {
-            forget(settings, store).await?;
-            return Err(error);
-        }
-        other => other?,
-    };
-    let person = Box::pin(refreshed.identity(&provider, keys?, Some(&kept.sub), None)).await?;
-    let newest = refreshed.refresh_token().unwrap_or(old);
-    let now = Kept::of(&person, &newest);
-    let how = match how {
-        // Names change rarely: usually there is nothing more to write.
-        HowKept::Kept { .. } if now.labels() != kept.labels() => keep(settings, store, &now).await,
-        how => how,
-    };
-    let sign_in = SignIn {
-        identity: person,
-        refresh_token: Some(newest),
-    };
-    Ok(Some((sign_in, how)))
+    if before.is_some_and(|before| before.subject != kept.sub) {
+        return Err(AuthError::Verify(Unverified::SubjectChanged));
+    }
+    Ok(Some(Ready {
+        _lock: lock,
+        store,
+        provider: Provider::discover(settings, http).await?,
+        kept,
+    }))
+}
+
+impl Ready<'_> {
+    /// Exchanges the token, puts the new one away, and verifies who came with it. Must not be
+    /// dropped half-way: the old token may be dead by then.
+    pub(super) async fn renew(
+        self,
+        before: Option<&Identity>,
+    ) -> Result<(SignIn, HowKept), AuthError> {
+        let Self {
+            _lock,
+            store,
+            provider,
+            kept,
+        } = self;
+        let settings = provider.settings();
+        let old = Secret::new(kept.rt.clone());
+        let exchange = Box::pin(exchange(&provider, store, &kept, &old));
+        let (keys, exchanged) = tokio::join!(provider.keys(), exchange);
+        let (refreshed, how) = match exchanged {
+            Err(error @ AuthError::SignedOut { .. }) => {
+                forget(settings, store).await?;
+                return Err(error);
+            }
+            other => other?,
+        };
+        let person = refreshed.identity(&provider, keys?, Some(&kept.sub), before);
+        let person = Box::pin(person).await?;
+        let newest = refreshed.refresh_token().unwrap_or(old);
+        let now = Kept::of(&person, &newest);
+        let how = match how {
+            // Names change rarely: usually there is nothing more to write.
+            HowKept::Kept { .. } if now.labels() != kept.labels() => {
+                keep(settings, store, &now).await
+            }
+            how => how,
+        };
+        let sign_in = SignIn {
+            identity: person,
+            refresh_token: Some(newest),
+        };
+        Ok((sign_in, how))
+    }
 }
 
 /// Exchanges the token and puts the new one away at once.

@@ -8,6 +8,7 @@ mod context;
 mod demo;
 mod erase;
 mod export;
+mod lapse;
 mod login;
 mod look;
 mod mcp;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::Uri;
 
 use super::context::{Context, host_facts, runtime, working_directory};
-use super::{look, sign_in};
+use super::{lapse, look, sign_in};
 use crate::auth::credential;
 use crate::cli::{
     DurabilityChoice, EgressChoice, EnforceChoice, GlobalArgs, IdentityChoice, PromptChoice,
@@ -154,7 +154,10 @@ pub(super) async fn session(
     let store = context.store();
     let dialer = context.dialer()?;
     let http = context.http()?;
-    let identity = sign_in::identify(context, &store, &http, false).await?;
+    let signed_in = sign_in::identify(context, &store, &http, false).await?;
+    let keeping = lapse::keeping(context, &signed_in, &store, &http)?;
+    lapse::warn_of_end(&signed_in, keeping.on_lapse, printer);
+    let identity = signed_in.identity;
     let credential = match way {
         // The gate around this one knows these keys and no others.
         Way::NestedServer => credential::placeholders(&context.lookup)?,
@@ -180,6 +183,7 @@ pub(super) async fn session(
         is_mcp_server: way != Way::Command,
         environment: std::env::vars_os().collect(),
         identity: identity.clone(),
+        keeping,
         credential,
         redaction_key: redaction_key.map(|key| key.text),
         recording: context.config.recording.rules.clone(),
@@ -272,6 +276,10 @@ impl gate::Opening for Heard {
         if let Some(line) = held_line(enforcement) {
             self.printer.say(&escape(&line));
         }
+    }
+
+    fn identity(&self, news: &gate::News<'_>) {
+        lapse::tell(news, self.printer);
     }
 }
 

@@ -3,13 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::context::{Context, host_facts, user_name};
-use crate::auth::identity::{DevicePrompt, SignInScreen, local_identity};
+use crate::auth::identity::{DevicePrompt, SignIn, SignInScreen, local_identity};
 use crate::auth::secret_store::SecretStore;
 use crate::auth::session::{self, HowKept, Prompting};
 use crate::config::{IdentityMode, Prompt};
 use crate::error::CliError;
 use crate::net::HttpsClient;
-use crate::record::Identity;
 use crate::ui::sign_in::{DeviceCode, Kept, signed_in};
 use crate::ui::{Printer, Progress};
 
@@ -71,10 +70,13 @@ pub(super) async fn identify(
     store: &SecretStore,
     http: &HttpsClient,
     asked_for: bool,
-) -> Result<Identity, CliError> {
+) -> Result<SignIn, CliError> {
     if context.config.identity.mode.value == IdentityMode::Local {
         let host = host_facts().name;
-        return Ok(local_identity(&host, &user_name(&context.lookup)));
+        return Ok(SignIn {
+            identity: local_identity(&host, &user_name(&context.lookup)),
+            refresh_token: None,
+        });
     }
     let settings = context.issuer()?;
     let screen = Screen::new(context.printer);
@@ -103,5 +105,5 @@ pub(super) async fn identify(
     } else {
         context.printer.detail(&said);
     }
-    Ok(sign_in.identity)
+    Ok(sign_in)
 }

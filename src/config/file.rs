@@ -63,6 +63,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.groups_claims", Kind::Texts),
     ("identity.storage", Kind::Text),
     ("identity.prompt", Kind::Text),
+    ("identity.on_lapse", Kind::Text),
+    ("identity.max_session", Kind::Text),
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),

@@ -1,7 +1,7 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
 //! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`,
-//! `recording`, `policy` and `confine` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! `recording`, `policy`, `confine` and `lapse` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
@@ -10,6 +10,7 @@ mod confine;
 pub mod env;
 mod error;
 mod file;
+mod lapse;
 mod overrides;
 mod paths;
 mod policy;
@@ -20,6 +21,7 @@ mod value;
 
 pub use error::{ConfigError, Place, Whence};
 pub use file::FILE_NAME;
+pub use lapse::{LapseSettings, Span};
 pub use overrides::Overrides;
 pub use paths::{Paths, create_private};
 pub use resolve::{Lookup, load};

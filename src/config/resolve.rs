@@ -10,6 +10,7 @@ use super::confine;
 use super::env;
 use super::error::{ConfigError, Place, Whence};
 use super::file::{self, Entry, Value};
+use super::lapse;
 use super::overrides::Overrides;
 use super::paths::Paths;
 use super::policy;
@@ -149,6 +150,7 @@ pub fn load(
         redaction_key,
         data_dir: layers.data_dir(overrides.data_dir.as_deref(), paths, directory)?,
         identity,
+        lapse: lapse::settings(&layers)?,
         datadog,
         user_file: layers.user_file,
         project_file: layers.project_file,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::lapse::{LapseSettings, Span};
 use super::value::{Choice, IdentityMode, Prompt, Storage};
 use crate::journal::Recipients;
 use crate::policy::Policy;
@@ -169,6 +170,8 @@ pub struct Config {
     pub data_dir: Setting<PathBuf>,
     /// `[identity]`
     pub identity: IdentitySettings,
+    /// Of `[identity]`, what is about a session under way.
+    pub lapse: LapseSettings,
     /// `[datadog]`
     pub datadog: DatadogSettings,
     /// `redaction.key`: the key of pseudonyms, where the store has none.
@@ -235,6 +238,12 @@ impl Config {
             row("identity.groups_claims", &who.groups_claims, list),
             row("identity.storage", &who.storage, |s| s.word().to_owned()),
             row("identity.prompt", &who.prompt, |p| p.word().to_owned()),
+            row("identity.on_lapse", &self.lapse.on_lapse, |it| {
+                it.word().to_owned()
+            }),
+            row("identity.max_session", &self.lapse.max_session, |span| {
+                span.as_ref().map_or_else(String::new, Span::to_string)
+            }),
             row("datadog.site", &datadog.site, Clone::clone),
             row("datadog.upstream", &datadog.upstream, |url| {
                 url.as_ref()

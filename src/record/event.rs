@@ -14,6 +14,7 @@ use super::operation::{Effect, Resource};
 use super::policy::PolicyInForce;
 use super::recording::Level;
 use super::session::{CallNumber, SessionId};
+use super::standing::{IdentityLapse, IdentityRefresh};
 use super::tool::{McpCall, McpResult, McpUnread};
 
 /// Version of the leaf format, field `v`.
@@ -356,6 +357,12 @@ pub enum Event {
     /// A blind tunnel ended.
     #[serde(rename = "tunnel")]
     Tunnel(Tunnel),
+    /// Whoever acts was verified again.
+    #[serde(rename = "identity.refresh")]
+    IdentityRefresh(IdentityRefresh),
+    /// Nobody vouches any more for who acts.
+    #[serde(rename = "identity.lapse")]
+    IdentityLapse(IdentityLapse),
     /// The session ended.
     #[serde(rename = "session.close")]
     SessionClose(SessionClose),
@@ -372,9 +379,12 @@ impl Event {
             Self::McpCall(e) => Some(e.call),
             Self::McpResult(e) => Some(e.call),
             Self::McpUnread(e) => Some(e.call),
-            Self::SessionOpen(_) | Self::Process(_) | Self::Tunnel(_) | Self::SessionClose(_) => {
-                None
-            }
+            Self::SessionOpen(_)
+            | Self::Process(_)
+            | Self::Tunnel(_)
+            | Self::IdentityRefresh(_)
+            | Self::IdentityLapse(_)
+            | Self::SessionClose(_) => None,
         }
     }
 }

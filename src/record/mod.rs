@@ -16,6 +16,7 @@ pub mod recording;
 pub mod secret;
 pub mod session;
 mod sorted;
+pub mod standing;
 pub mod tool;
 
 pub use actor::{Identity, Via};
@@ -30,4 +31,5 @@ pub use process::{Agent, Program};
 pub use recording::{Level, LevelRules, Recording};
 pub use secret::Secret;
 pub use session::{CallNumber, HostFacts, SessionId};
+pub use standing::{IdentityLapse, IdentityRefresh, LapseReason, OnLapse};
 pub use tool::{McpCall, McpResult, McpUnread, ToolOutcome};

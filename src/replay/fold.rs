@@ -14,7 +14,9 @@ use crate::record::tool::Via;
 use crate::record::{Call, CallNumber, Event, Leaf, Level, McpCall, McpResult, McpUnread, Program};
 
 use super::caller::Callers;
-use super::view::{Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State};
+use super::view::{
+    Counts, Given, HeadContent, IdentityChange, Oddity, Seen, SessionHead, SessionView, State,
+};
 
 /// The record cannot be read as a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +42,7 @@ pub struct Fold {
     calls: BTreeMap<CallNumber, Call>,
     callers: Callers,
     tunnels: Vec<(DateTime<Utc>, Tunnel)>,
+    identity: Vec<(DateTime<Utc>, IdentityChange)>,
     next: u64,
     leaves: u64,
     last: DateTime<Utc>,
@@ -102,6 +105,13 @@ impl Fold {
             Event::McpResult(result) => self.tool_answered(result, index),
             Event::McpUnread(unread) => self.unread(unread, index),
             Event::Tunnel(tunnel) => self.tunnels.push((leaf.ts, tunnel)),
+            Event::IdentityRefresh(refresh) => {
+                self.identity
+                    .push((leaf.ts, IdentityChange::Refresh(refresh)));
+            }
+            Event::IdentityLapse(lapse) => {
+                self.identity.push((leaf.ts, IdentityChange::Lapse(lapse)));
+            }
             Event::SessionClose(close) => {
                 self.close.get_or_insert(close);
             }
@@ -256,6 +266,7 @@ impl Fold {
                 levels: self.taken.levels,
             },
             tunnels: self.tunnels,
+            identity: self.identity,
             last: self.last,
             length_ns: self.length_ns,
             leaves: self.leaves,

@@ -22,5 +22,6 @@ pub use detail::{Body, CallDetail, Message, ToolDetail};
 pub use fold::{Fold, FoldError};
 pub use pace::{Pace, Speed};
 pub use view::{
-    Counts, Given, HeadContent, Oddity, Seen, SessionHead, SessionView, State, Summary, tool_name,
+    Counts, Given, HeadContent, IdentityChange, Oddity, Seen, SessionHead, SessionView, State,
+    Summary, tool_name,
 };

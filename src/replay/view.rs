@@ -12,8 +12,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::caller::Caller;
 use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{
-    Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, Level, Outcome,
-    PolicyInForce, Resource, SessionId, ToolCall,
+    Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, IdentityLapse,
+    IdentityRefresh, Level, Outcome, PolicyInForce, Resource, SessionId, ToolCall,
 };
 
 /// What the journal found beside leaf 0. Erased content is none.
@@ -273,6 +273,15 @@ pub struct Given {
     pub levels: BTreeMap<Level, u64>,
 }
 
+/// What became of a session's identity while it ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityChange {
+    /// It was verified again.
+    Refresh(IdentityRefresh),
+    /// It lapsed.
+    Lapse(IdentityLapse),
+}
+
 /// A session, folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
@@ -284,6 +293,8 @@ pub struct SessionView {
     pub given: Given,
     /// Its tunnels, by time of their end.
     pub tunnels: Vec<(DateTime<Utc>, Tunnel)>,
+    /// What became of the identity it opened with, by time.
+    pub identity: Vec<(DateTime<Utc>, IdentityChange)>,
     /// When the last leaf was written.
     pub last: DateTime<Utc>,
     /// Nanoseconds from the opening to the last leaf, monotonic.

@@ -14,6 +14,7 @@ mod caller;
 pub mod check;
 pub mod diagnostic;
 pub mod escape;
+mod identity;
 pub mod json;
 mod json_text;
 mod people;

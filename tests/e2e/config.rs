@@ -22,6 +22,8 @@ fn every_layer_is_named() {
     identity.groups_claims  groups  default
     identity.storage  auto  default
     identity.prompt  auto  default
+    identity.on_lapse  refuse  default
+    identity.max_session  not set  default
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default

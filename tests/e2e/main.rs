@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking, and says what it did and could not do"
@@ -36,10 +37,17 @@ mod hunt;
 mod key_files;
 mod keys;
 mod kill_points;
+mod lapse;
 mod mcp;
 mod normal;
 mod outside;
 mod policy;
+#[expect(
+    dead_code,
+    reason = "shared with `tests/sign_in`, which uses all of it"
+)]
+#[path = "../provider/start.rs"]
+mod provider;
 mod pseudonym;
 mod replay;
 mod run;

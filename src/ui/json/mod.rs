@@ -5,6 +5,7 @@
 //! Characters that could move a cursor are written as `\u` escapes, so that the same text is
 //! safe on a terminal.
 
+mod identity;
 mod shapes;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, StatusView};
+use identity::IdentityJson;
 use shapes::{
     CallJson, ContentsJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson,
     StatusJson, SummaryJson, ToolContentsJson, TunnelJson, WhoJson, time,
@@ -40,6 +42,7 @@ use shapes::{
 ///              "error_answers", "failed", "under_way", "in_doubt"},
 ///   "calls": [ … as in `show --json`, without `request` and `response` … ],
 ///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error", "rule"}],
+///   "identity": [{"at", "verified", "expires", "changed": ["groups"], "why", "calls"}],
 ///   "contradictions": ["…"]
 /// }
 /// ```
@@ -79,6 +82,11 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
             .tunnels
             .iter()
             .map(|(at, tunnel)| TunnelJson::of(*at, tunnel))
+            .collect(),
+        identity: view
+            .identity
+            .iter()
+            .map(|(at, change)| IdentityJson::of(*at, change))
             .collect(),
         contradictions,
     })

@@ -13,6 +13,7 @@ use crate::record::{
 use crate::replay::{Body, Caller, Counts, Message, Seen, State, ToolDetail};
 
 use super::super::status::{KeyView, SignIn};
+use super::identity::IdentityJson;
 
 #[derive(Serialize)]
 pub(super) struct SessionJson<'a> {
@@ -36,6 +37,7 @@ pub(super) struct SessionJson<'a> {
     pub(super) counts: CountsJson,
     pub(super) calls: Vec<CallJson<'a>>,
     pub(super) tunnels: Vec<TunnelJson<'a>>,
+    pub(super) identity: Vec<IdentityJson<'a>>,
     pub(super) contradictions: Vec<String>,
 }
 
