@@ -49,6 +49,8 @@ pub fn main() -> Exit {
 }
 
 fn command_line() -> Exit {
+    // Before anything is read that nobody else may see.
+    launch::sandbox::shield();
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli),
         Err(error) => usage::refuse(&error),

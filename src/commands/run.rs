@@ -148,8 +148,6 @@ pub(super) async fn session(
     command: Vec<OsString>,
     way: Way,
 ) -> Result<(Report, Identity), CliError> {
-    // Before the first key is read.
-    launch::sandbox::shield();
     let printer = context.printer;
     let store = context.store();
     let dialer = context.dialer()?;

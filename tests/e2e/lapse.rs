@@ -89,7 +89,7 @@ fn refused_when_the_provider_is_away_and_back_when_it_is() {
     let Some((provider, world)) = signed_in("") else {
         return;
     };
-    provider.fault(&holding(4));
+    provider.fault(&holding(9));
     let script = "GET /api/v1/validate\ntouch began\nawait lapsed\nPOST /api/v1/events {\"title\":\"t\",\"text\":\"x\"}\n\
                   touch refused\nawait back\nGET /api/v1/validate\n";
     let live = run(&world, &provider, script);

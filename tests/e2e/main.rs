@@ -55,5 +55,6 @@ mod sealed;
 mod secrets;
 mod sign_in;
 mod stub;
+mod tokens;
 mod upstream;
 mod world;
