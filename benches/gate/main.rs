@@ -113,7 +113,7 @@ fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
             rounds.push(round);
             disk.measure()?;
         }
-        report.cell(cell, &rounds, disk.median());
+        report.cell(cell, &rounds);
     }
     report.connections(world.upstream.accepted() - before, sent);
     gate.stop()?;

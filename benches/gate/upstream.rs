@@ -120,6 +120,7 @@ fn certificates() -> Result<(ServerConfig, String), Failure> {
 struct Bodies {
     small: Bytes,
     page: Bytes,
+    series: Bytes,
     logs: Bytes,
 }
 
@@ -128,6 +129,7 @@ impl Default for Bodies {
         Self {
             small: Class::Small.answer_body(),
             page: Class::Page.answer_body(),
+            series: Class::Series.answer_body(),
             logs: Class::Logs.answer_body(),
         }
     }
@@ -184,6 +186,7 @@ async fn answer(
     let (content_type, body) = match class {
         Some(Class::Small | Class::Fresh) => ("application/json", whole(&bodies.small)),
         Some(Class::Page) => ("application/json", whole(&bodies.page)),
+        Some(Class::Series) => ("application/json", whole(&bodies.series)),
         Some(Class::Logs) => ("application/json", whole(&bodies.logs)),
         Some(Class::Intake) if received == super::class::INTAKE_BYTES => {
             ("application/json", whole(&Bytes::from_static(b"{}")))

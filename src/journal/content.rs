@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::append::When;
 use super::crypt::Cipher;
 use super::frame::{FLAG_SEALED, Frame, Kind};
 use super::handle::{Journal, Refused, Ticket};
@@ -317,6 +318,8 @@ pub struct ContentStream {
     pending: Vec<u8>,
     stored: Option<u64>,
     pieces: u32,
+    /// The last piece on its way to the file. One may be, so that packing need not wait for writing.
+    under_way: Option<Ticket>,
 }
 
 impl ContentStream {
@@ -332,6 +335,7 @@ impl ContentStream {
             pending: Vec::new(),
             stored: None,
             pieces: 0,
+            under_way: None,
         }
     }
 
@@ -347,12 +351,26 @@ impl ContentStream {
         while !rest.is_empty() {
             let room = limits::BODY_PIECE_BYTES_MAX - self.pending.len();
             let (now, later) = rest.split_at(room.min(rest.len()));
+            if self.stored.is_some() && self.pending.capacity() == 0 {
+                // There will be a whole piece, most likely.
+                self.pending.reserve_exact(limits::BODY_PIECE_BYTES_MAX);
+            }
             self.pending.extend_from_slice(now);
             rest = later;
             if self.pending.len() == limits::BODY_PIECE_BYTES_MAX {
-                journal.append(vec![self.piece(journal)]).await?;
+                self.hand_over(journal).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Hands what is pending to the journal, behind the piece before it.
+    async fn hand_over(&mut self, journal: &Journal) -> Result<(), Refused> {
+        let piece = self.piece(journal);
+        if let Some(before) = self.under_way.take() {
+            before.durable().await?;
+        }
+        self.under_way = Some(journal.append(vec![piece], When::Written).await?);
         Ok(())
     }
 
@@ -366,7 +384,8 @@ impl ContentStream {
         } else {
             vec![self.piece(journal)]
         };
-        journal.append_durably(frames).await
+        let ticket = journal.append(frames, When::Durable).await?;
+        Ok(ticket.behind(self.under_way.take()))
     }
 
     /// Hands everything taken so far to the journal without waiting for the disk: for streams
@@ -378,7 +397,7 @@ impl ContentStream {
         if self.pending.is_empty() {
             return Ok(());
         }
-        journal.append(vec![self.piece(journal)]).await
+        self.hand_over(journal).await
     }
 
     /// Ends the content.
@@ -392,7 +411,10 @@ impl ContentStream {
             }
             _ => {
                 if !self.pending.is_empty() {
-                    journal.append(vec![self.piece(journal)]).await?;
+                    self.hand_over(journal).await?;
+                }
+                if let Some(last) = self.under_way.take() {
+                    last.durable().await?;
                 }
                 AttachmentBody::Stored(self.stored.unwrap_or_default())
             }

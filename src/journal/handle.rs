@@ -54,9 +54,14 @@ pub enum Refused {
     },
 }
 
-/// Resolves when what it was given for is on stable storage (or was refused).
+/// Resolves when what it was given for is written, or on stable storage, whichever was asked for;
+/// or when it was refused.
 #[must_use]
-pub struct Ticket(oneshot::Receiver<Done>);
+pub struct Ticket {
+    done: oneshot::Receiver<Done>,
+    /// What this stands behind: refused with it.
+    before: Option<Box<Ticket>>,
+}
 
 impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,8 +74,9 @@ impl Ticket {
     ///
     /// # Errors
     /// The record was refused.
-    pub async fn durable(self) -> Result<Option<u64>, Refused> {
-        self.0
+    pub async fn durable(mut self) -> Result<Option<u64>, Refused> {
+        self.reach_before().await?;
+        self.done
             .await
             .map_or(Err(Refused::Closed), |done| done.answer)
     }
@@ -80,8 +86,25 @@ impl Ticket {
     /// # Errors
     /// The record was refused.
     pub async fn ready(&mut self) -> Result<(), Refused> {
-        let done = (&mut self.0).await;
+        self.reach_before().await?;
+        let done = (&mut self.done).await;
         done.map_or(Err(Refused::Closed), |done| done.answer.map(drop))
+    }
+
+    /// The same ticket, refused also if `before` is.
+    pub(super) fn behind(mut self, before: Option<Self>) -> Self {
+        self.before = before.map(Box::new);
+        self
+    }
+
+    async fn reach_before(&mut self) -> Result<(), Refused> {
+        if let Some(before) = &mut self.before {
+            let done = (&mut before.done).await;
+            let reached = done.map_or(Err(Refused::Closed), |done| done.answer.map(drop));
+            self.before = None;
+            reached?;
+        }
+        Ok(())
     }
 }
 
@@ -321,22 +344,11 @@ impl Journal {
         self.send(append, when, bytes).await
     }
 
-    /// Queues content and waits until it is written.
-    pub(super) async fn append(&self, frames: Vec<Frame>) -> Result<(), Refused> {
+    /// Queues content. The ticket resolves when it, and all before it, is written or durable.
+    pub(super) async fn append(&self, frames: Vec<Frame>, when: When) -> Result<Ticket, Refused> {
         let bytes = frames.iter().map(Frame::stored_bytes).sum();
         let append = Append::new(frames, None, Admission::Refusable);
-        self.send(append, When::Written, bytes)
-            .await?
-            .durable()
-            .await
-            .map(drop)
-    }
-
-    /// Queues content; the ticket resolves when it, and all before it, is durable.
-    pub(super) async fn append_durably(&self, frames: Vec<Frame>) -> Result<Ticket, Refused> {
-        let bytes = frames.iter().map(Frame::stored_bytes).sum();
-        let append = Append::new(frames, None, Admission::Refusable);
-        self.send(append, When::Durable, bytes).await
+        self.send(append, when, bytes).await
     }
 
     async fn send(&self, mut append: Append, when: When, bytes: usize) -> Result<Ticket, Refused> {
@@ -351,7 +363,10 @@ impl Journal {
         self.messages
             .send(Message::Append(Box::new(append)))
             .map_err(|_| Refused::Closed)?;
-        Ok(Ticket(answer))
+        Ok(Ticket {
+            done: answer,
+            before: None,
+        })
     }
 
     /// Writes the last leaf, seals the file and ends the thread. Blocks for the last sync.

@@ -8,7 +8,7 @@ use http::{StatusCode, request};
 use hyper::body::Incoming;
 
 use super::body::discard;
-use super::intake::{GatherError, Intake, slices};
+use super::intake::{GatherError, Intake};
 use super::origin::By;
 use super::pipeline::{Refusal, Reply, unrecordable};
 use super::recorder::BodyRecorder;
@@ -109,9 +109,7 @@ impl Described<'_> {
         }
         let journal = &self.proxy.journal;
         let mut recorder = self.recorder();
-        for piece in slices(whole) {
-            recorder.push(journal, piece).await?;
-        }
+        recorder.push(journal, whole.clone()).await?;
         let body = recorder.finish(journal).await?;
         event.body = Some(body.commitment);
         event.unkept = body.unkept;

@@ -131,6 +131,8 @@ impl Intake {
             feed,
             rest,
             recorder,
+            fresh: Vec::new(),
+            fresh_bytes: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             left_bytes: length,
@@ -200,8 +202,12 @@ struct Pump {
     feed: Feed,
     rest: Incoming,
     recorder: BodyRecorder,
+    /// Pieces that are taken and not yet on their way to the disk.
+    fresh: Vec<Bytes>,
+    fresh_bytes: usize,
     /// Pieces whose record is on its way to the disk.
-    waiting: VecDeque<(Ticket, Bytes)>,
+    waiting: VecDeque<(Ticket, Vec<Bytes>)>,
+    /// In both.
     waiting_bytes: usize,
     /// Of a body with a known length, what the child has still to send.
     left_bytes: Option<u64>,
@@ -287,7 +293,8 @@ impl Pump {
         }
     }
 
-    /// Moves everything but the end: the caller records first.
+    /// Moves everything but the end: the caller records first. While the disk is busy, what comes
+    /// is gathered: fewer and larger pieces are packed, written and signed for.
     async fn move_all(&mut self, start: Bytes) -> Result<(), UploadBroke> {
         self.take(start).await?;
         loop {
@@ -298,12 +305,15 @@ impl Pump {
                 () = self.feed.closed() => return Err(UploadBroke::Upstream),
                 frame = tokio::time::timeout(limits::REQUEST_IDLE_TIMEOUT, self.rest.frame()),
                     if !full => Step::Frame(frame),
+                () = std::future::ready(()), if !self.fresh.is_empty() => Step::NothingMore,
             };
             match step {
                 Step::Durable(durable) => {
                     durable?;
+                    self.flush().await?;
                     self.release().await?;
                 }
+                Step::NothingMore => self.flush().await?,
                 Step::Frame(Err(_)) => return Err(UploadBroke::Silent),
                 Step::Frame(Ok(Some(Err(e)))) => {
                     return Err(UploadBroke::Child(super::send_error::reasons(&e)));
@@ -315,6 +325,7 @@ impl Pump {
                 Step::Frame(Ok(None)) => break,
             }
         }
+        self.flush().await?;
         while !self.waiting.is_empty() {
             front(&mut self.waiting).await?;
             self.release().await?;
@@ -326,12 +337,10 @@ impl Pump {
     async fn take(&mut self, mut data: Bytes) -> Result<(), UploadBroke> {
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(limits::BODY_PIECE_BYTES_MAX));
-            for slice in slices(&piece) {
-                if let Some(tap) = &mut self.tap {
-                    tap.push(&slice);
-                }
-                self.recorder.push(&self.journal, slice).await?;
+            if let Some(tap) = &mut self.tap {
+                tap.push(&piece);
             }
+            self.recorder.push(&self.journal, piece.clone()).await?;
             if let Some(left) = &mut self.left_bytes {
                 *left = left.saturating_sub(piece.len() as u64);
                 if *left == 0 {
@@ -339,9 +348,12 @@ impl Pump {
                     return Ok(());
                 }
             }
-            let ticket = self.recorder.flush(&self.journal).await?;
+            self.fresh_bytes += piece.len();
             self.waiting_bytes += piece.len();
-            self.waiting.push_back((ticket, piece));
+            self.fresh.push(piece);
+            if self.fresh_bytes >= self.place.share().min(limits::BODY_PIECE_BYTES_MAX) {
+                self.flush().await?;
+            }
             while self.waiting.len() > 1 && self.waiting_bytes > self.place.share() {
                 front(&mut self.waiting).await?;
                 self.release().await?;
@@ -350,36 +362,41 @@ impl Pump {
         Ok(())
     }
 
-    /// Sends the first waiting piece, whose record is durable.
-    async fn release(&mut self) -> Result<(), UploadBroke> {
-        match self.waiting.pop_front() {
-            Some((_, piece)) => {
-                self.waiting_bytes -= piece.len();
-                let sent = self.feed.send(Ok(Frame::data(piece))).await;
-                sent.map_err(|_| UploadBroke::Upstream)
-            }
-            None => Ok(()),
+    /// Sends what was taken to the disk.
+    async fn flush(&mut self) -> Result<(), UploadBroke> {
+        if self.fresh.is_empty() {
+            return Ok(());
         }
+        let ticket = self.recorder.flush(&self.journal).await?;
+        let pieces = std::mem::take(&mut self.fresh);
+        self.fresh_bytes = 0;
+        self.waiting.push_back((ticket, pieces));
+        Ok(())
+    }
+
+    /// Sends the first waiting pieces, whose record is durable.
+    async fn release(&mut self) -> Result<(), UploadBroke> {
+        let (_, pieces) = self.waiting.pop_front().unzip();
+        for piece in pieces.into_iter().flatten() {
+            self.waiting_bytes -= piece.len();
+            let sent = self.feed.send(Ok(Frame::data(piece))).await;
+            sent.map_err(|_| UploadBroke::Upstream)?;
+        }
+        Ok(())
     }
 }
 
 enum Step {
+    /// Nothing has come that could join what is fresh.
+    NothingMore,
     Durable(Result<(), Refused>),
     Frame(Result<Option<Result<Frame<Bytes>, hyper::Error>>, tokio::time::error::Elapsed>),
 }
 
 /// Resolves when the first waiting piece is durable; never, when none waits.
-async fn front(waiting: &mut VecDeque<(Ticket, Bytes)>) -> Result<(), Refused> {
+async fn front(waiting: &mut VecDeque<(Ticket, Vec<Bytes>)>) -> Result<(), Refused> {
     match waiting.front_mut() {
         Some((ticket, _)) => ticket.ready().await,
         None => std::future::pending().await,
     }
-}
-
-/// Cuts bytes, without copying them, into pieces that are unpacked one at a time.
-pub(super) fn slices(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
-    let cut = limits::CODED_PIECE_BYTES_MAX;
-    (0..bytes.len())
-        .step_by(cut)
-        .map(move |at| bytes.slice(at..bytes.len().min(at + cut)))
 }

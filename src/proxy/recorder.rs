@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Proxy;
 use crate::journal::{Attachment, ContentStream, Journal, Refused, Ticket, Withheld};
+use crate::limits;
 use crate::record::event::RedactionCount;
 use crate::record::{Commitment, Level, Secret};
 use crate::redact::{BodyRedactor, KnownSecrets, Redacted};
@@ -67,6 +68,16 @@ impl BodyRecorder {
 
     /// Takes a piece. Waits while the journal's queue is full.
     pub(super) async fn push(&mut self, journal: &Journal, piece: Bytes) -> Result<(), Refused> {
+        if !self.redactor.unpacks() {
+            return self.take(journal, piece).await;
+        }
+        for slice in slices(&piece) {
+            self.take(journal, slice).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, journal: &Journal, piece: Bytes) -> Result<(), Refused> {
         if let Some(raw) = &mut self.raw {
             raw.push(&piece);
         }
@@ -144,4 +155,12 @@ impl BodyRecorder {
         } = self;
         (kept_bytes < shown_bytes).then(|| format!("cut after {kept_bytes} of {shown_bytes} bytes"))
     }
+}
+
+/// Cuts bytes, without copying them, into pieces that are unpacked one at a time.
+fn slices(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
+    let cut = limits::CODED_PIECE_BYTES_MAX;
+    (0..bytes.len())
+        .step_by(cut)
+        .map(move |at| bytes.slice(at..bytes.len().min(at + cut)))
 }

@@ -128,6 +128,12 @@ impl BodyRedactor {
         self.decoder.is_some() || !matches!(self.mode, Mode::Stream)
     }
 
+    /// Whether pieces are unpacked: a small one may then become a large one.
+    #[must_use]
+    pub const fn unpacks(&self) -> bool {
+        self.decoder.is_some()
+    }
+
     /// Takes a piece as it came over the wire and gives what may be recorded so far.
     #[must_use]
     pub fn push(&mut self, piece: &[u8]) -> Redacted<Bytes> {

@@ -33,6 +33,8 @@ struct Automaton {
     sorted: Vec<Box<[u8]>>,
     /// Whether a needle begins with the byte.
     begins: [bool; 256],
+    /// Whether one begins with two bytes of that [`pair`].
+    begins_with: [bool; PAIRS],
     longest: usize,
     needles: usize,
 }
@@ -53,9 +55,13 @@ impl Replacer {
         let needles = pairs.len();
         let (mut patterns, mut sorted) = (Vec::new(), Vec::new());
         let mut begins = [false; 256];
+        let mut begins_with = [false; PAIRS];
         for (index, (needle, replacement)) in pairs.into_iter().enumerate() {
             if let Some(&first) = needle.first() {
                 begins[usize::from(first)] = true;
+                if let Some(&second) = needle.get(1) {
+                    begins_with[pair(first, second)] = true;
+                }
                 sorted.push(needle.into_boxed_slice());
                 patterns.push(Pattern {
                     index,
@@ -78,6 +84,7 @@ impl Replacer {
             search,
             patterns,
             begins,
+            begins_with,
             sieve: Sieve::new(&sorted),
             longest: sorted.iter().map(|needle| needle.len()).max().unwrap_or(0),
             sorted,
@@ -128,8 +135,17 @@ impl Automaton {
     fn open_tail(&self, bytes: &[u8], from: usize) -> usize {
         let window = bytes.len().saturating_sub(self.longest.saturating_sub(1));
         (window.max(from)..bytes.len())
-            .find(|&at| self.begins[usize::from(bytes[at])] && self.is_beginning(&bytes[at..]))
+            .find(|&at| self.may_begin(&bytes[at..]) && self.is_beginning(&bytes[at..]))
             .unwrap_or(bytes.len())
+    }
+
+    /// Whether the first bytes are those of some needle, or share their [`pair`] with them.
+    fn may_begin(&self, bytes: &[u8]) -> bool {
+        match bytes {
+            [] => false,
+            [first] => self.begins[usize::from(*first)],
+            [first, second, ..] => self.begins_with[pair(*first, *second)],
+        }
     }
 
     /// Whether some needle is longer than `bytes` and begins with it. Such needles stand right
@@ -140,6 +156,14 @@ impl Automaton {
             .get(behind)
             .is_some_and(|needle| needle.starts_with(bytes))
     }
+}
+
+/// Kinds of two bytes that are told apart.
+const PAIRS: usize = 1 << 10;
+
+/// The kind of two bytes.
+const fn pair(first: u8, second: u8) -> usize {
+    ((first as usize * 4) ^ (second as usize * 5)) % PAIRS
 }
 
 /// One stream under way.
