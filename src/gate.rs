@@ -17,11 +17,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use chrono::Utc;
 use http::Uri;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::credential::{Credential, redaction};
+use crate::auth::identity::Binding;
 use crate::datadog::{Site, base_host, name_constraints};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
@@ -54,6 +56,8 @@ pub struct Plan {
     pub identity: Identity,
     /// How that is kept while the session runs.
     pub keeping: Keeping,
+    /// What ties the session's key to them.
+    pub binding: Binding,
     /// What opens Datadog.
     pub credential: Credential,
     /// The key of pseudonyms, if one outlives the session.
@@ -165,6 +169,7 @@ impl From<FilesError> for GateError {
 /// # Errors
 /// Something needed could not be had. If the session was already open it is closed on record.
 pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError> {
+    let opened = Utc::now();
     let keys = keys::fresh_keys(&plan.credential, &plan.key_files);
     let mut strays = keys::stray_keys(&plan.environment, &keys);
     strays.extend(keys::keys_in_files(&plan.key_files, &keys));
@@ -210,7 +215,7 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         known,
         recording: plan.recording.clone(),
         policy: plan.policy.clone(),
-        standing: Arc::new(identity::standing(&plan.identity, &plan.keeping)),
+        standing: Arc::new(identity::standing(&plan.identity, &plan.keeping, opened)),
         swap,
         swap_keeps_length,
         site: plan.site.clone(),
@@ -248,7 +253,7 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         }
     });
 
-    let keeper = identity::Keeper::new(&proxy, &plan.identity, &plan.keeping, opening);
+    let keeper = identity::Keeper::new(&proxy, &plan.identity, &plan.keeping, opened, opening);
     let attempts = keeper.attempts();
     let child = async {
         match plan.is_mcp_server {
@@ -363,8 +368,11 @@ fn open_journal(
         policy: plan.policy.in_force(),
         enforce: Some(enforcement.clone()),
         egress: plan.egress,
+        binding: None,
+        bind: None,
     };
-    Journal::create_for(dir, open, vec![who, cmd, host], &plan.recipients)
+    let bind = |open: &mut SessionOpen| identity::bind(open, &plan.binding, &plan.recipients);
+    Journal::create_bound(dir, open, vec![who, cmd, host], &plan.recipients, bind)
 }
 
 fn committed(

@@ -142,6 +142,9 @@ fn see_also(command: &clap::Command) -> Roff {
     if ["ddgate", "ddgate-export", "ddgate-prove", "ddgate-verify"].contains(&own) {
         others.push("ddgate-log(5)".to_owned());
     }
+    if ["ddgate-run", "ddgate-login", "ddgate-verify"].contains(&own) {
+        others.push("ddgate-lapse(5)".to_owned());
+    }
     if own == "ddgate-mcp" {
         others.push("ddgate-mcp(5)".to_owned());
     }

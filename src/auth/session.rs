@@ -10,8 +10,10 @@ use zeroize::Zeroize;
 
 use super::AuthError;
 use super::aside::aside;
+use super::identity::binding::SignInKey;
 use super::identity::{
-    self, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen, Unverified,
+    self, Binding, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen,
+    Unverified,
 };
 use super::lock::Lock;
 use super::secret_store::{SecretStore, StoreError, refresh_token_name};
@@ -75,6 +77,9 @@ struct Kept {
     name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    /// The key of the sign-in, where the provider vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 const VERSION: u32 = 1;
@@ -82,6 +87,7 @@ const VERSION: u32 = 1;
 impl Drop for Kept {
     fn drop(&mut self) {
         self.rt.zeroize();
+        self.key.zeroize();
     }
 }
 
@@ -114,7 +120,12 @@ pub async fn establish(
     beside(store, SecretStore::prove).await?;
     let sign_in = Box::pin(identity::sign_in(settings, http, screen)).await?;
     let how = match &sign_in.refresh_token {
-        Some(token) => keep(settings, store, &Kept::of(&sign_in.identity, token)).await,
+        Some(token) => {
+            let kept = Kept::of(&sign_in.identity, token).bound(&sign_in.binding);
+            // A run that is renewing the sign-in before this one puts its token away first.
+            let _lock = beside(store, |store| store.lock(LOCK)).await;
+            keep(settings, store, &kept).await
+        }
         None => HowKept::ThisRun {
             why: "the identity provider sent no refresh token (is the scope `offline_access` \
                   allowed?)"
@@ -228,10 +239,14 @@ impl Ready<'_> {
             }
             other => other?,
         };
-        let person = refreshed.identity(&provider, keys?, Some(&kept.sub), before);
+        let keys = keys?;
+        let key = kept.key.as_deref().and_then(SignInKey::read);
+        let binding = refreshed.binding(&provider, &keys, key);
+        let person = refreshed.identity(&provider, keys, Some(&kept.sub), before);
         let person = Box::pin(person).await?;
         let newest = refreshed.refresh_token().unwrap_or(old);
-        let now = Kept::of(&person, &newest);
+        let mut now = Kept::of(&person, &newest);
+        now.key.clone_from(&kept.key);
         let how = match how {
             // Names change rarely: usually there is nothing more to write.
             HowKept::Kept { .. } if now.labels() != kept.labels() => {
@@ -242,6 +257,7 @@ impl Ready<'_> {
         let sign_in = SignIn {
             identity: person,
             refresh_token: Some(newest),
+            binding,
         };
         Ok((sign_in, how))
     }
@@ -323,7 +339,16 @@ impl Kept {
             sub: identity.subject.clone(),
             name: identity.name.clone(),
             email: identity.email.clone(),
+            key: None,
         }
+    }
+
+    /// The same with the key of the sign-in.
+    fn bound(mut self, binding: &Binding) -> Self {
+        if let Binding::Nonce(evidence) = binding {
+            self.key = Some(evidence.key().text().expose().clone());
+        }
+        self
     }
 
     /// The same person with a new token.
@@ -335,6 +360,7 @@ impl Kept {
             sub: self.sub.clone(),
             name: self.name.clone(),
             email: self.email.clone(),
+            key: self.key.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One verb, one file: takes what was typed, calls a room, hands the result to `ui`. Nothing
 //! here is used by any other room.
 
+mod bound;
 mod bug;
 mod checked;
 mod completions;

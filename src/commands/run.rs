@@ -155,7 +155,7 @@ pub(super) async fn session(
     let signed_in = sign_in::identify(context, &store, &http, false).await?;
     let keeping = lapse::keeping(context, &signed_in, &store, &http)?;
     lapse::warn_of_end(&signed_in, keeping.on_lapse, printer);
-    let identity = signed_in.identity;
+    let (identity, binding) = (signed_in.identity, signed_in.binding);
     let credential = match way {
         // The gate around this one knows these keys and no others.
         Way::NestedServer => credential::placeholders(&context.lookup)?,
@@ -182,6 +182,7 @@ pub(super) async fn session(
         environment: std::env::vars_os().collect(),
         identity: identity.clone(),
         keeping,
+        binding,
         credential,
         redaction_key: redaction_key.map(|key| key.text),
         recording: context.config.recording.rules.clone(),

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::context::{Context, host_facts, user_name};
-use crate::auth::identity::{DevicePrompt, SignIn, SignInScreen, local_identity};
+use crate::auth::identity::{Binding, DevicePrompt, SignIn, SignInScreen, Unbound, local_identity};
 use crate::auth::secret_store::SecretStore;
 use crate::auth::session::{self, HowKept, Prompting};
 use crate::config::{IdentityMode, Prompt};
@@ -76,6 +76,7 @@ pub(super) async fn identify(
         return Ok(SignIn {
             identity: local_identity(&host, &user_name(&context.lookup)),
             refresh_token: None,
+            binding: Binding::Unbound(Unbound::Nobody),
         });
     }
     let settings = context.issuer()?;

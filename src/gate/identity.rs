@@ -14,14 +14,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Opening, committed};
+use crate::auth::identity::Binding;
 use crate::auth::renewal::{IdentitySource, Renewal};
 use crate::auth::standing::{Standing, holds_until};
+use crate::journal::{Attachment, Recipients, commit};
 use crate::limits::{
     LAPSED_RETRY_MIN, RENEWAL_FINISH, RENEWAL_RETRY_MAX, RENEWAL_RETRY_MIN, RENEWAL_TICK,
 };
 use crate::proxy::Proxy;
+use crate::record::event::SessionOpen;
 use crate::record::standing::changes;
-use crate::record::{Event, Identity, IdentityLapse, IdentityRefresh, LapseReason, OnLapse};
+use crate::record::{
+    BindingMethod, Event, Identity, IdentityLapse, IdentityRefresh, LapseReason, OnLapse,
+    SessionBinding,
+};
+use crate::redact;
 
 /// How an identity is kept while a session runs.
 #[derive(Debug)]
@@ -94,14 +101,14 @@ impl Attempts {
 }
 
 /// The state calls look at, as it is when a session opens.
-pub(super) fn standing(identity: &Identity, keeping: &Keeping) -> Standing {
-    let until = until(identity, ends(keeping));
+pub(super) fn standing(identity: &Identity, keeping: &Keeping, opened: DateTime<Utc>) -> Standing {
+    let until = until(identity, ends(keeping, opened));
     Standing::new(until, keeping.on_lapse)
 }
 
-fn ends(keeping: &Keeping) -> Option<DateTime<Utc>> {
+fn ends(keeping: &Keeping, opened: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let span = keeping.source.as_ref().and(keeping.max_session)?;
-    Some(Utc::now() + TimeDelta::from_std(span).ok()?)
+    Some(opened + TimeDelta::from_std(span).ok()?)
 }
 
 fn until(identity: &Identity, ends: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
@@ -113,6 +120,7 @@ impl<'a> Keeper<'a> {
         proxy: &'a Proxy,
         identity: &Identity,
         keeping: &'a Keeping,
+        opened: DateTime<Utc>,
         opening: &'a dyn Opening,
     ) -> Self {
         let now = Utc::now();
@@ -127,7 +135,7 @@ impl<'a> Keeper<'a> {
             opening,
             attempts: Attempts::default(),
             identity: identity.clone(),
-            ends: ends(keeping),
+            ends: ends(keeping, opened),
             lapsed: None,
             due,
             pause: RENEWAL_RETRY_MIN,
@@ -301,6 +309,34 @@ impl<'a> Keeper<'a> {
             });
         }
     }
+}
+
+/// Why a session that is not sealed proves nothing.
+const NOT_SEALED: &str = "the proof holds the ID token, and is kept only where contents are sealed \
+     (`journal.recipients`)";
+
+/// Says in the first leaf what ties the session's key to the person; gives what proves it, where that
+/// may be kept.
+pub(super) fn bind(
+    open: &mut SessionOpen,
+    binding: &Binding,
+    recipients: &Recipients,
+) -> Option<Attachment> {
+    let vkey = open.vkey.clone().unwrap_or_default();
+    let (method, token, why) = match binding {
+        Binding::Unbound(why) => (BindingMethod::None, None, Some(why.to_string())),
+        Binding::Nonce(evidence) => {
+            let why = recipients.is_empty().then(|| NOT_SEALED.to_owned());
+            (BindingMethod::OidcNonce, Some(evidence.token_hash()), why)
+        }
+    };
+    open.binding = Some(SessionBinding { method, token, why });
+    let (Binding::Nonce(evidence), false) = (binding, recipients.is_empty()) else {
+        return None;
+    };
+    let proof = commit("bind", redact::sealed_proof(&evidence.proof(&vkey)));
+    open.bind = Some(proof.commitment());
+    Some(proof)
 }
 
 /// When an identity that was just verified is to be verified again.

@@ -47,6 +47,8 @@ fn session_for(
         policy: None,
         enforce: None,
         egress: crate::record::EgressRule::Any,
+        binding: None,
+        bind: None,
         vkey: None,
         chain: None,
     };

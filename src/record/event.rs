@@ -7,6 +7,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::binding::SessionBinding;
 use super::call::Outcome;
 use super::egress::EgressRule;
 use super::enforcement::Enforcement;
@@ -83,6 +84,12 @@ pub struct SessionOpen {
     /// Whom the command may reach through the gate beside Datadog.
     #[serde(default, skip_serializing_if = "EgressRule::is_any")]
     pub egress: EgressRule,
+    /// What ties the session's key to the person; absent in sessions older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<SessionBinding>,
+    /// Commitment to what proves it, where that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<Commitment>,
 }
 
 /// What an acknowledged record survives.

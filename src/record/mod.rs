@@ -3,6 +3,7 @@
 //! Pure data. Nothing here does I/O, and every other room may use it.
 
 pub mod actor;
+pub mod binding;
 pub mod call;
 pub mod contents;
 pub mod egress;
@@ -20,6 +21,7 @@ pub mod standing;
 pub mod tool;
 
 pub use actor::{Identity, Via};
+pub use binding::{BindingMethod, SessionBinding};
 pub use call::{Call, Outcome, ToolCall};
 pub use contents::{Contents, Erasure};
 pub use egress::{EgressRule, HostRule};

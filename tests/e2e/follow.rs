@@ -87,6 +87,8 @@ fn long_session(sessions: &Path, calls: u64) -> SessionId {
         policy: None,
         enforce: None,
         egress: ddgate::record::EgressRule::Any,
+        binding: None,
+        bind: None,
     };
     let dir = SessionDir::new(sessions, session);
     let journal = Journal::create(&dir, open, vec![who, cmd, host]).unwrap();

@@ -16,6 +16,7 @@ mod absent;
 mod agent;
 mod attacks;
 mod bad_input;
+mod bound;
 mod bypass;
 #[cfg(target_os = "linux")]
 mod callers;

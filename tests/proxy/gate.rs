@@ -306,6 +306,8 @@ fn open_journal(dir: &SessionDir, session: SessionId, known: &KnownSecrets) -> J
         policy: None,
         enforce: None,
         egress: ddgate::record::EgressRule::Any,
+        binding: None,
+        bind: None,
         vkey: None,
         chain: None,
     };

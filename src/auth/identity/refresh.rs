@@ -15,6 +15,7 @@ use openidconnect::{
 };
 use url::{Url, form_urlencoded};
 
+use super::binding::{Binding, SignInKey, binding};
 use super::provider::{Provider, Tokens, available};
 use super::verify::Expectation;
 use crate::auth::AuthError;
@@ -49,6 +50,16 @@ impl Refreshed {
         refresh_token(&self.0)
     }
 
+    /// What its ID token ties to the key of the sign-in.
+    pub(in crate::auth) fn binding(
+        &self,
+        provider: &Provider<'_>,
+        keys: &CoreJsonWebKeySet,
+        key: Option<SignInKey>,
+    ) -> Binding {
+        binding(provider, &self.0, keys, key)
+    }
+
     /// Verifies who this is. `before` stands in when there is no new ID token, until it expires.
     pub(in crate::auth) async fn identity(
         &self,
@@ -66,6 +77,7 @@ impl Refreshed {
         let expectation = Expectation {
             via: Via::Refresh,
             subject,
+            nonce: None,
         };
         provider.verified(&self.0, keys, &expectation).await
     }

@@ -22,7 +22,7 @@ use crate::limits::{
 use crate::record::{Identity, Via};
 
 /// Signatures that only the provider can make.
-const ALGORITHMS: [Alg; 9] = [
+pub(super) const ALGORITHMS: [Alg; 9] = [
     Alg::RsaSsaPkcs1V15Sha256,
     Alg::RsaSsaPkcs1V15Sha384,
     Alg::RsaSsaPkcs1V15Sha512,
@@ -112,6 +112,8 @@ pub(super) struct Expectation<'a> {
     pub(super) via: Via,
     /// The subject it must have, when the sign-in is being refreshed.
     pub(super) subject: Option<&'a str>,
+    /// The nonce that was sent; in the device flow a provider need not know it.
+    pub(super) nonce: Option<&'a str>,
 }
 
 struct Rules<'a> {
@@ -168,7 +170,7 @@ impl Provider<'_> {
     }
 }
 
-fn leeway() -> TimeDelta {
+pub(super) fn leeway() -> TimeDelta {
     TimeDelta::from_std(CLOCK_LEEWAY).unwrap_or_default()
 }
 
@@ -186,9 +188,10 @@ fn check(
         .set_other_audience_verifier_fn(|_| false)
         .set_time_fn(move || now - leeway);
     let refreshing = rules.expectation.via == Via::Refresh;
-    // The device flow sends no nonce; a refreshed token may repeat an older one.
+    // A refreshed token may repeat an older one.
+    let sent = rules.expectation.nonce;
     let nonce = |nonce: Option<&Nonce>| match nonce {
-        Some(_) if !refreshing => Err(String::new()),
+        Some(nonce) if !refreshing && Some(nonce.secret().as_str()) != sent => Err(String::new()),
         _ => Ok(()),
     };
     let claims = token.claims(&verifier, nonce).map_err(crate_says)?;
@@ -345,7 +348,11 @@ mod tests {
             client_id: "ddgate",
             hosted_domain: None,
             groups_claims: &["groups".to_owned()],
-            expectation: &Expectation { via, subject },
+            expectation: &Expectation {
+                via,
+                subject,
+                nonce: Some("sent"),
+            },
             now: DateTime::from_timestamp(NOW, 0).unwrap(),
         };
         let keys = CoreJsonWebKeySet::new(vec![key(7).as_verification_key()]);
@@ -396,6 +403,7 @@ mod tests {
             (json!({"sub": long}), Unverified::Subject),
             (json!({"sub": "a\u{202e}b"}), Unverified::Subject),
             (json!({"nonce": "n"}), Unverified::Nonce),
+            (json!({"nonce": "sent "}), Unverified::Nonce),
             (json!({"iss": "https://idp.test/"}), Unverified::Issuer),
         ] {
             assert_eq!(fresh(&changes), Err(reason), "{changes}");
@@ -419,6 +427,11 @@ mod tests {
             judge(&swapped, Via::Device, None),
             Err(Unverified::AccessTokenHash)
         );
+    }
+
+    #[test]
+    fn a_nonce_that_was_sent_may_come_back() {
+        fresh(&json!({"nonce": "sent"})).unwrap();
     }
 
     #[test]
