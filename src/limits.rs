@@ -29,6 +29,8 @@ pub const TUNNEL_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub const JOURNAL_QUEUE_BYTES_MAX: usize = 1 << 20;
 /// Bytes written to the journal with one sync.
 pub const JOURNAL_BATCH_BYTES_MAX: usize = 512 << 10;
+/// How long a record nobody waits for may stay unwritten: it usually leaves with the next call's.
+pub const JOURNAL_LINGER: Duration = Duration::from_millis(2);
 /// How long a record nobody waits for may stay unsynced.
 pub const JOURNAL_SYNC_LAG: Duration = Duration::from_millis(50);
 /// A journal segment is closed and the next begun at this size.

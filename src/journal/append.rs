@@ -97,9 +97,10 @@ impl Draft {
 
 /// The openings of a leaf, which stand before it: a leaf that is there has everything that
 /// belongs to it.
-pub(super) fn openings(mut before: Vec<Frame>, attachments: Vec<Attachment>) -> Vec<Frame> {
-    // The leaf itself comes behind them.
-    before.reserve(attachments.len() + 1);
+pub(super) fn openings(mut before: Vec<Frame>, mut attachments: Vec<Attachment>) -> Vec<Frame> {
+    // Nothing stands between openings, and the leaf itself comes behind them.
+    before.reserve(attachments.len() + 2);
+    before.extend(attachments.iter_mut().filter_map(Attachment::last_piece));
     before.extend(attachments.into_iter().map(Attachment::opening));
     before
 }

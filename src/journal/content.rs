@@ -40,7 +40,9 @@ pub struct Attachment {
 pub(super) enum AttachmentBody {
     /// Flags and payload of the opening, made by whoever commits, not by the one writer.
     Inline(u8, Vec<u8>),
-    Stored(u64),
+    /// Number of the content, and its last piece, which travels with the leaf: a body of one piece
+    /// need not be written before that.
+    Stored(u64, Option<Frame>),
 }
 
 impl Attachment {
@@ -54,7 +56,15 @@ impl Attachment {
     pub(super) fn queued_bytes(&self) -> usize {
         128 + match &self.body {
             AttachmentBody::Inline(_, payload) => payload.len(),
-            AttachmentBody::Stored(_) => 0,
+            AttachmentBody::Stored(_, last) => last.as_ref().map_or(0, Frame::stored_bytes),
+        }
+    }
+
+    /// What of a long content is still to be written, once: it has to stand before the opening.
+    pub(super) const fn last_piece(&mut self) -> Option<Frame> {
+        match &mut self.body {
+            AttachmentBody::Inline(..) => None,
+            AttachmentBody::Stored(_, last) => last.take(),
         }
     }
 
@@ -62,7 +72,7 @@ impl Attachment {
     pub(super) fn opening(self) -> Frame {
         let (content, flags, payload) = match self.body {
             AttachmentBody::Inline(flags, payload) => (0, flags, payload),
-            AttachmentBody::Stored(content) => (content, 0, Vec::new()),
+            AttachmentBody::Stored(content, _) => (content, 0, Vec::new()),
         };
         let mut header = Vec::with_capacity(Opening::HEADER_BYTES + self.field.len());
         header.extend_from_slice(&[0; 8]);
@@ -367,9 +377,7 @@ impl ContentStream {
     /// Hands what is pending to the journal, behind the piece before it.
     async fn hand_over(&mut self, journal: &Journal) -> Result<(), Refused> {
         let piece = self.piece(journal);
-        if let Some(before) = self.under_way.take() {
-            before.durable().await?;
-        }
+        self.reach_last().await?;
         self.under_way = Some(journal.append(vec![piece], When::Written).await?);
         Ok(())
     }
@@ -388,16 +396,24 @@ impl ContentStream {
         Ok(ticket.behind(self.under_way.take()))
     }
 
-    /// Hands everything taken so far to the journal without waiting for the disk: for streams
-    /// whose next byte may be long in coming.
+    /// Hands everything taken so far to the journal and waits until it is written, not for the
+    /// disk: for streams whose next byte may be long in coming.
     ///
     /// # Errors
     /// The journal refuses.
     pub async fn settle(&mut self, journal: &Journal) -> Result<(), Refused> {
-        if self.pending.is_empty() {
-            return Ok(());
+        if !self.pending.is_empty() {
+            self.hand_over(journal).await?;
         }
-        self.hand_over(journal).await
+        self.reach_last().await
+    }
+
+    /// Waits until the last piece handed over is written.
+    async fn reach_last(&mut self) -> Result<(), Refused> {
+        match self.under_way.take() {
+            Some(last) => last.durable().await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Ends the content.
@@ -410,13 +426,9 @@ impl ContentStream {
                 inline(&std::mem::take(&mut self.pending))
             }
             _ => {
-                if !self.pending.is_empty() {
-                    self.hand_over(journal).await?;
-                }
-                if let Some(last) = self.under_way.take() {
-                    last.durable().await?;
-                }
-                AttachmentBody::Stored(self.stored.unwrap_or_default())
+                self.reach_last().await?;
+                let last = (!self.pending.is_empty()).then(|| self.piece(journal));
+                AttachmentBody::Stored(self.stored.unwrap_or_default(), last)
             }
         };
         Ok(Attachment {

@@ -294,8 +294,9 @@ impl Journal {
             .map(drop)
     }
 
-    /// Records how something ended. Does not wait: it is written next, and synced with the next
-    /// request or within [`limits::JOURNAL_SYNC_LAG`]; a crash in between leaves "in doubt".
+    /// Records how something ended. Does not wait: it is written with the next request or within
+    /// [`limits::JOURNAL_LINGER`], and synced with it or within [`limits::JOURNAL_SYNC_LAG`]; a
+    /// crash in between leaves "in doubt".
     ///
     /// # Errors
     /// The session is closed.
@@ -304,9 +305,7 @@ impl Journal {
         event: Event,
         attachments: Vec<Attachment>,
     ) -> Result<(), Refused> {
-        self.queue(event, attachments, Admission::Conclusion, When::Written)
-            .await
-            .map(drop)
+        self.leave(event, attachments, Admission::Conclusion).await
     }
 
     /// Records something that belongs to no admitted call (a refusal, a tunnel) and waits until it
@@ -328,9 +327,7 @@ impl Journal {
     /// # Errors
     /// The session is closed.
     pub async fn mention(&self, event: Event, attachments: Vec<Attachment>) -> Result<(), Refused> {
-        self.queue(event, attachments, Admission::Refusable, When::Written)
-            .await
-            .map(drop)
+        self.leave(event, attachments, Admission::Refusable).await
     }
 
     async fn leaf(
@@ -353,11 +350,33 @@ impl Journal {
         admission: Admission,
         when: When,
     ) -> Result<Ticket, Refused> {
+        let (append, bytes) = self.append_of(event, attachments, admission)?;
+        self.send(append, when, bytes).await
+    }
+
+    /// Queues a leaf nobody waits for: it may linger until somebody does, or for
+    /// [`limits::JOURNAL_LINGER`].
+    async fn leave(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+    ) -> Result<(), Refused> {
+        let (append, bytes) = self.append_of(event, attachments, admission)?;
+        self.hand_over(append, bytes).await
+    }
+
+    /// What is queued for a leaf, and its bytes, about.
+    fn append_of(
+        &self,
+        event: Event,
+        attachments: Vec<Attachment>,
+        admission: Admission,
+    ) -> Result<(Append, usize), Refused> {
         let bytes = attachments.iter().map(Attachment::queued_bytes).sum();
         let draft = self.draft(event)?;
         let frames = openings(Vec::new(), attachments);
-        let append = Append::new(frames, Some(draft), admission);
-        self.send(append, when, bytes).await
+        Ok((Append::new(frames, Some(draft), admission), bytes))
     }
 
     /// Queues content. The ticket resolves when it, and all before it, is written or durable.
@@ -368,21 +387,23 @@ impl Journal {
     }
 
     async fn send(&self, mut append: Append, when: When, bytes: usize) -> Result<Ticket, Refused> {
+        let (reply, done) = oneshot::channel();
+        append.reply = Some((when, reply));
+        self.hand_over(append, bytes).await?;
+        Ok(Ticket { done, before: None })
+    }
+
+    /// Waits for room in the queue, and puts it there.
+    async fn hand_over(&self, mut append: Append, bytes: usize) -> Result<(), Refused> {
         let share = bytes.clamp(1, limits::JOURNAL_QUEUE_BYTES_MAX) as u32;
         let budget = Arc::clone(&self.budget)
             .acquire_many_owned(share)
             .await
             .map_err(|_| Refused::Closed)?;
-        let (reply, answer) = oneshot::channel();
-        append.reply = Some((when, reply));
         append.budget = Some(budget);
         self.messages
             .send(Message::Append(Box::new(append)))
-            .map_err(|_| Refused::Closed)?;
-        Ok(Ticket {
-            done: answer,
-            before: None,
-        })
+            .map_err(|_| Refused::Closed)
     }
 
     /// Writes the last leaf, seals the file and ends the thread. Blocks for the last sync.

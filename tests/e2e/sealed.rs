@@ -412,6 +412,7 @@ fn age_itself_opens_every_frame() {
             let plain = &plain[if number == 0 { 32 } else { 0 }..];
             match coding.as_str().unwrap() {
                 "identity" => content.extend(plain),
+                "zstd" => content.extend(unpacked(plain, &[])),
                 named => {
                     let dictionary = std::fs::read(out.join(named)).unwrap();
                     content.extend(unpacked(plain, &dictionary));
