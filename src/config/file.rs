@@ -351,6 +351,8 @@ mod tests {
             groups_claims = ["g"]
             storage = "auto"
             prompt = "auto"
+            on_lapse = "refuse"
+            max_session = "8h"
             [datadog]
             site = "datadoghq.eu"
             upstream = "http://u"

@@ -90,6 +90,18 @@ fn what_a_provider_gave_out_is_nowhere() {
     let looks = "env; cat /proc/self/environ /proc/$PPID/environ /proc/$PPID/cmdline; true";
     outcomes.push(run(&[], &["sh", "-c", looks].map(str::to_owned)).succeeds());
 
+    let with_calls = world
+        .session_ids()
+        .into_iter()
+        .find(|id| world.replay_json(id)["counts"]["calls"] == 3);
+    let with_calls = with_calls.unwrap();
+    for words in [
+        &["show", &with_calls, "1", "--json"][..],
+        &["replay", &with_calls, "--json"],
+    ] {
+        outcomes.push(at(world.ddgate(words), &provider).succeeds());
+    }
+
     // And whatever can go wrong.
     for (fault, code) in [
         ("token@refresh_token.status=503", 3),
@@ -114,7 +126,6 @@ fn what_a_provider_gave_out_is_nowhere() {
         &["config", "show", "--json"],
         &["replay", "latest", "--json"],
         &["replay", "latest"],
-        &["show", "latest", "1", "--json"],
         &["verify", "latest"],
         &["sessions", "--json"],
         &["export", "latest", "--format", "tlog", "-o", "exported"],

@@ -390,6 +390,7 @@ mod tests {
               "rule": null
             }
           ],
+          "identity": [],
           "contradictions": []
         }
         "#);
