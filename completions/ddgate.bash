@@ -86,7 +86,7 @@ _ddgate() {
 
     case "${cmd}" in
         ddgate)
-            opts="-v -h -V --config --data-dir --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status keys demo pseudonym config completions"
+            opts="-v -h -V --config --data-dir --profile --color --verbose --help --version run mcp replay show verify export prove sessions erase login logout status keys demo pseudonym config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -114,6 +114,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -126,7 +130,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__completions)
-            opts="-v -h --config --data-dir --color --verbose --help bash elvish fish powershell zsh"
+            opts="-v -h --config --data-dir --profile --color --verbose --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -152,6 +156,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -166,7 +174,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__config)
-            opts="-v -h --config --data-dir --color --verbose --help show"
+            opts="-v -h --config --data-dir --profile --color --verbose --help show"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -194,6 +202,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -206,7 +218,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__config__subcmd__show)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -234,6 +246,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -246,7 +262,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__demo)
-            opts="-v -h --config --data-dir --color --verbose --help"
+            opts="-v -h --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -272,6 +288,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -286,7 +306,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__erase)
-            opts="-y -v -h --yes --config --data-dir --color --verbose --help"
+            opts="-y -v -h --yes --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -314,6 +334,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -326,7 +350,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__export)
-            opts="-o -v -h --format --output --json --config --data-dir --color --verbose --help"
+            opts="-o -v -h --format --output --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -372,6 +396,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -384,7 +412,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys)
-            opts="-v -h --config --data-dir --color --verbose --help set list rm"
+            opts="-v -h --config --data-dir --profile --color --verbose --help set list rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,6 +440,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -424,7 +456,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__list)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -450,6 +482,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -464,7 +500,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__rm)
-            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,6 +526,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -504,7 +544,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__keys__subcmd__set)
-            opts="-v -h --config --data-dir --color --verbose --help api-key app-key bearer redaction-key"
+            opts="-v -h --config --data-dir --profile --color --verbose --help api-key app-key bearer redaction-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -532,6 +572,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -544,7 +588,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__login)
-            opts="-v -h --issuer --client-id --config --data-dir --color --verbose --help"
+            opts="-v -h --issuer --client-id --browser --device --no-browser --qr --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -580,6 +624,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -592,7 +640,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__logout)
-            opts="-v -h --config --data-dir --color --verbose --help"
+            opts="-v -h --all --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -620,6 +668,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -632,7 +684,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__mcp)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --browser --device --no-browser --qr --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -712,6 +764,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -724,7 +780,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__prove)
-            opts="-o -v -h --output --json --config --data-dir --color --verbose --help"
+            opts="-o -v -h --output --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -766,6 +822,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -778,7 +838,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__pseudonym)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -806,6 +866,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -818,7 +882,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__replay)
-            opts="-f -v -h --json --follow --speed --step --age-identity --config --data-dir --color --verbose --help"
+            opts="-f -v -h --json --follow --speed --step --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -865,6 +929,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -877,7 +945,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__run)
-            opts="-q -v -h --identity --upstream --site --issuer --client-id --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --color --verbose --help"
+            opts="-q -v -h --identity --upstream --site --issuer --client-id --browser --device --no-browser --qr --prompt --durability --read-only --allow --deny --enforce --allow-port --egress --allow-host --quiet --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -957,6 +1025,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -969,7 +1041,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__sessions)
-            opts="-v -h --json --limit --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --json --limit --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1016,6 +1088,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1028,7 +1104,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__show)
-            opts="-v -h --json --body --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --json --body --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1075,6 +1151,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1087,7 +1167,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__status)
-            opts="-v -h --json --config --data-dir --color --verbose --help"
+            opts="-v -h --all --json --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1115,6 +1195,10 @@ _ddgate() {
                     fi
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1127,7 +1211,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__verify)
-            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --require-bound --json --age-identity --config --data-dir --color --verbose --help"
+            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1201,6 +1285,10 @@ _ddgate() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ddgate_global_optspecs
-    string join \n config= data-dir= color= v/verbose h/help V/version
+    string join \n config= data-dir= profile= color= v/verbose h/help V/version
 end
 
 function __fish_ddgate_needs_command
@@ -26,6 +26,7 @@ end
 
 complete -c ddgate -n "__fish_ddgate_needs_command" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_needs_command" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_needs_command" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_needs_command" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -73,9 +74,14 @@ datadog-only\t'Nobody but Datadog'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l allow-host -d 'A host it may reach through the gate, such as *.example.com; may be repeated' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l browser -d 'Sign in with a browser on this machine (authorization code with PKCE)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l device -d 'Sign in with a code, on any device (the default)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l no-browser -d 'Open no browser, only show the address'
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l qr -d 'Show the address as a QR code as well'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l read-only -d 'Deny every call that is not a read'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s q -l quiet -d 'Say nothing unless something is wrong'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done'
@@ -104,9 +110,14 @@ datadog-only\t'Nobody but Datadog'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l allow-host -d 'A host it may reach through the gate, such as *.example.com; may be repeated' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l browser -d 'Sign in with a browser on this machine (authorization code with PKCE)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l device -d 'Sign in with a code, on any device (the default)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l no-browser -d 'Open no browser, only show the address'
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l qr -d 'Show the address as a QR code as well'
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l read-only -d 'Deny every call that is not a read'
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s q -l quiet -d 'Say nothing unless something is wrong'
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -s v -l verbose -d 'Say more about what is done'
@@ -115,6 +126,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l speed -d 'Keep 
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand replay" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -128,6 +140,7 @@ response\t'What Datadog answered'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -141,6 +154,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l trusted-checkpo
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -153,6 +167,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l format -d 'The 
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s o -l output -d 'Write this directory; it must not exist, or be empty' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -162,6 +177,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s h -l help -d 'P
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -s o -l output -d 'Write this directory; it must not exist, or be empty' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -172,6 +188,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l limit -d 'Sho
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -180,6 +197,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s v -l verbose 
 complete -c ddgate -n "__fish_ddgate_using_subcommand sessions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand erase" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -190,28 +208,39 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l issuer -d 'The O
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l client-id -d 'The public client id of ddgate at the issuer' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l browser -d 'Sign in with a browser on this machine (authorization code with PKCE)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l device -d 'Sign in with a code, on any device (the default)'
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l no-browser -d 'Open no browser, only show the address'
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l qr -d 'Show the address as a QR code as well'
+complete -c ddgate -n "__fish_ddgate_using_subcommand login" -l json -d 'Print events, one JSON object a line, instead of the screen; no browser is opened'
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
+complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -l all -d 'Sign out of every profile, and of none'
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l json -d 'Print one JSON object'
+complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l all -d 'List every profile'
+complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l json -d 'Print one JSON document'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -222,6 +251,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and not __fish_seen_subcommand_from set list rm" -f -a "rm" -d 'Remove a key from the system\'s keyring'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -229,6 +259,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subc
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -237,6 +268,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subc
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -244,6 +276,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subc
 complete -c ddgate -n "__fish_ddgate_using_subcommand keys; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -251,6 +284,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s v -l verbose -d '
 complete -c ddgate -n "__fish_ddgate_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -259,6 +293,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -s v -l verbose
 complete -c ddgate -n "__fish_ddgate_using_subcommand pseudonym" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -267,6 +302,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_see
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and not __fish_seen_subcommand_from show" -f -a "show" -d 'Show every setting, its value, and where the value came from'
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"
@@ -275,6 +311,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_su
 complete -c ddgate -n "__fish_ddgate_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l profile -d 'Use this profile of the user\'s configuration file' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand completions" -l color -d 'When to colour' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set'
 always\t'In files and pipes too'
 never\t'Never'"

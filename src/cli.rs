@@ -15,6 +15,7 @@ mod look;
 mod mcp;
 mod policy;
 mod sealed;
+mod sign_in;
 
 pub use confine::{ConfineArgs, EgressChoice, EnforceChoice};
 pub use hand_on::{ExportArgs, ExportFormat, ProveArgs};
@@ -22,6 +23,7 @@ pub use look::{BodySide, ReplayArgs, SessionsArgs, ShowArgs, VerifyArgs};
 pub use mcp::McpArgs;
 pub use policy::PolicyArgs;
 pub use sealed::{EraseArgs, IdentityFileArgs};
+pub use sign_in::{LoginArgs, LogoutArgs, SignInArgs, StatusArgs};
 
 /// A gate between an AI coding agent and Datadog.
 ///
@@ -111,6 +113,9 @@ pub struct GlobalArgs {
     /// Keep sessions in this directory
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+    /// Use this profile of the user's configuration file
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
     /// When to colour
     #[arg(
         long,
@@ -195,7 +200,9 @@ pub enum Command {
     Erase(EraseArgs),
     /// Sign in
     ///
-    /// Uses the OpenID Connect device flow: open an address on any device and enter a code.
+    /// Uses the OpenID Connect device flow: open an address on any device and enter a code. With
+    /// `--browser`, a browser on this machine instead (authorization code with PKCE), for
+    /// organisations that switch the device flow off. ddgate-sign-in(5) has the details.
     Login(LoginArgs),
     /// Sign out, here and at the identity provider
     Logout(LogoutArgs),
@@ -254,6 +261,9 @@ pub struct RunArgs {
     /// The identity provider to sign in with
     #[command(flatten)]
     pub provider: ProviderArgs,
+    /// How a person signs in.
+    #[command(flatten)]
+    pub sign_in: SignInArgs,
     /// Whether ddgate may ask the person something
     #[arg(long, value_enum, value_name = "WHEN")]
     pub prompt: Option<PromptChoice>,
@@ -312,37 +322,6 @@ pub enum PromptChoice {
     Always,
     /// Never: fail at once where an answer would be needed
     Never,
-}
-
-/// What follows `ddgate login`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate login
-  ddgate login --issuer https://id.example.com --client-id ddgate")]
-pub struct LoginArgs {
-    /// The identity provider to sign in with
-    #[command(flatten)]
-    pub provider: ProviderArgs,
-}
-
-/// What follows `ddgate logout`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate logout")]
-pub struct LogoutArgs {}
-
-/// What follows `ddgate status`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ddgate status
-  ddgate status --json | jq .keys")]
-pub struct StatusArgs {
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// What follows `ddgate keys`.

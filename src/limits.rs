@@ -174,10 +174,24 @@ pub const PROVIDER_IDLE_KEEP: Duration = Duration::from_secs(2);
 pub const PROVIDER_IDLE_MAX: usize = 4;
 /// The longest a device code is waited for, whatever the provider says.
 pub const DEVICE_CODE_WAIT_MAX: Duration = Duration::from_secs(30 * 60);
+/// How long a sign-in with a browser on this machine is waited for: passwords, second factors and
+/// people who look for their phone included.
+pub const BROWSER_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long somebody whose code has expired is asked whether they want another.
+pub const NEW_CODE_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+/// Connections to the listener of such a sign-in that are looked at together.
+pub const REDIRECT_CONNECTIONS_MAX: usize = 32;
+/// A request to it, up to the end of its head. Codes have up to about 2 KiB, cookies of other
+/// servers on this machine come along.
+pub const REDIRECT_HEAD_BYTES_MAX: usize = 32 << 10;
+/// Such a request is complete, or an answer taken, within this time.
+pub const REDIRECT_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tolerated clock difference when checking tokens.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
 /// An ID token of a sign-in just done was issued at most this long ago.
 pub const TOKEN_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The name of a profile may be this long: it is part of the name that a sign-in is kept under.
+pub const PROFILE_NAME_BYTES_MAX: usize = 64;
 /// A device-flow user code may be this long: people have to type it.
 pub const USER_CODE_CHARS_MAX: usize = 64;
 /// A subject identifier may be this long (OpenID Connect Core, section 2).
@@ -190,6 +204,8 @@ pub const GROUPS_MAX: usize = 1000;
 pub const GROUP_CHARS_MAX: usize = 256;
 /// Free text of a provider is cut to this length.
 pub const PROVIDER_TEXT_CHARS_MAX: usize = 300;
+/// What is kept of a sign-in, token and labels: Windows takes no more in one credential.
+pub const KEPT_BYTES_MAX: usize = 2560;
 /// How long another ddgate may hold the sign-in or the secret file before we give up.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
 /// A failed attempt to verify a session's identity again is repeated after this time, then after

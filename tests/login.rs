@@ -14,9 +14,13 @@ mod absent;
 #[expect(dead_code, reason = "shared: each test uses a part of it")]
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "login/people.rs"]
+mod people;
 #[expect(dead_code, reason = "shared: each test uses a part of it")]
 #[path = "provider/start.rs"]
 mod provider;
+#[path = "login/terminal.rs"]
+mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -269,7 +273,14 @@ fn from_the_first_sign_in_to_signing_out() {
     let copy = fs::read(&kept).unwrap();
     let ran = desk.run(&["logout"]);
     assert!(ran.status.success(), "{ran:?}");
-    assert_eq!(ran.stderr, "ddgate: signed out alice@example.test\n");
+    let (said, revoked) = (
+        "ddgate: signed out alice@example.test: deleted from file ",
+        ", revoked at http://127.0.0.1:",
+    );
+    assert!(
+        ran.stderr.starts_with(said) && ran.stderr.contains(revoked),
+        "{ran:?}"
+    );
     let status = desk.json(&["status", "--json"]);
     assert!(status["signed_in"].is_null(), "{status:#}");
     desk.home

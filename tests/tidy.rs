@@ -67,6 +67,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("landlock", &["launch/sandbox/landlock.rs"]),
     ("libc", &["launch/sandbox/seccomp.rs"]),
     ("openidconnect", &["auth/identity", "net/http.rs"]),
+    ("qrcode", &["ui/qr.rs"]),
     ("rcgen", &["proxy/ca.rs"]),
     ("seccompiler", &["launch/sandbox/seccomp.rs"]),
     ("sled", &["journal/db.rs"]),

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 
 use super::identity::{Unverified, chain};
 use super::secret_store::StoreError;
+use crate::limits::BROWSER_WAIT_MAX;
 use crate::net::NetError;
 
 /// Why nobody is signed in.
@@ -64,6 +65,21 @@ pub enum AuthError {
         /// The issuer.
         issuer: String,
     },
+    /// The provider does not offer the authorization code flow (RFC 6749).
+    #[error("the identity provider {issuer} offers no sign-in with a browser")]
+    NoAuthorizationEndpoint {
+        /// The issuer.
+        issuer: String,
+    },
+    /// There is no port the browser could be sent back to.
+    #[error("no loopback port can be opened for the browser's answer")]
+    Loopback(#[source] std::io::Error),
+    /// The browser brought no answer.
+    #[error(
+        "nobody finished the sign-in in the browser within {} min",
+        BROWSER_WAIT_MAX.as_secs() / 60
+    )]
+    NobodyCame,
     /// The provider refused with an OAuth error code.
     #[error("the identity provider {issuer} refused: {code}{}", suffix(description.as_deref()))]
     Refused {
@@ -123,6 +139,36 @@ impl AuthError {
     pub fn in_one_line(&self) -> String {
         chain(self)
     }
+
+    /// Whether the provider turned the *way* of signing in down, so that another way may work:
+    /// many organisations switch the device flow off, and some providers send no ID token there.
+    #[must_use]
+    pub fn is_about_the_flow(&self) -> bool {
+        match self {
+            Self::NoDeviceEndpoint { .. }
+            | Self::NoAuthorizationEndpoint { .. }
+            | Self::NoIdToken { .. } => true,
+            Self::Refused {
+                code, description, ..
+            } => {
+                let codes = [
+                    "unauthorized_client",
+                    "unsupported_grant_type",
+                    "unsupported_response_type",
+                    "invalid_client",
+                ];
+                codes.contains(&code.as_str()) || is_entra_policy(description.as_deref())
+            }
+            Self::Denied { description } => is_entra_policy(description.as_deref()),
+            _ => false,
+        }
+    }
+}
+
+/// Entra ID names the policy that blocks a way of signing in by numbers of its own (AADSTS53003 is
+/// Conditional Access); there are too many to list.
+fn is_entra_policy(description: Option<&str>) -> bool {
+    description.is_some_and(|text| text.contains("AADSTS"))
 }
 
 fn suffix(description: Option<&str>) -> String {
@@ -147,6 +193,19 @@ fn apart(ahead: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_way_of_signing_in_is_offered_where_it_may_help() {
+        let refused = |code: &str, text: Option<&str>| AuthError::Refused {
+            issuer: "https://idp.test".to_owned(),
+            code: code.to_owned(),
+            description: text.map(str::to_owned),
+        };
+        assert!(refused("unauthorized_client", None).is_about_the_flow());
+        assert!(refused("invalid_grant", Some("AADSTS53003: blocked")).is_about_the_flow());
+        assert!(!refused("invalid_scope", None).is_about_the_flow());
+        assert!(!AuthError::Expired.is_about_the_flow());
+    }
 
     #[test]
     fn clocks_are_described_from_our_side() {

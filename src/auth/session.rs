@@ -4,10 +4,6 @@
 //! never are. A rotated refresh token is put away before anything else is done with the answer
 //! that brought it, and one ddgate at a time does this.
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroize;
-
 use super::AuthError;
 use super::aside::aside;
 use super::identity::binding::SignInKey;
@@ -15,10 +11,13 @@ use super::identity::{
     self, Binding, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen,
     Unverified,
 };
+use super::kept::Kept;
 use super::lock::Lock;
 use super::secret_store::{SecretStore, StoreError, refresh_token_name};
 use crate::net::HttpsClient;
 use crate::record::{Identity, Secret};
+
+pub use super::kept::Stored;
 
 /// Whether a person may be asked to sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +43,6 @@ pub enum HowKept {
     },
 }
 
-/// Who a stored sign-in belongs to, as far as can be said without asking the provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// `sub` of the person who signed in.
-    pub subject: String,
-    /// Their name, if the provider sent one.
-    pub name: Option<String>,
-    /// Their e-mail address, if sent.
-    pub email: Option<String>,
-    /// When the stored token was last renewed.
-    pub renewed: DateTime<Utc>,
-}
-
 /// What a sign-out did: the token kept here is gone.
 #[derive(Debug)]
 pub struct SignOut {
@@ -64,31 +50,6 @@ pub struct SignOut {
     pub who: Stored,
     /// Whether the provider forgot it too.
     pub revocation: Result<Revocation, AuthError>,
-}
-
-/// What is kept. Small: Windows takes 2560 bytes a credential.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    v: u32,
-    rt: String,
-    at: i64,
-    sub: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    /// The key of the sign-in, where the provider vouches for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-}
-
-const VERSION: u32 = 1;
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.rt.zeroize();
-        self.key.zeroize();
-    }
 }
 
 /// Signs in: with the stored refresh token if there is one, else by asking a person.
@@ -121,7 +82,11 @@ pub async fn establish(
     let sign_in = Box::pin(identity::sign_in(settings, http, screen)).await?;
     let how = match &sign_in.refresh_token {
         Some(token) => {
-            let kept = Kept::of(&sign_in.identity, token).bound(&sign_in.binding);
+            let key = match &sign_in.binding {
+                Binding::Nonce(evidence) => Some(evidence.key().text().expose().clone()),
+                Binding::Unbound(_) => None,
+            };
+            let kept = Kept::of(&sign_in.identity, token).keyed(key);
             // A run that is renewing the sign-in before this one puts its token away first.
             let _lock = beside(store, |store| store.lock(LOCK)).await;
             keep(settings, store, &kept).await
@@ -244,12 +209,14 @@ impl Ready<'_> {
         let binding = refreshed.binding(&provider, &keys, key);
         let person = refreshed.identity(&provider, keys, Some(&kept.sub), before);
         let person = Box::pin(person).await?;
-        let newest = refreshed.refresh_token().unwrap_or(old);
-        let mut now = Kept::of(&person, &newest);
-        now.key.clone_from(&kept.key);
+        let new = refreshed.refresh_token();
+        // A token that was replaced is on file already, with the time of now.
+        let is_on_file = new.as_ref().is_some_and(|new| new.expose() != old.expose());
+        let newest = new.unwrap_or(old);
+        let now = Kept::of(&person, &newest).keyed(kept.key.clone());
         let how = match how {
             // Names change rarely: usually there is nothing more to write.
-            HowKept::Kept { .. } if now.labels() != kept.labels() => {
+            HowKept::Kept { .. } if !is_on_file || !now.says_the_same(&kept) => {
                 keep(settings, store, &now).await
             }
             how => how,
@@ -289,7 +256,7 @@ async fn load(settings: &IssuerSettings, store: &SecretStore) -> Result<Option<K
 /// Keeps the sign-in. A store that fails costs the next run a sign-in, not this one its work.
 async fn keep(settings: &IssuerSettings, store: &SecretStore, kept: &Kept) -> HowKept {
     let name = refresh_token_name(&settings.issuer, &settings.client_id);
-    let Ok(text) = serde_json::to_string(kept).map(Secret::new) else {
+    let Some(text) = kept.text() else {
         return HowKept::ThisRun {
             why: "the sign-in cannot be written down".to_owned(),
         };
@@ -328,95 +295,4 @@ async fn beside<T: Send + 'static>(
     let store = store.clone();
     let result = aside("secrets", move || work(&store)).await;
     Ok(result.map_err(StoreError::Thread)??)
-}
-
-impl Kept {
-    fn of(identity: &Identity, token: &Secret<String>) -> Self {
-        Self {
-            v: VERSION,
-            rt: token.expose().clone(),
-            at: Utc::now().timestamp(),
-            sub: identity.subject.clone(),
-            name: identity.name.clone(),
-            email: identity.email.clone(),
-            key: None,
-        }
-    }
-
-    /// The same with the key of the sign-in.
-    fn bound(mut self, binding: &Binding) -> Self {
-        if let Binding::Nonce(evidence) = binding {
-            self.key = Some(evidence.key().text().expose().clone());
-        }
-        self
-    }
-
-    /// The same person with a new token.
-    fn with(&self, token: &Secret<String>) -> Self {
-        Self {
-            v: VERSION,
-            rt: token.expose().clone(),
-            at: Utc::now().timestamp(),
-            sub: self.sub.clone(),
-            name: self.name.clone(),
-            email: self.email.clone(),
-            key: self.key.clone(),
-        }
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let kept: Self = serde_json::from_str(text).ok()?;
-        (kept.v == VERSION && !kept.rt.is_empty()).then_some(kept)
-    }
-
-    fn labels(&self) -> (&str, Option<&str>, Option<&str>) {
-        (&self.sub, self.name.as_deref(), self.email.as_deref())
-    }
-
-    fn who(&self) -> Stored {
-        Stored {
-            subject: self.sub.clone(),
-            name: self.name.clone(),
-            email: self.email.clone(),
-            renewed: DateTime::from_timestamp(self.at, 0).unwrap_or_default(),
-        }
-    }
-}
-
-impl Stored {
-    /// The short label people know somebody by: e-mail, else name, else subject.
-    #[must_use]
-    pub fn label(&self) -> &str {
-        let label = self.email.as_deref().or(self.name.as_deref());
-        label.unwrap_or(&self.subject)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::auth::identity::local_identity;
-
-    #[test]
-    fn what_is_kept_is_small_and_reads_back() {
-        let token = Secret::new("r".repeat(1200));
-        let kept = Kept::of(&local_identity("host", "alice"), &token);
-        let text = serde_json::to_string(&kept).unwrap();
-        assert!(text.len() < 1300, "{}", text.len());
-        let read = Kept::read(&text).unwrap();
-        assert_eq!(read.rt, *token.expose());
-        assert_eq!(read.who().label(), "alice");
-    }
-
-    #[test]
-    fn what_is_not_ours_is_nothing() {
-        for text in [
-            "",
-            "plain-token",
-            r#"{"v":2,"rt":"x","at":0,"sub":"s"}"#,
-            r#"{"v":1,"rt":"","at":0,"sub":"s"}"#,
-        ] {
-            assert!(Kept::read(text).is_none(), "{text}");
-        }
-    }
 }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::sign_in_screen::Manner;
 use crate::auth::credential::redaction::RedactionKey;
 use crate::auth::credential::{CommandLine, CredentialSettings};
-use crate::auth::identity::IssuerSettings;
+use crate::auth::identity::{Flow, IssuerSettings};
 use crate::auth::secret_store::{SecretStore, Storage, StoreSettings};
 use crate::cli::GlobalArgs;
 use crate::config::{self, Config, CredentialCommand, Origin, Overrides, Paths, Setting, env};
@@ -25,6 +26,8 @@ pub(super) struct Context {
     pub(super) paths: Paths,
     pub(super) lookup: Lookup,
     pub(super) printer: Printer,
+    /// How a sign-in is shown, should there be one.
+    pub(super) manner: Manner,
 }
 
 impl Context {
@@ -35,12 +38,46 @@ impl Context {
         printer: &Printer,
     ) -> Result<Self, CliError> {
         let file = global.config.clone();
-        let lookup: Lookup = Box::new(move |name| match &file {
+        Self::looking_at(global, overrides, printer, move |name| match &file {
             Some(path) if name == env::DDGATE_CONFIG => Some(path.to_string_lossy().into_owned()),
             _ => env::process(name),
-        });
+        })
+    }
+
+    /// One for every profile of the user's file; the first is without any.
+    pub(super) fn of_all_profiles(
+        global: &GlobalArgs,
+        printer: &Printer,
+    ) -> Result<Vec<Self>, CliError> {
+        let with = |profile: Option<String>| {
+            let file = global.config.clone();
+            let global = GlobalArgs {
+                profile,
+                ..global.clone()
+            };
+            let lookup = move |name: &str| match (name, &file) {
+                (env::DDGATE_PROFILE, _) => None,
+                (env::DDGATE_CONFIG, Some(path)) => Some(path.to_string_lossy().into_owned()),
+                _ => env::process(name),
+            };
+            Self::looking_at(&global, Overrides::default(), printer, lookup)
+        };
+        let without = with(None)?;
+        let profiles = without.config.profiles.clone();
+        let rest = profiles.into_iter().map(|name| with(Some(name)));
+        std::iter::once(Ok(without)).chain(rest).collect()
+    }
+
+    fn looking_at(
+        global: &GlobalArgs,
+        overrides: Overrides,
+        printer: &Printer,
+        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Result<Self, CliError> {
+        let lookup: Lookup = Box::new(lookup);
         let overrides = Overrides {
             data_dir: global.data_dir.clone(),
+            profile: global.profile.clone(),
             ..overrides
         };
         Self::with(
@@ -65,7 +102,20 @@ impl Context {
             paths,
             lookup,
             printer: *printer,
+            manner: Manner::default(),
         })
+    }
+
+    /// The same, with sign-ins shown in another manner.
+    pub(super) fn with_manner(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+
+    /// Whether an identity provider is configured.
+    pub(super) fn has_issuer(&self) -> bool {
+        let who = &self.config.identity;
+        who.issuer.value.is_some() && who.client_id.value.is_some()
     }
 
     /// The identity provider, as configured.
@@ -88,6 +138,10 @@ impl Context {
                 .cloned()
                 .collect(),
             groups_claims: who.groups_claims.value.clone(),
+            flow: match who.flow.value {
+                config::Flow::Device => Flow::Device,
+                config::Flow::Browser => Flow::Browser,
+            },
             ..IssuerSettings::new(issuer, client_id)
         })
     }
@@ -113,7 +167,6 @@ impl Context {
 
     /// Where secrets are kept.
     pub(super) fn store(&self) -> SecretStore {
-        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
         SecretStore::new(StoreSettings {
             storage: match self.config.identity.storage.value {
                 // A CI job has no keyring worth the name, and nobody to unlock it.
@@ -124,8 +177,9 @@ impl Context {
                 config::Storage::Memory => Storage::Memory,
             },
             directory: self.config.data_dir.value.clone(),
-            desktop: self.printer.is_watched() && (set("DISPLAY") || set("WAYLAND_DISPLAY")),
+            desktop: self.printer.is_watched() && self.has_display(),
         })
+        .for_profile(self.config.profile.value.as_deref())
     }
 
     /// The key of pseudonyms as configured; the store's own hides it.
@@ -168,6 +222,12 @@ impl Context {
     /// Speaks with the identity provider.
     pub(super) fn http(&self) -> Result<HttpsClient, CliError> {
         Ok(HttpsClient::new(self.dialer()?))
+    }
+
+    /// Whether the environment names a display server.
+    pub(super) fn has_display(&self) -> bool {
+        let set = |name| (self.lookup)(name).is_some_and(|value| !value.is_empty());
+        set(env::DISPLAY) || set(env::WAYLAND_DISPLAY)
     }
 
     /// Whether this runs where nobody can answer.

@@ -20,6 +20,7 @@ mod run;
 mod sessions;
 mod show;
 mod sign_in;
+mod sign_in_screen;
 mod status;
 mod stream;
 mod usage;
@@ -84,12 +85,9 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
         Command::Prove(args) => prove::run(&args, &plain()?),
         Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity))?),
         Command::Erase(args) => erase::run(&args, &plain()?),
-        Command::Login(args) => login::login(&context(Overrides {
-            issuer: args.provider.issuer,
-            client_id: args.provider.client_id,
-            ..Overrides::default()
-        })?),
-        Command::Logout(_) => login::logout(&plain()?),
+        Command::Login(args) => login::login(args, global, printer),
+        Command::Logout(args) => login::logout(&args, global, printer),
+        Command::Status(args) if args.all => status::profiles(args.json, global, printer),
         Command::Status(args) => status::show(&args, &plain()?),
         Command::Keys(args) => status::keys_verb(&args, &plain()?),
         Command::Pseudonym(args) => pseudonym::run(&args, &plain()?),

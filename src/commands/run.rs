@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::Uri;
 
 use super::context::{Context, host_facts, runtime, working_directory};
+use super::sign_in_screen::Manner;
 use super::{lapse, look, sign_in};
 use crate::auth::credential;
 use crate::cli::{
@@ -70,6 +71,7 @@ pub(super) fn with(
         site: args.site,
         issuer: args.provider.issuer,
         client_id: args.provider.client_id,
+        flow: args.sign_in.flow(),
         prompt: prompt.map(|when| {
             match when {
                 PromptChoice::Auto => "auto",
@@ -99,6 +101,7 @@ pub(super) fn with(
         false => *printer,
     };
     let context = Context::new(global, overrides, &printer).map_err(as_gate_failure)?;
+    let context = context.with_manner(Manner::of(&args.sign_in));
     let runtime = runtime(Some(WORKERS))?;
     let ran = runtime.block_on(Box::pin(session(&context, args.command, way)));
     // Nothing that is still under way may keep the shell waiting.

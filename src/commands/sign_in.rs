@@ -1,58 +1,17 @@
-//! Who is it? Shared by `login`, `run` and `demo`: the sign-in screen, and whether to show one.
-
-use std::sync::{Mutex, PoisonError};
+//! Who is it? Shared by `login`, `run` and `demo`: signs the person in, or takes the operating
+//! system's word where the settings say so. What they see meanwhile is `sign_in_screen`.
 
 use super::context::{Context, host_facts, user_name};
-use crate::auth::identity::{Binding, DevicePrompt, SignIn, SignInScreen, Unbound, local_identity};
+use super::sign_in_screen::Screen;
+use crate::auth::AuthError;
+use crate::auth::identity::{Binding, Flow, SignIn, Unbound, local_identity};
 use crate::auth::secret_store::SecretStore;
 use crate::auth::session::{self, HowKept, Prompting};
 use crate::config::{IdentityMode, Prompt};
 use crate::error::CliError;
 use crate::net::HttpsClient;
-use crate::ui::sign_in::{DeviceCode, Kept, signed_in};
-use crate::ui::{Printer, Progress};
-
-/// Shows the code, and that somebody is waited for.
-struct Screen {
-    printer: Printer,
-    waiting: Mutex<Option<Progress>>,
-}
-
-impl Screen {
-    fn new(printer: Printer) -> Self {
-        Self {
-            printer,
-            waiting: Mutex::new(None),
-        }
-    }
-}
-
-impl SignInScreen for Screen {
-    fn code(&self, prompt: &DevicePrompt) {
-        let code = DeviceCode {
-            user_code: &prompt.user_code,
-            verification_uri: &prompt.verification_uri,
-            verification_uri_complete: prompt.verification_uri_complete.as_deref(),
-            expires_in: prompt.expires_in,
-        };
-        // Without it nobody could sign in: said even by a quiet run.
-        let printer = self
-            .printer
-            .talking(self.printer.talk().max(crate::ui::Talk::Normal));
-        printer.say(&code.screen(false, printer.talk_look()));
-        let waiting = Progress::begin(&printer, "waiting for approval…");
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
-    }
-
-    fn trouble(&self, what: &str) {
-        if let Some(waiting) = &*self.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
-            waiting.say(&format!(
-                "network trouble, still trying: {}",
-                crate::ui::escape::escape(what)
-            ));
-        }
-    }
-}
+use crate::ui::sign_in::{Kept, signed_in};
+use crate::ui::sign_in_events;
 
 /// Whether a person may be asked. `asked_for`: the verb itself is a wish to sign in.
 pub(super) fn prompting(context: &Context, asked_for: bool) -> Prompting {
@@ -80,26 +39,28 @@ pub(super) async fn identify(
         });
     }
     let settings = context.issuer()?;
-    let screen = Screen::new(context.printer);
-    let established = session::establish(
-        &settings,
-        store,
-        http,
-        &screen,
-        prompting(context, asked_for),
-    );
-    let (sign_in, how) = Box::pin(established).await?;
-    let was_asked = screen
-        .waiting
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take()
-        .is_some();
+    let screen = Screen::new(context);
+    let prompting = prompting(context, asked_for);
+    let (sign_in, how) = loop {
+        let established = session::establish(&settings, store, http, &screen, prompting);
+        match Box::pin(screen.beside(established)).await {
+            Ok(established) => break established,
+            Err(AuthError::Expired) if screen.wants_another_code().await => {}
+            Err(error) => return Err(told(context, settings.flow, error)),
+        }
+    };
+    let was_asked = screen.end();
     let kept = match &how {
         HowKept::Kept { place } => Kept::In(place),
         HowKept::ThisRun { why } => Kept::ThisRun(why),
     };
     let who = &sign_in.identity;
+    if context.manner.json {
+        context
+            .printer
+            .data(&sign_in_events::signed_in(who, kept))?;
+        return Ok(sign_in);
+    }
     let said = signed_in(who, who.expires, kept, context.printer.talk_look());
     if was_asked || asked_for {
         context.printer.say(&said);
@@ -107,4 +68,29 @@ pub(super) async fn identify(
         context.printer.detail(&said);
     }
     Ok(sign_in)
+}
+
+/// Adds what only this place knows: which flow it was, and which profile.
+fn told(context: &Context, flow: Flow, error: AuthError) -> CliError {
+    let other_flow = error.is_about_the_flow().then_some(match flow {
+        Flow::Device => {
+            "many organisations switch the sign-in with a code off: try a browser on this machine, \
+             with --browser"
+        }
+        Flow::Browser => "or try to sign in with a code: --device",
+    });
+    let is_missing = matches!(
+        error,
+        AuthError::NotSignedIn { .. } | AuthError::SignedOut { .. }
+    );
+    let mut told = CliError::from(error);
+    if let Some(hint) = other_flow {
+        told = told.hint(hint);
+    }
+    match &context.config.profile.value {
+        Some(profile) if is_missing => told.hint(format!(
+            "the profile `{profile}` has a sign-in of its own: ddgate login --profile {profile}"
+        )),
+        _ => told,
+    }
 }

@@ -3,37 +3,29 @@
 use super::context::{Context, runtime};
 use crate::auth::credential::{self, Key, redaction, stored};
 use crate::auth::session;
-use crate::cli::{KeyName, KeysArgs, KeysCommand, StatusArgs};
+use crate::cli::{GlobalArgs, KeyName, KeysArgs, KeysCommand, StatusArgs};
 use crate::config::IdentityMode;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::Catalog;
-use crate::ui::status::{ConfigEntry, KeyView, SignIn, StatusView};
-use crate::ui::{json, prompt, status};
+use crate::ui::status::{ConfigEntry, KeyView, ProfileView, SignIn, StatusView};
+use crate::ui::{Printer, json, prompt, status};
 
 pub(super) fn show(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
     let runtime = runtime(None)?;
-    let store = context.store();
     let config = &context.config;
     let is_oidc = config.identity.mode.value == IdentityMode::Oidc;
-    let mut sign_in = None;
-    if is_oidc && let Ok(settings) = context.issuer() {
-        let stored = runtime.block_on(session::stored(&settings, &store))?;
-        sign_in = stored.map(|stored| SignIn {
-            issuer: settings.issuer.clone(),
-            subject: stored.subject,
-            name: stored.name,
-            email: stored.email,
-            kept_in: store.describe(),
-            renewed: stored.renewed,
-        });
-    }
+    let sign_in = match is_oidc {
+        true => sign_in(context, &runtime)?,
+        false => None,
+    };
     let files = [
         Some(&config.user_file).filter(|f| f.exists()),
         config.project_file.as_ref(),
     ];
     let view = StatusView {
         sign_in,
+        profile: config.profile.value.clone(),
         identity_mode: match config.identity.mode.value {
             IdentityMode::Oidc => "oidc".into(),
             IdentityMode::Local => "local".into(),
@@ -61,6 +53,55 @@ pub(super) fn show(args: &StatusArgs, context: &Context) -> Result<Exit, CliErro
     };
     context.printer.data(&text)?;
     Ok(Exit::Success)
+}
+
+/// Every profile, and who is signed in there.
+pub(super) fn profiles(
+    as_json: bool,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<Exit, CliError> {
+    let runtime = runtime(None)?;
+    let mut views = Vec::new();
+    for context in Context::of_all_profiles(global, printer)? {
+        views.push(ProfileView {
+            profile: context.config.profile.value.clone(),
+            issuer: context.config.identity.issuer.value.clone(),
+            site: context.config.datadog.site.value.clone(),
+            signed_in: sign_in(&context, &runtime)?,
+        });
+    }
+    let text = match as_json {
+        true => json::profiles(&views),
+        false => status::profiles(&views, printer.data_look()),
+    };
+    printer.data(&text)?;
+    Ok(Exit::Success)
+}
+
+/// Who is signed in, without asking the provider.
+fn sign_in(
+    context: &Context,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Option<SignIn>, CliError> {
+    if !context.has_issuer() {
+        return Ok(None);
+    }
+    let (settings, store) = (context.issuer()?, context.store());
+    let stored = runtime.block_on(session::stored(&settings, &store))?;
+    Ok(stored.map(|stored| SignIn {
+        next_refresh: stored.next_refresh(),
+        issuer: settings.issuer,
+        subject: stored.subject,
+        name: stored.name,
+        email: stored.email,
+        email_verified: stored.email_verified,
+        groups: stored.groups,
+        groups_incomplete: stored.groups_incomplete,
+        kept_in: store.describe(),
+        renewed: stored.renewed,
+        expires: stored.expires,
+    }))
 }
 
 pub(super) fn keys_verb(args: &KeysArgs, context: &Context) -> Result<Exit, CliError> {

@@ -6,8 +6,8 @@
 use super::env;
 use super::error::{ConfigError, Whence};
 use super::file::Value;
+use super::layers::Layers;
 use super::overrides::Overrides;
-use super::resolve::Layers;
 use super::settings::{EgressSettings, EnforceSettings, Origin, Setting};
 use super::value::Choice;
 use crate::record::{EgressRule, Enforce, HostRule};

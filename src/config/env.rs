@@ -23,6 +23,9 @@ variables! {
     DDGATE_SITE = "The Datadog site, for example `datadoghq.eu` (`datadog.site`).";
     DDGATE_STORAGE = "Where the sign-in is kept: auto, keyring, file or memory (`identity.storage`).";
     DDGATE_PROMPT = "When a person may be asked: auto, always or never (`identity.prompt`).";
+    DDGATE_FLOW = "How a person signs in: device or browser (`identity.flow`).";
+    DDGATE_NO_BROWSER = "Set to anything: ddgate opens no browser.";
+    DDGATE_PROFILE = "The profile of the user's file that is in force (`[profile.NAME]`).";
     DDGATE_IDENTITY = "Who opens the session: oidc or local (`identity.mode`).";
     DDGATE_DURABILITY = "What an acknowledged record survives: power-loss or process (`journal.durability`).";
     DDGATE_ENFORCE = "What the system holds the command to: auto, on, strict or off (`enforce.mode`).";
@@ -45,6 +48,11 @@ variables! {
     NO_PROXY = "Hosts ddgate reaches without that proxy (also `no_proxy`).";
     SSL_CERT_FILE = "Root certificates ddgate trusts instead of the platform's, and hands on to the child.";
     SSL_CERT_DIR = "The same, as a directory.";
+    BROWSER = "The person's own choice of browsers, with `:` between. One for terminals: ddgate opens none.";
+    DISPLAY = "Names the X server. Without it and WAYLAND_DISPLAY there is no browser to be opened (Linux).";
+    WAYLAND_DISPLAY = "Names the Wayland compositor, see DISPLAY.";
+    SSH_CONNECTION = "Set by SSH: the person is on another machine, and ddgate opens no browser.";
+    SSH_TTY = "The same.";
     NO_COLOR = "Set to anything: no colours.";
     CI = "Set to anything but `false`: nobody is there to be asked.";
 }

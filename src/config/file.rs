@@ -3,6 +3,7 @@
 //! Invariant: an unknown key or a wrong type is an error that names file, line, column and
 //! key; nothing is skipped. What a value means, and which layer wins, is for `resolve`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -12,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Place};
+use super::profile::{self, Profile};
 use super::value;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::record::Secret;
@@ -65,6 +67,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.prompt", Kind::Text),
     ("identity.on_lapse", Kind::Text),
     ("identity.max_session", Kind::Text),
+    ("identity.flow", Kind::Text),
     ("datadog.site", Kind::Text),
     ("datadog.upstream", Kind::Text),
     ("datadog.credential_command", Kind::TextOrTexts),
@@ -113,6 +116,14 @@ pub(super) struct Entry {
     pub(super) place: Place,
 }
 
+/// What a file says.
+#[derive(Clone, Default)]
+pub(super) struct Contents {
+    pub(super) entries: Vec<Entry>,
+    /// In the order in which they stand there.
+    pub(super) profiles: Vec<Profile>,
+}
+
 /// Finds the project file: the nearest one from `start` upward. A directory that holds
 /// `.git` is the last one looked at; the home directory, and what is above it, is not looked
 /// at: what stands there is no project.
@@ -135,15 +146,15 @@ pub(super) fn find_project(start: &Path, home: &Path) -> Option<PathBuf> {
 }
 
 /// Reads and checks one file.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+pub(super) fn read(path: &Path) -> Result<Contents, ConfigError> {
     let text = read_text(path)?;
     parse(path, text.expose())
 }
 
 /// The same, but a file that is not there holds nothing.
-pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<Entry>>, ConfigError> {
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Contents>, ConfigError> {
     match read(path) {
-        Ok(entries) => Ok(Some(entries)),
+        Ok(contents) => Ok(Some(contents)),
         Err(ConfigError::Read { source, .. }) if is_absent(&source) => Ok(None),
         Err(error) => Err(error),
     }
@@ -181,16 +192,22 @@ fn read_text(path: &Path) -> Result<Secret<String>, ConfigError> {
         })
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
+fn parse(path: &Path, text: &str) -> Result<Contents, ConfigError> {
     let place = |span: Range<usize>| Place::at(path, text, span.start);
     let document = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         place: place(error.span().unwrap_or(0..0)),
         message: error.message().replace('\n', ", "),
     })?;
     let mut entries = Vec::new();
+    let mut profiles = Vec::new();
     for (name, value) in document.get_ref() {
         let name_text = name.get_ref();
         match value.get_ref() {
+            DeValue::Table(table) if name_text == profile::TABLE => {
+                for (name, value) in table {
+                    profiles.push(read_profile(name, value, &place)?);
+                }
+            }
             DeValue::Table(table) if is_table(name_text) => {
                 for (inner, value) in table {
                     let key = format!("{name_text}.{}", inner.get_ref());
@@ -202,13 +219,8 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
                     )?);
                 }
             }
-            other if is_table(name_text) => {
-                return Err(ConfigError::WrongType {
-                    place: place(value.span()),
-                    key: name_text.to_string(),
-                    expected: "a table",
-                    found: found(other),
-                });
+            other if is_table(name_text) || name_text == profile::TABLE => {
+                return Err(not_a_table(name_text, place(value.span()), other));
             }
             _ => entries.push(entry(
                 name_text,
@@ -220,7 +232,57 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
     }
     // The parser sorts by name; people read from top to bottom.
     entries.sort_by_key(|entry| (entry.place.line, entry.place.column));
-    Ok(entries)
+    profiles.sort_by_key(|profile: &Profile| (profile.place.line, profile.place.column));
+    Ok(Contents { entries, profiles })
+}
+
+/// Reads what stands under `[profile.NAME]`: tables with the keys that have their meaning elsewhere.
+fn read_profile(
+    name: &Spanned<Cow<'_, str>>,
+    value: &Spanned<DeValue<'_>>,
+    place: &impl Fn(Range<usize>) -> Place,
+) -> Result<Profile, ConfigError> {
+    let name_place = place(name.span());
+    let name = name.get_ref();
+    profile::check_name(name, &name_place)?;
+    let within = |inner: &str| format!("{}.{name}.{inner}", profile::TABLE);
+    let DeValue::Table(tables) = value.get_ref() else {
+        let key = format!("{}.{name}", profile::TABLE);
+        return Err(not_a_table(&key, place(value.span()), value.get_ref()));
+    };
+    let mut entries = Vec::new();
+    for (table, value) in tables {
+        let key = within(table.get_ref());
+        if !profile::TABLES.contains(&&**table.get_ref()) {
+            return Err(ConfigError::UnknownKey {
+                place: place(table.span()),
+                suggestion: value::closest(table.get_ref(), profile::TABLES.into_iter()),
+                key,
+            });
+        }
+        let DeValue::Table(keys) = value.get_ref() else {
+            return Err(not_a_table(&key, place(value.span()), value.get_ref()));
+        };
+        for (inner, value) in keys {
+            let key = format!("{}.{}", table.get_ref(), inner.get_ref());
+            let (key_place, value_place) = (place(inner.span()), place(value.span()));
+            entries.push(entry(&key, key_place, value, value_place)?);
+        }
+    }
+    Ok(Profile {
+        name: name.to_string(),
+        place: name_place,
+        entries,
+    })
+}
+
+fn not_a_table(key: &str, place: Place, value: &DeValue<'_>) -> ConfigError {
+    ConfigError::WrongType {
+        place,
+        key: key.to_owned(),
+        expected: "a table",
+        found: found(value),
+    }
 }
 
 fn is_table(name: &str) -> bool {
@@ -328,7 +390,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parse_text(text: &str) -> Result<Vec<Entry>, ConfigError> {
-        parse(Path::new("f.toml"), text)
+        parse(Path::new("f.toml"), text).map(|contents| contents.entries)
     }
 
     fn refusal(text: &str) -> String {
@@ -353,6 +415,7 @@ mod tests {
             prompt = "auto"
             on_lapse = "refuse"
             max_session = "8h"
+            flow = "browser"
             [datadog]
             site = "datadoghq.eu"
             upstream = "http://u"
@@ -429,6 +492,26 @@ mod tests {
                  something else",
             ),
             (
+                "[profile]\nwork = 1",
+                "f.toml:2:8: `profile.work` must be a table, not an integer",
+            ),
+            (
+                "[profile.work.identiy]\nissuer = \"x\"",
+                "f.toml:1:15: unknown key `profile.work.identiy` (did you mean `identity`?)",
+            ),
+            (
+                "[profile.work.policy]\nread_only = false",
+                "f.toml:1:15: unknown key `profile.work.policy`",
+            ),
+            (
+                "[profile.work.identity]\nisuer = \"x\"",
+                "f.toml:2:1: unknown key `identity.isuer` (did you mean `identity.issuer`?)",
+            ),
+            (
+                "[profile.\"a b\".identity]\nissuer = \"x\"",
+                "f.toml:1:10: `profile`: the name `a b` has to be 1 to 64 letters, digits, `-`, `_` or `.`",
+            ),
+            (
                 "[policy]\nread_only = \"yes\"",
                 "f.toml:2:13: `policy.read_only` must be true or false, not a string",
             ),
@@ -470,7 +553,7 @@ mod tests {
             format!("{shown}: larger than 1048576 bytes")
         );
         std::fs::write(&path, vec![b'#'; CONFIG_BYTES_MAX as usize]).unwrap();
-        assert!(read(&path).unwrap().is_empty());
+        assert!(read(&path).unwrap().entries.is_empty());
     }
 
     #[test]

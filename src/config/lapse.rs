@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::ConfigError;
-use super::resolve::Layers;
+use super::layers::Layers;
 use super::settings::Setting;
 use super::value::Choice;
 use crate::limits::MAX_SESSION_MAX;

@@ -1,7 +1,7 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
-//! Read in this order: `file` (what a `ddgate.toml` says), `env` (every variable), `resolve`,
-//! `recording`, `policy`, `confine` and `lapse` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! Read in this order: `file` and `profile` (what a `ddgate.toml` says), `env` (every variable),
+//! `layers` (what counts before what), `resolve`, `recording`, `policy`, `confine` and `lapse` (who wins), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
@@ -11,9 +11,11 @@ pub mod env;
 mod error;
 mod file;
 mod lapse;
+mod layers;
 mod overrides;
 mod paths;
 mod policy;
+mod profile;
 mod recording;
 mod resolve;
 mod settings;
@@ -29,4 +31,4 @@ pub use settings::{
     Config, CredentialCommand, DatadogSettings, EgressSettings, EnforceSettings, IdentitySettings,
     JournalSettings, Origin, PolicySettings, RecordingSettings, Row, Setting,
 };
-pub use value::{IdentityMode, Prompt, Storage};
+pub use value::{Flow, IdentityMode, Prompt, Storage};

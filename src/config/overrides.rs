@@ -21,6 +21,10 @@ pub struct Overrides {
     pub storage: Option<String>,
     /// `--prompt auto|always|never`
     pub prompt: Option<String>,
+    /// `--browser` or `--device`, with the flag itself.
+    pub flow: Option<(&'static str, String)>,
+    /// `--profile NAME`
+    pub profile: Option<String>,
     /// `--durability power-loss|process`
     pub durability: Option<String>,
     /// `--enforce auto|on|strict|off`

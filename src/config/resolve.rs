@@ -1,25 +1,26 @@
 //! From what is written to what is meant: picks each value's winner and remembers its origin.
 //!
-//! Precedence: flag, environment, project file, user file, default. Invariant: the process
+//! Precedence: flag, environment, profile, project file, user file, default. Invariant: the process
 //! environment is seen only through the lookup that is handed in, and every value a file
 //! holds is checked even when another layer wins. It creates nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::confine;
 use super::env;
-use super::error::{ConfigError, Place, Whence};
-use super::file::{self, Entry, Value};
+use super::error::ConfigError;
+use super::file::Value;
 use super::lapse;
+use super::layers::Layers;
 use super::overrides::Overrides;
 use super::paths::Paths;
 use super::policy;
+use super::profile::{self, Profile};
 use super::recording;
 use super::settings::{
-    Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Origin, Setting,
+    Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Setting,
 };
-use super::value::{self, Choice, IdentityMode, Prompt, Storage};
-use crate::datadog::Site;
+use super::value::{self, Choice, Flow, IdentityMode, Prompt, Storage};
 use crate::journal::Recipients;
 use crate::record::Secret;
 use crate::record::event::Durability;
@@ -40,7 +41,32 @@ pub fn load(
     paths: &Paths,
     directory: &Path,
 ) -> Result<Config, ConfigError> {
-    let layers = Layers::read(lookup, paths, directory)?;
+    let mut layers = Layers::read(lookup, paths, directory)?;
+    let variable = layers.variable(env::DDGATE_PROFILE)?;
+    let chosen = profile::choose(
+        &layers.profiles,
+        overrides.profile.clone(),
+        variable.map(|name| (env::DDGATE_PROFILE, name)),
+        &layers.user_file,
+    )?;
+    // Those that were not chosen as well: a mistake there would wait for the day they are.
+    for profile in layers.profiles.clone() {
+        layers.profile = Some(profile);
+        meant(&layers, &chosen, overrides, paths, directory)?;
+    }
+    let is_chosen = |profile: &&Profile| Some(&profile.name) == chosen.value.as_ref();
+    layers.profile = layers.profiles.iter().find(is_chosen).cloned();
+    meant(&layers, &chosen, overrides, paths, directory)
+}
+
+/// Says what the layers mean, with the profile that is in them.
+fn meant(
+    layers: &Layers<'_>,
+    chosen: &Setting<Option<String>>,
+    overrides: &Overrides,
+    paths: &Paths,
+    directory: &Path,
+) -> Result<Config, ConfigError> {
     let flag = |name, value: &Option<String>| value.clone().map(|value| (name, value));
     let identity = IdentitySettings {
         mode: layers
@@ -97,6 +123,14 @@ pub fn load(
                 |value| Prompt::parse(value.text()),
             )?
             .unwrap_or(Setting::default(Prompt::Auto)),
+        flow: layers
+            .pick(
+                "identity.flow",
+                overrides.flow.clone(),
+                &[env::DDGATE_FLOW],
+                |value| Flow::parse(value.text()),
+            )?
+            .unwrap_or(Setting::default(Flow::Device)),
     };
     let datadog = DatadogSettings {
         site: layers.site(flag("--site", &overrides.site))?,
@@ -143,8 +177,8 @@ pub fn load(
     };
     Ok(Config {
         journal,
-        enforce: confine::enforce(&layers, overrides)?,
-        egress: confine::egress(&layers, overrides)?,
+        enforce: confine::enforce(layers, overrides)?,
+        egress: confine::egress(layers, overrides)?,
         recording: recording::settings(&layers.user, &layers.project)?,
         policy: policy::settings(&layers.user, &layers.project, overrides)?,
         redaction_key,
@@ -152,221 +186,11 @@ pub fn load(
         identity,
         lapse: lapse::settings(&layers)?,
         datadog,
-        user_file: layers.user_file,
-        project_file: layers.project_file,
+        profile: chosen.clone(),
+        profiles: layers.profiles.iter().map(|it| it.name.clone()).collect(),
+        user_file: layers.user_file.clone(),
+        project_file: layers.project_file.clone(),
     })
-}
-
-/// What each layer says, before anybody won.
-pub(super) struct Layers<'a> {
-    lookup: Lookup<'a>,
-    user_file: PathBuf,
-    user: Vec<Entry>,
-    project_file: Option<PathBuf>,
-    project: Vec<Entry>,
-}
-
-/// One thing a layer says.
-struct Candidate {
-    value: Value,
-    origin: Origin,
-    whence: Whence,
-}
-
-impl<'a> Layers<'a> {
-    fn read(lookup: Lookup<'a>, paths: &Paths, directory: &Path) -> Result<Self, ConfigError> {
-        let mut layers = Self {
-            lookup,
-            user_file: paths.user_file(),
-            user: Vec::new(),
-            project_file: None,
-            project: Vec::new(),
-        };
-        if let Some(named) = layers.variable(env::DDGATE_CONFIG)? {
-            layers.user_file = directory.join(named);
-            // A file that somebody named has to be there.
-            layers.user = file::read(&layers.user_file)?;
-        } else if let Some(entries) = file::read_if_there(&layers.user_file)? {
-            layers.user = entries;
-        }
-        layers.project_file = file::find_project(directory, &paths.home)
-            .filter(|found| !is_same_file(found, &layers.user_file));
-        if let Some(path) = &layers.project_file {
-            layers.project = file::read(path)?;
-            for entry in &layers.project {
-                check_project_entry(entry, &layers.user_file)?;
-            }
-        }
-        Ok(layers)
-    }
-
-    /// A variable that says something: an empty one is as good as none.
-    fn variable(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
-        let Some(value) = (self.lookup)(name).filter(|value| !value.is_empty()) else {
-            return Ok(None);
-        };
-        if value.contains('\u{fffd}') {
-            return Err(ConfigError::Value {
-                whence: Whence::Environment(name),
-                problem: "not valid Unicode".to_owned(),
-            });
-        }
-        Ok(Some(value))
-    }
-
-    /// Everything that is said about a key, the winner first.
-    fn candidates(
-        &self,
-        key: &'static str,
-        flag: Option<(&'static str, String)>,
-        variables: &[&'static str],
-    ) -> Result<Vec<Candidate>, ConfigError> {
-        let mut candidates = Vec::new();
-        if let Some((name, value)) = flag {
-            candidates.push(Candidate {
-                value: Value::Text(Secret::new(value)),
-                origin: Origin::Flag(name),
-                whence: Whence::Flag(name),
-            });
-        }
-        for name in variables {
-            if let Some(value) = self.variable(name)? {
-                candidates.push(Candidate {
-                    value: Value::Text(Secret::new(value)),
-                    origin: Origin::Environment(name),
-                    whence: Whence::Environment(name),
-                });
-            }
-        }
-        let from_file = |entries: &[Entry], origin: fn(PathBuf, usize) -> Origin| {
-            let entry = entries.iter().find(|entry| entry.key == key)?;
-            let Place { path, line, .. } = entry.place.clone();
-            Some(Candidate {
-                value: entry.value.clone(),
-                origin: origin(path, line),
-                whence: Whence::File(entry.place.clone(), key),
-            })
-        };
-        candidates.extend(from_file(&self.project, Origin::ProjectFile));
-        candidates.extend(from_file(&self.user, Origin::UserFile));
-        Ok(candidates)
-    }
-
-    /// The winner, understood. Losers in files are checked too: a mistake there would
-    /// otherwise wait for the day the variable is unset.
-    pub(super) fn pick<T>(
-        &self,
-        key: &'static str,
-        flag: Option<(&'static str, String)>,
-        variables: &[&'static str],
-        meaning: impl Fn(&Value) -> Result<T, String>,
-    ) -> Result<Option<Setting<T>>, ConfigError> {
-        let mut winner = None;
-        for candidate in self.candidates(key, flag, variables)? {
-            if winner.is_some() && !matches!(candidate.whence, Whence::File(..)) {
-                continue;
-            }
-            let value = meaning(&candidate.value).map_err(|problem| ConfigError::Value {
-                whence: candidate.whence,
-                problem,
-            })?;
-            winner.get_or_insert(Setting {
-                value,
-                origin: candidate.origin,
-            });
-        }
-        Ok(winner)
-    }
-
-    fn site(&self, flag: Option<(&'static str, String)>) -> Result<Setting<String>, ConfigError> {
-        let variables = [env::DDGATE_SITE, env::DD_SITE, env::DATADOG_SITE];
-        let said = self.pick("datadog.site", flag, &variables, |value| {
-            value::site(value.text())
-        })?;
-        if let Some(setting) = said {
-            return Ok(setting);
-        }
-        for name in [env::DD_HOST, env::DATADOG_HOST] {
-            // Any other host is somebody's proxy, and says nothing about the site.
-            if let Some(site) = self
-                .variable(name)?
-                .and_then(|url| value::site_of_url(&url))
-            {
-                return Ok(Setting {
-                    value: site.to_owned(),
-                    origin: Origin::Environment(name),
-                });
-            }
-        }
-        Ok(Setting::default("datadoghq.com".to_owned()))
-    }
-
-    /// Relative to the working directory, or, in a file, to that file; `~/` in a file is home.
-    fn data_dir(
-        &self,
-        flag: Option<&Path>,
-        paths: &Paths,
-        directory: &Path,
-    ) -> Result<Setting<PathBuf>, ConfigError> {
-        let picked = self.pick("data_dir", None, &[env::DDGATE_DATA_DIR], |value| {
-            value::text(value.text())
-        })?;
-        if let Some(path) = flag {
-            // Not through `pick`: a path need not be Unicode.
-            if path.as_os_str().is_empty() {
-                return Err(ConfigError::Value {
-                    whence: Whence::Flag("--data-dir"),
-                    problem: "must not be empty".to_owned(),
-                });
-            }
-            return Ok(Setting {
-                value: directory.join(path),
-                origin: Origin::Flag("--data-dir"),
-            });
-        }
-        let Some(Setting { value, origin }) = picked else {
-            return Ok(Setting::default(paths.data.clone()));
-        };
-        Ok(Setting {
-            value: located(&value, &origin, paths, directory),
-            origin,
-        })
-    }
-
-    /// Files, located as `data_dir` is. Flags replace what the layers below say.
-    fn age_identities(
-        &self,
-        flags: &[PathBuf],
-        paths: &Paths,
-        directory: &Path,
-    ) -> Result<Setting<Vec<PathBuf>>, ConfigError> {
-        let variables = [env::DDGATE_AGE_IDENTITY];
-        let picked = self.pick("journal.age_identities", None, &variables, |value| {
-            let list = match value {
-                Value::Text(text) => std::env::split_paths(text.expose())
-                    .map(|path| path.to_string_lossy().into_owned())
-                    .collect(),
-                other => other.list().to_vec(),
-            };
-            list.iter().map(|it| value::text(it)).collect()
-        })?;
-        if !flags.is_empty() {
-            return Ok(Setting {
-                value: flags.iter().map(|path| directory.join(path)).collect(),
-                origin: Origin::Flag("--age-identity"),
-            });
-        }
-        let Some(Setting { value, origin }): Option<Setting<Vec<String>>> = picked else {
-            return Ok(Setting::default(Vec::new()));
-        };
-        let files = value.iter();
-        Ok(Setting {
-            value: files
-                .map(|file| located(file, &origin, paths, directory))
-                .collect(),
-            origin,
-        })
-    }
 }
 
 impl Value {
@@ -390,17 +214,6 @@ impl Value {
                 &[]
             }
         }
-    }
-}
-
-/// What a path means: relative to the working directory or, in a file, to that file.
-fn located(value: &str, origin: &Origin, paths: &Paths, directory: &Path) -> PathBuf {
-    match origin {
-        Origin::UserFile(file, _) => match value.strip_prefix("~/") {
-            Some(rest) => paths.home.join(rest),
-            None => file.parent().unwrap_or(directory).join(value),
-        },
-        _ => directory.join(value),
     }
 }
 
@@ -433,41 +246,13 @@ fn credential_command(value: &Value) -> Result<CredentialCommand, String> {
     }
 }
 
-/// A project is code from somewhere else: it may say which of Datadog's sites it is about, and that
-/// more be recorded (see [`recording`]) or denied (see [`policy`]), and nothing that decides who signs in, where keys go, what runs, or where records lie.
-fn check_project_entry(entry: &Entry, user_file: &Path) -> Result<(), ConfigError> {
-    if recording::is_open_to_projects(entry.key) || policy::is_open_to_projects(entry.key) {
-        return Ok(());
-    }
-    if entry.key != "datadog.site" {
-        return Err(ConfigError::NotForProjects {
-            place: entry.place.clone(),
-            key: entry.key,
-            user_file: user_file.to_owned(),
-        });
-    }
-    let site = value::site(entry.value.text()).map_err(|problem| ConfigError::Value {
-        whence: Whence::File(entry.place.clone(), entry.key),
-        problem,
-    })?;
-    if Site::known().contains(&site.as_str()) {
-        return Ok(());
-    }
-    Err(ConfigError::ForeignSite {
-        place: entry.place.clone(),
-        site,
-        user_file: user_file.to_owned(),
-    })
-}
-
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::file;
+    use super::super::settings::Origin;
     use super::*;
     use std::collections::HashMap;
+    use std::path::PathBuf;
 
     /// A home with a user file, a project below it, and a made-up environment.
     struct World {
@@ -622,6 +407,80 @@ mod tests {
         assert!(
             world.load().is_err(),
             "a project that asks for it is refused even when a flag wins"
+        );
+    }
+
+    #[test]
+    fn a_profile_overrides_the_file_it_stands_in() {
+        let file = "[identity]\nissuer = \"https://home.example\"\nclient_id = \"c\"\n\
+                    [datadog]\nsite = \"datadoghq.eu\"\n\
+                    [profile.work.identity]\nissuer = \"https://work.example\"\nflow = \"browser\"\n\
+                    [profile.work.datadog]\nsite = \"us5.datadoghq.com\"\n\
+                    [profile.other.datadog]\ncredential_command = \"get-keys\"\n";
+        let mut world = World::new().user(file);
+        let config = world.load().unwrap();
+        assert_eq!(config.profiles, ["work", "other"]);
+        assert_eq!(config.profile.value, None);
+        assert_eq!(
+            config.identity.issuer.value.unwrap(),
+            "https://home.example"
+        );
+        assert_eq!(world.site().0, "datadoghq.eu");
+
+        world = world
+            .set("DDGATE_PROFILE", "work")
+            .project("[datadog]\nsite = \"ap1.datadoghq.com\"");
+        let config = world.load().unwrap();
+        assert_eq!(config.profile.value.as_deref(), Some("work"));
+        assert_eq!(
+            config.identity.issuer.value.unwrap(),
+            "https://work.example"
+        );
+        assert_eq!(config.identity.client_id.value.unwrap(), "c");
+        assert_eq!(config.identity.flow.value, Flow::Browser);
+        let place = "profile work /home/.config/ddgate.toml:10";
+        assert_eq!(world.site(), pair("us5.datadoghq.com", place));
+
+        world.flags.profile = Some("other".to_owned());
+        let config = world.load().unwrap();
+        assert_eq!(
+            config.identity.issuer.value.unwrap(),
+            "https://home.example"
+        );
+        assert!(config.datadog.credential_command.value.is_some());
+        assert_eq!(world.site().0, "ap1.datadoghq.com");
+        world = world.set("DDGATE_SITE", "datadoghq.com");
+        world.flags.profile = Some("work".to_owned());
+        assert_eq!(world.site().0, "datadoghq.com", "the environment wins");
+    }
+
+    #[test]
+    fn a_profile_that_is_not_there_or_wrong_is_refused() {
+        let two = "[profile.work.identity]\nissuer = \"https://w\"\n[profile.home.identity]\n";
+        let mut world = World::new().user(two);
+        world.flags.profile = Some("wrok".to_owned());
+        assert_eq!(
+            world.refusal(),
+            "--profile: there is no profile `wrok`, only work, home (did you mean `work`?)"
+        );
+        let world = World::new().set("DDGATE_PROFILE", "x");
+        assert_eq!(
+            world.refusal(),
+            "DDGATE_PROFILE: there is no profile `x`: a `[profile.NAME.identity]` table in \
+             /home/.config/ddgate.toml makes one"
+        );
+        // Checked although nobody chose it.
+        let world = World::new().user("[profile.work.identity]\nflow = \"brwser\"");
+        assert_eq!(
+            world.refusal(),
+            "/home/.config/ddgate.toml:2:8: `identity.flow`: `brwser` is not one of device, \
+             browser (did you mean `browser`?)"
+        );
+        let world = World::new().project("[profile.work.identity]\nissuer = \"https://evil\"");
+        assert_eq!(
+            world.refusal(),
+            "/home/project/ddgate.toml:1:10: `profile` cannot be set by a project: move it to \
+             /home/.config/ddgate.toml"
         );
     }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::lapse::{LapseSettings, Span};
-use super::value::{Choice, IdentityMode, Prompt, Storage};
+use super::value::{Choice, Flow, IdentityMode, Prompt, Storage};
 use crate::journal::Recipients;
 use crate::policy::Policy;
 use crate::record::event::Durability;
@@ -21,6 +21,8 @@ pub enum Origin {
     Default,
     /// The user's file, at this line.
     UserFile(PathBuf, usize),
+    /// The profile of this name in the user's file, at this line.
+    Profile(String, PathBuf, usize),
     /// The project's file, at this line.
     ProjectFile(PathBuf, usize),
     /// This environment variable.
@@ -34,6 +36,9 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::UserFile(path, line) => write!(f, "user file {}:{line}", path.display()),
+            Self::Profile(name, path, line) => {
+                write!(f, "profile {name} {}:{line}", path.display())
+            }
             Self::ProjectFile(path, line) => write!(f, "project file {}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
@@ -87,6 +92,8 @@ pub struct IdentitySettings {
     pub storage: Setting<Storage>,
     /// `identity.prompt`
     pub prompt: Setting<Prompt>,
+    /// `identity.flow`
+    pub flow: Setting<Flow>,
 }
 
 /// Settings about the Datadog side.
@@ -186,6 +193,10 @@ pub struct Config {
     pub enforce: EnforceSettings,
     /// `[egress]`
     pub egress: EgressSettings,
+    /// The profile that is in force, if one was chosen.
+    pub profile: Setting<Option<String>>,
+    /// The names of all profiles, in the order of the user's file.
+    pub profiles: Vec<String>,
     /// The user's file, whether or not it exists: where a hint sends people.
     pub user_file: PathBuf,
     /// The project's file, if there is one.
@@ -244,6 +255,7 @@ impl Config {
             row("identity.max_session", &self.lapse.max_session, |span| {
                 span.as_ref().map_or_else(String::new, Span::to_string)
             }),
+            row("identity.flow", &who.flow, |flow| flow.word().to_owned()),
             row("datadog.site", &datadog.site, Clone::clone),
             row("datadog.upstream", &datadog.upstream, |url| {
                 url.as_ref()

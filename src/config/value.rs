@@ -44,6 +44,15 @@ pub enum Prompt {
     Never,
 }
 
+/// How a person signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// With a code, on any device.
+    Device,
+    /// With a browser on this machine.
+    Browser,
+}
+
 /// A setting that is one of a few words.
 pub(super) trait Choice: Copy + PartialEq + 'static {
     /// Every word and what it stands for.
@@ -112,6 +121,11 @@ impl Choice for Prompt {
         ("always", Self::Always),
         ("never", Self::Never),
     ];
+}
+
+impl Choice for Flow {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("device", Self::Device), ("browser", Self::Browser)];
 }
 
 /// Reads a Datadog site: a DNS name, lower case. Private deployments have their own.

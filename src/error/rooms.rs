@@ -96,8 +96,17 @@ impl From<AuthError> for CliError {
             AuthError::NoDeviceEndpoint { .. } => {
                 told.hint("ask its administrator to enable the device authorization grant (RFC 8628)")
             }
+            AuthError::NoAuthorizationEndpoint { .. } => {
+                told.hint("sign in with a code instead: ddgate login --device")
+            }
+            AuthError::Loopback(_) => told
+                .hint("is the loopback interface up? a sign-in with a code needs no port: ddgate login --device"),
+            AuthError::NobodyCame => told.hint(
+                "did the browser show an error? the client has to allow the redirect URI \
+                 http://127.0.0.1/callback with any port (RFC 8252)",
+            ),
             AuthError::Refused { .. } => told
-                .hint("is `identity.client_id` a public client that may use the device flow there?"),
+                .hint("is `identity.client_id` a public client that may sign people in this way there?"),
             AuthError::Denied { .. } => told.hint("if that was a mistake, try again"),
             AuthError::Expired => told.hint("try again: you get a new code"),
             AuthError::NoIdToken { .. } => {

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub enum Via {
     /// OAuth 2.0 Device Authorization Grant (RFC 8628) with a verified ID token.
     Device,
+    /// OAuth 2.0 authorization code with PKCE and a loopback redirect (RFC 7636, 8252), with a
+    /// verified ID token.
+    Browser,
     /// A refreshed sign-in (OpenID Connect Core 12) with a verified ID token.
     Refresh,
     /// The operating system's user name: nobody verified it.

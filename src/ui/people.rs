@@ -42,12 +42,17 @@ pub(super) fn long(who: Option<&Identity>, look: &Look) -> String {
 
 /// The groups, escaped; none when there are none.
 pub(super) fn groups(who: &Identity) -> Option<String> {
-    if who.groups.is_empty() && !who.groups_incomplete {
+    group_list(&who.groups, who.groups_incomplete)
+}
+
+/// The same of a list alone.
+pub(super) fn group_list(groups: &[String], is_incomplete: bool) -> Option<String> {
+    if groups.is_empty() && !is_incomplete {
         return None;
     }
-    let names: Vec<_> = who.groups.iter().map(|group| escape(group)).collect();
+    let names: Vec<_> = groups.iter().map(|group| escape(group)).collect();
     let mut text = names.join(", ");
-    if who.groups_incomplete {
+    if is_incomplete {
         text.push_str(if text.is_empty() {
             "not known"
         } else {

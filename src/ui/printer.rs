@@ -167,6 +167,11 @@ fn to_stderr(text: &str) {
     let _ = stderr.flush();
 }
 
+/// Puts the cursor of the terminal on an emptied line, one further up.
+pub(super) fn line_up() {
+    to_stderr("\x1b[1A\r\x1b[2K");
+}
+
 /// How many columns the terminal behind a stream has.
 #[cfg(unix)]
 fn columns(stream: &impl std::os::fd::AsFd) -> Option<usize> {

@@ -1,5 +1,5 @@
-//! The device-code screen (RFC 8628 section 3.3): address and code first and always, before any
-//! browser. Text only; waiting is [`super::Progress`], polling is `auth`'s.
+//! The screens of a sign-in: address, and code (RFC 8628 section 3.3), first and always, before any
+//! browser. Text only; waiting is [`super::Progress`], Enter is [`super::enter`], the rest `auth`'s.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::record::Identity;
 
 use super::escape::escape;
 use super::people;
+use super::qr;
 use super::style::{Look, Tone};
 
 /// What the provider wants the person to do.
@@ -55,6 +56,13 @@ impl DeviceCode<'_> {
         text
     }
 
+    /// Draws the address with the code in it, else the address alone, for a telephone.
+    #[must_use]
+    pub fn qr(&self, look: &Look) -> Option<String> {
+        let address = self.verification_uri_complete;
+        qr::draw(address.unwrap_or(self.verification_uri), look)
+    }
+
     /// Renders the event for programs that drive ddgate:
     /// `{"event": "device_code", "user_code", "verification_uri", "verification_uri_complete"?,
     /// "expires_in"}`, one line.
@@ -70,6 +78,37 @@ impl DeviceCode<'_> {
             event: "device_code",
             code: self,
         })
+    }
+}
+
+/// Where the person goes to sign in with a browser on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct BrowserAddress<'a> {
+    /// The address to open.
+    pub url: &'a str,
+    /// The loopback port the browser is sent back to.
+    pub port: u16,
+    /// Whether the person is on another machine (SSH).
+    pub is_remote: bool,
+}
+
+impl BrowserAddress<'_> {
+    /// Renders the screen.
+    #[must_use]
+    pub fn screen(&self) -> String {
+        let mut text = format!(
+            "to sign in, open    {}\nin a browser on this machine; Ctrl-C cancels\n",
+            escape(self.url)
+        );
+        if self.is_remote {
+            text.push_str(&format!(
+                "this is an SSH session, and the browser comes back to port {port} of the machine \
+                 ddgate runs on: connect with `ssh -L {port}:127.0.0.1:{port} …` as well, or sign in \
+                 with a code instead: --device\n",
+                port = self.port
+            ));
+        }
+        text
     }
 }
 
@@ -155,6 +194,21 @@ mod tests {
         use any device; Ctrl-C cancels
         ");
         insta::assert_snapshot!(code.json(), @r#"{"event":"device_code","user_code":"ABCD-EFGH","verification_uri":"https://idp.example/device","verification_uri_complete":"https://idp.example/device?user_code=ABCD-EFGH","expires_in":90}"#);
+    }
+
+    #[test]
+    fn a_browser_elsewhere_needs_a_way_back() {
+        let mut address = BrowserAddress {
+            url: "https://idp.example/auth?x=1",
+            port: 4711,
+            is_remote: false,
+        };
+        insta::assert_snapshot!(address.screen(), @r"
+        to sign in, open    https://idp.example/auth?x=1
+        in a browser on this machine; Ctrl-C cancels
+        ");
+        address.is_remote = true;
+        assert!(address.screen().contains("ssh -L 4711:127.0.0.1:4711"));
     }
 
     #[test]

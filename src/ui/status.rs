@@ -4,14 +4,20 @@
 use chrono::{DateTime, Utc};
 
 use super::escape::escape;
+use super::people;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, fields};
+
+/// How moments are written.
+const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
 
 /// Everything `ddgate status` knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusView {
     /// The stored sign-in, if there is one.
     pub sign_in: Option<SignIn>,
+    /// The profile in force.
+    pub profile: Option<String>,
     /// What a run would record: `oidc` or `local`.
     pub identity_mode: String,
     /// The configured identity provider.
@@ -41,11 +47,36 @@ pub struct SignIn {
     pub name: Option<String>,
     /// Their e-mail address, if sent.
     pub email: Option<String>,
+    /// Whether the provider vouches for it, if it said so.
+    pub email_verified: Option<bool>,
+    /// Their groups, as of the last renewal.
+    pub groups: Vec<String>,
+    /// True when there are more.
+    pub groups_incomplete: bool,
     /// Where it is kept.
     pub kept_in: String,
     /// When it was last renewed.
     #[serde(serialize_with = "super::json::serialize_time")]
     pub renewed: DateTime<Utc>,
+    /// When the identity verified then expires, if that is known.
+    #[serde(serialize_with = "super::json::serialize_optional_time")]
+    pub expires: Option<DateTime<Utc>>,
+    /// When a run that is under way renews it.
+    #[serde(serialize_with = "super::json::serialize_optional_time")]
+    pub next_refresh: Option<DateTime<Utc>>,
+}
+
+/// A profile, and who is signed in there.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ProfileView {
+    /// Its name; none is what the configuration says without any.
+    pub profile: Option<String>,
+    /// Its identity provider.
+    pub issuer: Option<String>,
+    /// Its Datadog site.
+    pub site: String,
+    /// The stored sign-in, if there is one.
+    pub signed_in: Option<SignIn>,
 }
 
 impl SignIn {
@@ -82,10 +113,10 @@ pub struct ConfigEntry {
 pub fn status(view: &StatusView, look: &Look) -> String {
     let mut rows = vec![("signed in", sign_in(view, look))];
     if let Some(sign_in) = &view.sign_in {
-        rows.push(("subject", escape(&sign_in.subject).into_owned()));
-        rows.push(("kept in", escape(&sign_in.kept_in).into_owned()));
-        let renewed = look.moment(sign_in.renewed, "%Y-%m-%d %H:%M:%S %:z");
-        rows.push(("renewed", renewed));
+        rows.extend(person(sign_in, look));
+    }
+    if let Some(profile) = &view.profile {
+        rows.push(("profile", escape(profile).into_owned()));
     }
     rows.push((
         "issuer",
@@ -122,6 +153,72 @@ fn sign_in(view: &StatusView, look: &Look) -> String {
         }
         None => look.paint(Tone::Warn, "no; sign in with: ddgate login"),
     }
+}
+
+/// What is known of the person beside their label.
+fn person(sign_in: &SignIn, look: &Look) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("subject", escape(&sign_in.subject).into_owned())];
+    if let Some(email) = &sign_in.email {
+        let verified = match sign_in.email_verified {
+            Some(true) => look.paint(Tone::Good, "verified"),
+            Some(false) => look.paint(Tone::Warn, "not verified"),
+            None => look.paint(
+                Tone::Dim,
+                "the provider does not say whether it is verified",
+            ),
+        };
+        rows.push(("e-mail", format!("{} ({verified})", escape(email))));
+    }
+    let groups = people::group_list(&sign_in.groups, sign_in.groups_incomplete);
+    rows.push((
+        "groups",
+        groups.unwrap_or_else(|| look.paint(Tone::Dim, "none")),
+    ));
+    rows.push(("kept in", escape(&sign_in.kept_in).into_owned()));
+    let moment = |at| look.moment(at, MOMENT);
+    rows.push(("renewed", moment(sign_in.renewed)));
+    if let Some(expires) = sign_in.expires {
+        rows.push(("expires", format!("{}, unless renewed", moment(expires))));
+    }
+    rows.push((
+        "next refresh",
+        match sign_in.next_refresh {
+            Some(at) => format!("when a run begins, or in one at {}", moment(at)),
+            None => "when a run begins".to_owned(),
+        },
+    ));
+    rows
+}
+
+/// Renders `ddgate status --all`.
+#[must_use]
+pub fn profiles(profiles: &[ProfileView], look: &Look) -> String {
+    let mut table = Table::new(&[
+        Column::text("PROFILE"),
+        Column::text("SIGNED IN").shrinking(12),
+        Column::text("AT").shrinking(12),
+        Column::text("SITE"),
+        Column::text("EXPIRES"),
+    ]);
+    for profile in profiles {
+        let dim = |text: &str| Cell::new(Tone::Dim, text);
+        let sign_in = profile.signed_in.as_ref();
+        let expires = sign_in.and_then(|sign_in| sign_in.expires);
+        table.row(vec![
+            profile
+                .profile
+                .as_deref()
+                .map_or_else(|| dim("(none)"), Cell::plain),
+            sign_in.map_or_else(|| dim("no"), |sign_in| Cell::plain(sign_in.label())),
+            profile
+                .issuer
+                .as_deref()
+                .map_or_else(|| dim("not configured"), Cell::plain),
+            Cell::plain(&profile.site),
+            expires.map_or_else(|| dim(""), |at| Cell::plain(&look.moment(at, MOMENT))),
+        ]);
+    }
+    table.render(look)
 }
 
 /// Renders `ddgate keys list`.
@@ -186,9 +283,15 @@ pub(super) mod tests {
                 subject: who.subject,
                 name: who.name,
                 email: who.email,
+                email_verified: Some(true),
+                groups: who.groups,
+                groups_incomplete: false,
                 kept_in: "the system keyring".into(),
                 renewed: started(),
+                expires: Some(started() + chrono::TimeDelta::minutes(60)),
+                next_refresh: Some(started() + chrono::TimeDelta::minutes(48)),
             }),
+            profile: None,
             identity_mode: "oidc".into(),
             issuer: Some("https://idp.example".into()),
             keys: vec![
@@ -212,18 +315,65 @@ pub(super) mod tests {
     #[test]
     fn status_says_who_and_where() {
         insta::assert_snapshot!(status(&view(), &test_look()), @r"
-        signed in  alice@example.com at https://idp.example
-        subject    u-1
-        kept in    the system keyring
-        renewed    2027-01-15 10:00:00 +02:00
-        issuer     https://idp.example
-        site       datadoghq.eu
-        sessions   12 in /home/alice/.local/share/ddgate
-        config     /home/alice/.config/ddgate/ddgate.toml
+        signed in     alice@example.com at https://idp.example
+        subject       u-1
+        e-mail        alice@example.com (verified)
+        groups        eng, oncall
+        kept in       the system keyring
+        renewed       2027-01-15 10:00:00 +02:00
+        expires       2027-01-15 11:00:00 +02:00, unless renewed
+        next refresh  when a run begins, or in one at 2027-01-15 10:48:00 +02:00
+        issuer        https://idp.example
+        site          datadoghq.eu
+        sessions      12 in /home/alice/.local/share/ddgate
+        config        /home/alice/.config/ddgate/ddgate.toml
 
         KEY      FROM
         api-key  the system keyring
         app-key  not set
+        ");
+    }
+
+    #[test]
+    fn what_nobody_vouches_for_is_said() {
+        let mut view = view();
+        view.profile = Some("work".into());
+        let who = view.sign_in.as_mut().unwrap();
+        who.email_verified = None;
+        who.groups.clear();
+        who.groups_incomplete = true;
+        (who.expires, who.next_refresh) = (None, None);
+        let text = status(&view, &test_look());
+        for line in [
+            "e-mail        alice@example.com (the provider does not say whether it is verified)",
+            "groups        not known",
+            "next refresh  when a run begins\n",
+            "profile       work",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        view.sign_in.as_mut().unwrap().email_verified = Some(false);
+        assert!(status(&view, &test_look()).contains("alice@example.com (not verified)"));
+    }
+
+    #[test]
+    fn every_profile_has_a_line() {
+        let signed_in = ProfileView {
+            profile: Some("work".into()),
+            issuer: Some("https://idp.example".into()),
+            site: "datadoghq.eu".into(),
+            signed_in: view().sign_in,
+        };
+        let none = ProfileView {
+            profile: None,
+            issuer: None,
+            site: "datadoghq.com".into(),
+            signed_in: None,
+        };
+        insta::assert_snapshot!(profiles(&[none, signed_in], &test_look()), @r"
+        PROFILE  SIGNED IN          AT                   SITE           EXPIRES
+        (none)   no                 not configured       datadoghq.com
+        work     alice@example.com  https://idp.example  datadoghq.eu   2027-01-15 11:00:00 +02:00
         ");
     }
 

@@ -143,6 +143,15 @@ impl Look {
         format!("\x1b[{}m{text}\x1b[0m", tone.sgr())
     }
 
+    /// Dresses a line that is light on dark by itself, so that it is on a light terminal too.
+    #[must_use]
+    pub fn light_on_dark(&self, line: &str) -> String {
+        match self.color {
+            true => format!("\x1b[97;40m{line}\x1b[0m"),
+            false => line.to_owned(),
+        }
+    }
+
     /// The reader's distance from UTC at a moment.
     #[must_use]
     pub fn offset(&self, at: DateTime<Utc>) -> FixedOffset {

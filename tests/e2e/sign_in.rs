@@ -48,8 +48,12 @@ fn login_run_status_logout() {
     insta::assert_snapshot!(status.shown(), @r"
     signed in  sam.rivera@example.com at http://127.0.0.1:[PORT]
     subject  u-[ID]
+    e-mail  sam.rivera@example.com (verified)
+    groups  checkout-team, oncall
     kept in  file [ROOT]/data/secrets.json, readable by you alone
     renewed  [WHEN] +00:00
+    expires  [WHEN] +00:00, unless renewed
+    next refresh  when a run begins, or in one at [WHEN] +00:00
     issuer  http://127.0.0.1:[PORT]
     site  datadoghq.com
     sessions  1 in [ROOT]/data
@@ -67,7 +71,7 @@ fn login_run_status_logout() {
         "sam.rivera@example.com"
     );
 
-    insta::assert_snapshot!(world.ddgate(["logout"]).issuer(&world).succeeds().said(), @"ddgate: signed out sam.rivera@example.com");
+    insta::assert_snapshot!(world.ddgate(["logout"]).issuer(&world).succeeds().said(), @"ddgate: signed out sam.rivera@example.com: deleted from file [ROOT]/data/secrets.json, readable by you alone, revoked at http://127.0.0.1:[PORT]");
     insta::assert_snapshot!(world.ddgate(["logout"]).issuer(&world).succeeds().said(), @"ddgate: nobody was signed in");
     run(&world, &[]).exits(3);
 }
@@ -225,7 +229,8 @@ fn something_else_answers_at_the_issuer() {
     ];
     insta::assert_snapshot!(world.ddgate(words).exits(3).said(), @r"
     ddgate: error: the identity provider http://127.0.0.1:[PORT] refused: invalid_client
-    ddgate: hint: is `identity.client_id` a public client that may use the device flow there?
+    ddgate: hint: is `identity.client_id` a public client that may sign people in this way there?
+    ddgate: hint: many organisations switch the sign-in with a code off: try a browser on this machine, with --browser
     ");
 }
 

@@ -1,6 +1,6 @@
 //! Signing in against a real OpenID Provider, well-behaved and not (`tests/provider`).
 //!
-//! `flow` is the device flow, `session` what happens across runs, `table` every misbehaviour the
+//! `flow` is the device flow, `browser` the one with a browser, `session` what happens across runs, `table` every misbehaviour the
 //! provider knows.
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 
 #[path = "../support/absent.rs"]
 mod absent;
+mod browser;
 mod flow;
 #[path = "../provider/start.rs"]
 mod provider;
@@ -21,7 +22,7 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use ddgate::auth::identity::{DevicePrompt, IssuerSettings, SignInScreen};
+use ddgate::auth::identity::{BrowserPrompt, DevicePrompt, IssuerSettings, SignInScreen};
 use ddgate::net::{Dialer, HttpsClient};
 use provider::TestProvider;
 
@@ -68,6 +69,14 @@ impl SignInScreen for Person<'_> {
     fn code(&self, prompt: &DevicePrompt) {
         self.prompts.lock().unwrap().push(prompt.clone());
         (self.act)();
+    }
+
+    fn address(&self, prompt: &BrowserPrompt) {
+        panic!("no browser was asked for: {prompt:?}");
+    }
+
+    fn foreign_answer(&self) {
+        panic!("no browser was asked for");
     }
 
     fn trouble(&self, what: &str) {

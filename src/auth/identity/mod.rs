@@ -1,13 +1,16 @@
-//! The person: OpenID Connect device sign-in (RFC 8628), refresh, revocation, verification.
+//! The person: OpenID Connect sign-in, by device code (RFC 8628) or with a browser on this machine
+//! (authorization code with PKCE), refresh, revocation, verification.
 //!
 //! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
 //! `verify`. Access tokens never leave it at all, ID tokens only as what `binding` proves with them. This is the only room that knows the
 //! openidconnect crate's protocol types.
 
 pub mod binding;
+mod browser;
 mod claims;
 mod device;
 mod provider;
+mod redirect;
 mod refresh;
 mod verify;
 
@@ -25,6 +28,16 @@ pub(super) use refresh::Refreshed;
 pub use refresh::Revocation;
 pub use verify::Unverified;
 
+/// How a person signs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// With a code, on any device (RFC 8628).
+    #[default]
+    Device,
+    /// With a browser on this machine (RFC 8252).
+    Browser,
+}
+
 /// The provider to ask, and how.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
@@ -40,6 +53,8 @@ pub struct IssuerSettings {
     pub groups_claims: Vec<String>,
     /// Only accounts of this hosted domain (claim `hd`).
     pub hosted_domain: Option<String>,
+    /// How a person is asked.
+    pub flow: Flow,
     /// Replaces what discovery says.
     pub device_authorization_endpoint: Option<String>,
     /// Replaces what discovery says.
@@ -62,6 +77,7 @@ impl IssuerSettings {
             scopes: words(&["profile", "email", "offline_access"]),
             groups_claims: words(&["groups"]),
             hosted_domain: None,
+            flow: Flow::default(),
             device_authorization_endpoint: None,
             token_endpoint: None,
             time_scale: 1,
@@ -82,12 +98,28 @@ pub struct DevicePrompt {
     pub expires_in: Duration,
 }
 
+/// Where a person has to go to sign in with a browser on this machine. Fit for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrowserPrompt {
+    /// The authorization request; https, or http on this machine. Pass it as one argument.
+    pub url: String,
+    /// The loopback port that the browser is sent back to.
+    pub port: u16,
+    /// How long the answer is waited for.
+    pub expires_in: Duration,
+}
+
 /// Where a sign-in shows itself.
 pub trait SignInScreen: Send + Sync {
     /// Called once, when there is a code to show. Must return soon: polling waits for it.
     fn code(&self, prompt: &DevicePrompt);
+    /// The same for a sign-in with a browser on this machine.
+    fn address(&self, prompt: &BrowserPrompt);
     /// Called when the provider has not been reached several times in a row; it is still tried.
     fn trouble(&self, what: &str);
+    /// Called when a browser brought an answer that does not belong to this sign-in. It was turned
+    /// away, and the right one is still waited for.
+    fn foreign_answer(&self);
 }
 
 /// A verified person, and the way to verify them again later.
@@ -101,7 +133,7 @@ pub struct SignIn {
     pub binding: Binding,
 }
 
-/// Signs a person in by the device flow.
+/// Signs a person in, the way the settings say.
 ///
 /// # Errors
 /// The provider is not reached, refuses, or sends something that cannot be trusted; nobody
@@ -112,7 +144,10 @@ pub async fn sign_in(
     screen: &dyn SignInScreen,
 ) -> Result<SignIn, AuthError> {
     let provider = Provider::discover(settings, http).await?;
-    Box::pin(device::sign_in(&provider, screen)).await
+    match settings.flow {
+        Flow::Device => Box::pin(device::sign_in(&provider, screen)).await,
+        Flow::Browser => Box::pin(browser::sign_in(&provider, screen)).await,
+    }
 }
 
 /// Verifies a person again with their refresh token. `before` is who it was: the subject must not

@@ -16,7 +16,7 @@ use openidconnect::core::{
     CoreRevocableToken, CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
-    AdditionalClaims, AuthType, Client, ClientId, ClientSecret, DeviceAuthorizationUrl,
+    AdditionalClaims, AuthType, AuthUrl, Client, ClientId, ClientSecret, DeviceAuthorizationUrl,
     EmptyExtraTokenFields, EndpointNotSet, EndpointSet, ErrorResponseType, IdToken, IdTokenFields,
     IssuerUrl, RequestTokenError, StandardErrorResponse, StandardTokenResponse, TokenUrl,
 };
@@ -83,6 +83,9 @@ pub(in crate::auth) struct Provider<'a> {
     pub(super) settings: &'a IssuerSettings,
     pub(super) http: &'a HttpsClient,
     pub(super) issuer: IssuerUrl,
+    pub(super) authorization_endpoint: Option<AuthUrl>,
+    /// Whether its authorization answers say where they come from (RFC 9207).
+    pub(super) answers_name_issuer: bool,
     pub(super) device_endpoint: Option<DeviceAuthorizationUrl>,
     pub(super) revocation_endpoint: Option<Url>,
     pub(super) auth_type: AuthType,
@@ -94,6 +97,9 @@ pub(in crate::auth) struct Provider<'a> {
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
+    authorization_endpoint: Option<String>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
     token_endpoint: Option<String>,
     jwks_uri: Option<String>,
     device_authorization_endpoint: Option<String>,
@@ -158,6 +164,12 @@ impl<'a> Provider<'a> {
             settings,
             http,
             issuer,
+            authorization_endpoint: endpoint(
+                "authorization_endpoint",
+                document.authorization_endpoint.as_ref(),
+            )?
+            .map(AuthUrl::from_url),
+            answers_name_issuer: document.authorization_response_iss_parameter_supported,
             device_endpoint: endpoint("device_authorization_endpoint", device)?
                 .map(DeviceAuthorizationUrl::from_url),
             revocation_endpoint: endpoint(
@@ -243,7 +255,7 @@ impl<'a> Provider<'a> {
         }
     }
 
-    fn refused(&self, code: &str, description: Option<&str>) -> AuthError {
+    pub(super) fn refused(&self, code: &str, description: Option<&str>) -> AuthError {
         let description = description.map(|text| clean(text, PROVIDER_TEXT_CHARS_MAX));
         match code {
             "access_denied" => AuthError::Denied { description },

@@ -164,8 +164,8 @@ impl Provider<'_> {
     }
 }
 
-/// Tries once more when the first request certainly did nothing.
-struct Refreshing<'a>(&'a HttpsClient);
+/// Tries once more when the first request certainly did nothing. For tokens and codes that work once.
+pub(super) struct Refreshing<'a>(pub(super) &'a HttpsClient);
 
 impl Refreshing<'_> {
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, NetError> {

@@ -12,6 +12,7 @@ use openidconnect::{
     Nonce, OAuth2TokenResponse, SignatureVerificationError, TokenResponse,
 };
 use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
 
 use super::claims::{clean, groups, is_hidden};
 use super::provider::{OurIdToken, Provider, Tokens};
@@ -74,7 +75,7 @@ pub enum Unverified {
     #[error("it was issued long before this sign-in (iat)")]
     IssuedLongAgo,
     /// `nonce`.
-    #[error("it answers a question nobody asked (nonce)")]
+    #[error("it is no answer to this sign-in (nonce)")]
     Nonce,
     /// `at_hash`.
     #[error("it does not belong to the access token beside it (at_hash)")]
@@ -112,7 +113,7 @@ pub(super) struct Expectation<'a> {
     pub(super) via: Via,
     /// The subject it must have, when the sign-in is being refreshed.
     pub(super) subject: Option<&'a str>,
-    /// The nonce that was sent; in the device flow a provider need not know it.
+    /// The nonce that was sent, and has to come back; in the device flow a provider need not know it.
     pub(super) nonce: Option<&'a str>,
 }
 
@@ -189,10 +190,15 @@ fn check(
         .set_time_fn(move || now - leeway);
     let refreshing = rules.expectation.via == Via::Refresh;
     // A refreshed token may repeat an older one.
-    let sent = rules.expectation.nonce;
-    let nonce = |nonce: Option<&Nonce>| match nonce {
-        Some(nonce) if !refreshing && Some(nonce.secret().as_str()) != sent => Err(String::new()),
-        _ => Ok(()),
+    let is_wish = rules.expectation.via == Via::Device;
+    let nonce = |nonce: Option<&Nonce>| match (rules.expectation.nonce, nonce) {
+        (Some(sent), Some(back)) if bool::from(sent.as_bytes().ct_eq(back.secret().as_bytes())) => {
+            Ok(())
+        }
+        (None, None) => Ok(()),
+        (Some(_), None) if is_wish => Ok(()),
+        (None, Some(_)) if refreshing => Ok(()),
+        _ => Err(String::new()),
     };
     let claims = token.claims(&verifier, nonce).map_err(crate_says)?;
     let more = &claims.additional_claims().0;
@@ -351,7 +357,7 @@ mod tests {
             expectation: &Expectation {
                 via,
                 subject,
-                nonce: Some("sent"),
+                nonce: (via != Via::Refresh).then_some("n-1"),
             },
             now: DateTime::from_timestamp(NOW, 0).unwrap(),
         };
@@ -403,7 +409,7 @@ mod tests {
             (json!({"sub": long}), Unverified::Subject),
             (json!({"sub": "a\u{202e}b"}), Unverified::Subject),
             (json!({"nonce": "n"}), Unverified::Nonce),
-            (json!({"nonce": "sent "}), Unverified::Nonce),
+            (json!({"nonce": "n-1 "}), Unverified::Nonce),
             (json!({"iss": "https://idp.test/"}), Unverified::Issuer),
         ] {
             assert_eq!(fresh(&changes), Err(reason), "{changes}");
@@ -430,8 +436,15 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_that_was_sent_may_come_back() {
-        fresh(&json!({"nonce": "sent"})).unwrap();
+    fn a_nonce_that_was_sent_has_to_come_back() {
+        let browser = |changes| judge(&token(&changes, 7), Via::Browser, None);
+        assert!(browser(json!({"nonce": "n-1"})).is_ok());
+        for wrong in [json!({}), json!({"nonce": "n-2"}), json!({"nonce": ""})] {
+            assert_eq!(browser(wrong.clone()), Err(Unverified::Nonce), "{wrong}");
+        }
+        // By device code it is a wish, and another one is nobody's.
+        fresh(&json!({})).unwrap();
+        fresh(&json!({"nonce": "n-1"})).unwrap();
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod file;
 mod keyring;
 mod memory;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -136,7 +137,10 @@ pub struct StoreSettings {
 
 /// A place for secrets. Clones are the same place.
 #[derive(Clone, Debug)]
-pub struct SecretStore(Arc<Shared>);
+pub struct SecretStore {
+    shared: Arc<Shared>,
+    profile: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -166,6 +170,9 @@ enum Place {
     Memory,
 }
 
+/// Secrets that are the same in every profile. A value keeps its pseudonym, whoever records it.
+const SHARED: &[&str] = &["datadog:redaction-key"];
+
 /// The name of the refresh token of a client at an issuer.
 #[must_use]
 pub fn refresh_token_name(issuer: &str, client_id: &str) -> String {
@@ -187,14 +194,37 @@ impl SecretStore {
         } else {
             KEYRING_TIMEOUT
         };
-        Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             storage: settings.storage,
             keyring: Keyring::new(limit),
             file: FileStore::new(&settings.directory),
             memory: Memory::default(),
             auto: Mutex::new(Auto::Unproven),
             directory: settings.directory,
-        }))
+        });
+        Self {
+            shared,
+            profile: None,
+        }
+    }
+
+    /// The same place, as a profile sees it: sign-ins and Datadog keys are its own, even where two
+    /// profiles have the same provider and client.
+    #[must_use]
+    pub fn for_profile(mut self, profile: Option<&str>) -> Self {
+        self.profile = profile.map(Arc::from);
+        self
+    }
+
+    /// The name under which the profile keeps what others call `name`. A profile's name holds no
+    /// `:`, so that no two are the same. Secrets of no profile have the names they always had.
+    fn name<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        match (&self.profile, name.split_once(':')) {
+            (Some(profile), Some((kind, rest))) if !SHARED.contains(&name) => {
+                format!("{kind}@{profile}:{rest}").into()
+            }
+            _ => name.into(),
+        }
     }
 
     /// Reads a secret.
@@ -202,11 +232,12 @@ impl SecretStore {
     /// # Errors
     /// The chosen storage fails; [`Storage::Auto`] falls back to memory instead.
     pub fn get(&self, name: &str) -> Result<Option<Secret<String>>, StoreError> {
+        let name = &*self.name(name);
         match self.place() {
-            Place::File => self.0.file.get(name),
-            Place::Memory => Ok(self.0.memory.get(name)),
-            Place::Keyring => match self.0.keyring.get(name) {
-                Err(error) if self.falls(&error) => Ok(self.0.memory.get(name)),
+            Place::File => self.shared.file.get(name),
+            Place::Memory => Ok(self.shared.memory.get(name)),
+            Place::Keyring => match self.shared.keyring.get(name) {
+                Err(error) if self.falls(&error) => Ok(self.shared.memory.get(name)),
                 result => result,
             },
         }
@@ -218,15 +249,16 @@ impl SecretStore {
     /// As [`SecretStore::get`].
     pub fn set(&self, name: &str, value: &Secret<String>) -> Result<(), StoreError> {
         self.prove()?;
+        let name = &*self.name(name);
         match self.place() {
-            Place::File => self.0.file.set(name, value),
+            Place::File => self.shared.file.set(name, value),
             Place::Memory => {
-                self.0.memory.set(name, value);
+                self.shared.memory.set(name, value);
                 Ok(())
             }
-            Place::Keyring => match self.0.keyring.set(name, value) {
+            Place::Keyring => match self.shared.keyring.set(name, value) {
                 Err(error) if self.falls(&error) => {
-                    self.0.memory.set(name, value);
+                    self.shared.memory.set(name, value);
                     Ok(())
                 }
                 result => result,
@@ -239,11 +271,12 @@ impl SecretStore {
     /// # Errors
     /// As [`SecretStore::get`].
     pub fn delete(&self, name: &str) -> Result<bool, StoreError> {
+        let name = &*self.name(name);
         match self.place() {
-            Place::File => self.0.file.delete(name),
-            Place::Memory => Ok(self.0.memory.delete(name)),
-            Place::Keyring => match self.0.keyring.delete(name) {
-                Err(error) if self.falls(&error) => Ok(self.0.memory.delete(name)),
+            Place::File => self.shared.file.delete(name),
+            Place::Memory => Ok(self.shared.memory.delete(name)),
+            Place::Keyring => match self.shared.keyring.delete(name) {
+                Err(error) if self.falls(&error) => Ok(self.shared.memory.delete(name)),
                 result => result,
             },
         }
@@ -257,12 +290,12 @@ impl SecretStore {
     pub fn prove(&self) -> Result<(), StoreError> {
         match self.place() {
             Place::Memory => Ok(()),
-            Place::File => self.0.file.prove(),
+            Place::File => self.shared.file.prove(),
             Place::Keyring => {
                 if matches!(*self.auto(), Auto::Proven) {
                     return Ok(());
                 }
-                match self.0.keyring.probe() {
+                match self.shared.keyring.probe() {
                     Ok(()) => {
                         *self.auto() = Auto::Proven;
                         Ok(())
@@ -282,7 +315,7 @@ impl SecretStore {
             Place::Memory => "memory, this run only".to_owned(),
             Place::File => format!(
                 "file {}, readable by you alone",
-                self.0.file.path().display()
+                self.shared.file.path().display()
             ),
         }
     }
@@ -318,17 +351,17 @@ impl SecretStore {
         if !self.is_durable() {
             return Ok(None);
         }
-        if let Err(error) = file::private_directory(&self.0.directory) {
+        if let Err(error) = file::private_directory(&self.shared.directory) {
             return match self.place() {
                 Place::File => Err(error),
                 Place::Keyring | Place::Memory => Ok(None),
             };
         }
-        take_lock(&self.0.directory.join(format!("{name}.lock"))).map(Some)
+        take_lock(&self.shared.directory.join(format!("{name}.lock"))).map(Some)
     }
 
     fn place(&self) -> Place {
-        match self.0.storage {
+        match self.shared.storage {
             Storage::Keyring => Place::Keyring,
             Storage::File => Place::File,
             Storage::Memory => Place::Memory,
@@ -341,7 +374,7 @@ impl SecretStore {
 
     /// Notes that the keyring failed; returns whether memory may take its place.
     fn falls(&self, error: &StoreError) -> bool {
-        let may = self.0.storage == Storage::Auto;
+        let may = self.shared.storage == Storage::Auto;
         if may {
             *self.auto() = Auto::Fallen(error.to_string());
         }
@@ -349,7 +382,10 @@ impl SecretStore {
     }
 
     fn auto(&self) -> std::sync::MutexGuard<'_, Auto> {
-        self.0.auto.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .auto
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -409,6 +445,27 @@ mod tests {
                 .describe()
                 .starts_with("file ")
         );
+    }
+
+    #[test]
+    fn profiles_keep_apart_what_has_the_same_name() {
+        let home = tempfile::tempdir().unwrap();
+        let plain = store(Storage::File, home.path());
+        let of = |profile| plain.clone().for_profile(Some(profile));
+        let name = refresh_token_name("https://idp.test", "c");
+        let pseudonyms = datadog_name("redaction-key");
+        for (store, value) in [(&plain, "none"), (&of("work"), "w"), (&of("home"), "h")] {
+            store.set(&name, &Secret::new(value.to_owned())).unwrap();
+            store
+                .set(&pseudonyms, &Secret::new(value.to_owned()))
+                .unwrap();
+        }
+        assert_eq!(of("work").get(&name).unwrap().unwrap().expose(), "w");
+        assert_eq!(plain.get(&name).unwrap().unwrap().expose(), "none");
+        assert!(of("home").delete(&name).unwrap());
+        assert_eq!(of("work").get(&name).unwrap().unwrap().expose(), "w");
+        assert!(of("other").get(&name).unwrap().is_none());
+        assert_eq!(of("work").get(&pseudonyms).unwrap().unwrap().expose(), "h");
     }
 
     #[test]

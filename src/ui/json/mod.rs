@@ -17,7 +17,7 @@ use crate::record::Contents;
 use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 
 use super::escape::is_unsafe;
-use super::status::{ConfigEntry, KeyView, StatusView};
+use super::status::{ConfigEntry, KeyView, ProfileView, StatusView};
 use identity::IdentityJson;
 use shapes::{
     CallJson, ContentsJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson,
@@ -196,12 +196,14 @@ pub fn sessions(list: &[(Summary, Contents)]) -> String {
 }
 
 /// `ddgate status --json`: one object: `{"signed_in": {"issuer", "subject", "name", "email",
-/// "kept_in", "renewed"} | null, "identity_mode", "issuer", "site", "upstream", "keys": [{"name",
-/// "source"}], "data_dir", "config_files": [], "sessions"}`.
+/// "email_verified", "groups": [], "groups_incomplete", "kept_in", "renewed", "expires",
+/// "next_refresh"} | null, "profile", "identity_mode", "issuer", "site", "upstream", "keys":
+/// [{"name", "source"}], "data_dir", "config_files": [], "sessions"}`.
 #[must_use]
 pub fn status(view: &StatusView) -> String {
     document(&StatusJson {
         signed_in: view.sign_in.as_ref(),
+        profile: view.profile.as_deref(),
         identity_mode: &view.identity_mode,
         issuer: view.issuer.as_deref(),
         site: &view.site,
@@ -217,6 +219,13 @@ pub fn status(view: &StatusView) -> String {
 #[must_use]
 pub fn keys(keys: &[KeyView]) -> String {
     document(keys)
+}
+
+/// `ddgate status --all --json`: an array of `{"profile", "issuer", "site", "signed_in"}`, the last as
+/// in `ddgate status --json`; the first has no profile.
+#[must_use]
+pub fn profiles(profiles: &[ProfileView]) -> String {
+    document(profiles)
 }
 
 /// `ddgate pseudonym --json`: one object, `{"pseudonym", "key"}`; `key` says where the key is from.
@@ -238,6 +247,17 @@ pub(super) fn serialize_time<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time(*at))
+}
+
+/// The same for a moment that need not be there.
+pub(super) fn serialize_optional_time<S: serde::Serializer>(
+    at: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serialize_time(at, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Writes one value, indented, with a newline at its end.

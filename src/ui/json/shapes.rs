@@ -59,6 +59,7 @@ pub(super) struct SummaryJson<'a> {
 #[derive(Serialize)]
 pub(super) struct StatusJson<'a> {
     pub(super) signed_in: Option<&'a SignIn>,
+    pub(super) profile: Option<&'a str>,
     pub(super) identity_mode: &'a str,
     pub(super) issuer: Option<&'a str>,
     pub(super) site: &'a str,
