@@ -24,6 +24,7 @@ fn every_layer_is_named() {
     identity.prompt  auto  default
     identity.on_lapse  refuse  default
     identity.max_session  not set  default
+    identity.flow  device  default
     datadog.site  datadoghq.eu  project file [ROOT]/work/ddgate.toml:2
     datadog.upstream  not set  default
     datadog.credential_command  not set  default
