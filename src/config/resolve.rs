@@ -184,7 +184,7 @@ fn meant(
         redaction_key,
         data_dir: layers.data_dir(overrides.data_dir.as_deref(), paths, directory)?,
         identity,
-        lapse: lapse::settings(&layers)?,
+        lapse: lapse::settings(layers)?,
         datadog,
         profile: chosen.clone(),
         profiles: layers.profiles.iter().map(|it| it.name.clone()).collect(),

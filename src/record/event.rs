@@ -333,6 +333,10 @@ pub struct SessionClose {
 /// One statement of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "t")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one opens a session, and there is one of it"
+)]
 pub enum Event {
     /// The session begins.
     #[serde(rename = "session.open")]
