@@ -155,6 +155,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of the user''s configuration file')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to colour')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Check every session, and look for ones that were deleted whole')
+            [CompletionResult]::new('--require-bound', '--require-bound', [CompletionResultType]::ParameterName, 'Fail (exit 2) unless the session''s key is provably tied to the person it names')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more about what is done')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more about what is done')

@@ -1286,7 +1286,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__verify)
-            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --json --age-identity --config --data-dir --profile --color --verbose --help"
+            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --require-bound --json --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -147,6 +147,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --profile 'Use this profile of the user''s configuration file'
             cand --color 'When to colour'
             cand --all 'Check every session, and look for ones that were deleted whole'
+            cand --require-bound 'Fail (exit 2) unless the session''s key is provably tied to the person it names'
             cand --json 'Print one JSON object'
             cand -v 'Say more about what is done'
             cand --verbose 'Say more about what is done'

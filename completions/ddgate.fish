@@ -160,6 +160,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l color -d 'When 
 always\t'In files and pipes too'
 never\t'Never'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l all -d 'Check every session, and look for ones that were deleted whole'
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l require-bound -d 'Fail (exit 2) unless the session\'s key is provably tied to the person it names'
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l json -d 'Print one JSON object'
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'

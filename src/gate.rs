@@ -4,8 +4,11 @@
 //! left is in doubt → the closing record → the child's own exit. Asks nobody anything and prints
 //! nothing: who signs in and what is shown is the business of `commands`.
 
+mod identity;
 mod keys;
 mod mcp;
+
+pub use identity::{Keeping, News};
 
 use std::ffi::OsString;
 use std::io;
@@ -14,11 +17,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use chrono::Utc;
 use http::Uri;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::credential::{Credential, redaction};
+use crate::auth::identity::Binding;
 use crate::datadog::{Site, base_host, name_constraints};
 use crate::journal::catalog::{Manifest, SessionDir};
 use crate::journal::{Attachment, Journal, JournalError, Recipients, commit};
@@ -49,6 +54,10 @@ pub struct Plan {
     pub environment: Vec<(OsString, OsString)>,
     /// Who acts.
     pub identity: Identity,
+    /// How that is kept while the session runs.
+    pub keeping: Keeping,
+    /// What ties the session's key to them.
+    pub binding: Binding,
     /// What opens Datadog.
     pub credential: Credential,
     /// Values of other credentials in ddgate's own environment: the child gets none of them.
@@ -92,12 +101,15 @@ pub struct Plan {
     pub key_files: Vec<KeyInFile>,
 }
 
-/// Hears what people should be told once, before the child has the terminal.
+/// Hears what people should be told once: before the child has the terminal, and, of its identity
+/// alone, while it has.
 pub trait Opening {
     /// Something that is not as it should be.
     fn warn(&self, text: &str);
     /// What the child is held to.
     fn held(&self, enforcement: &Enforcement);
+    /// What became of the identity.
+    fn identity(&self, news: &News<'_>);
 }
 
 /// How a session went.
@@ -161,6 +173,7 @@ impl From<FilesError> for GateError {
 /// # Errors
 /// Something needed could not be had. If the session was already open it is closed on record.
 pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError> {
+    let opened = Utc::now();
     let keys = keys::fresh_keys(&plan.credential, &plan.key_files);
     let mut strays = keys::stray_keys(&plan.environment, &keys);
     strays.extend(keys::withheld(&plan.withheld, &keys));
@@ -207,6 +220,7 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         known,
         recording: plan.recording.clone(),
         policy: plan.policy.clone(),
+        standing: Arc::new(identity::standing(&plan.identity, &plan.keeping, opened)),
         swap,
         swap_keeps_length,
         site: plan.site.clone(),
@@ -246,23 +260,28 @@ pub async fn run(plan: Plan, opening: &dyn Opening) -> Result<Report, GateError>
         }
     });
 
-    let ended = match plan.is_mcp_server {
-        true => match launch::spawn_piped(&command, &environment, &sandbox) {
-            Ok(server) => {
-                serve(server.0.pid());
-                mcp::pass(&proxy, &command, server).await
-            }
-            Err(e) => Err(e),
-        },
-        false => match launch::spawn(&command, &environment, &sandbox) {
-            Ok(child) => {
-                serve(child.pid());
-                child.wait().await
-            }
-            Err(e) => Err(e),
-        },
+    let keeper = identity::Keeper::new(&proxy, &plan.identity, &plan.keeping, opened, opening);
+    let attempts = keeper.attempts();
+    let child = async {
+        match plan.is_mcp_server {
+            true => match launch::spawn_piped(&command, &environment, &sandbox) {
+                Ok(server) => {
+                    serve(server.0.pid());
+                    mcp::pass(&proxy, &command, server).await
+                }
+                Err(e) => Err(e),
+            },
+            false => match launch::spawn(&command, &environment, &sandbox) {
+                Ok(child) => {
+                    serve(child.pid());
+                    child.wait().await
+                }
+                Err(e) => Err(e),
+            },
+        }
     };
-    drain(&proxy).await;
+    let ended = Box::pin(keeper.beside(child)).await;
+    tokio::join!(drain(&proxy), attempts.finish());
     for summed_up in proxy.distrust.rest() {
         // Nothing of them was sent: without this the session still is whole.
         let _ = journal.note(Event::Distrusted(summed_up), Vec::new()).await;
@@ -362,8 +381,11 @@ fn open_journal(
         policy: plan.policy.in_force(),
         enforce: Some(enforcement.clone()),
         egress: plan.egress,
+        binding: None,
+        bind: None,
     };
-    Journal::create_for(dir, open, vec![who, cmd, host], &plan.recipients)
+    let bind = |open: &mut SessionOpen| identity::bind(open, &plan.binding, &plan.recipients);
+    Journal::create_bound(dir, open, vec![who, cmd, host], &plan.recipients, bind)
 }
 
 fn committed(

@@ -216,6 +216,22 @@ pub const PROVIDER_TEXT_CHARS_MAX: usize = 300;
 pub const KEPT_BYTES_MAX: usize = 2560;
 /// How long another ddgate may hold the sign-in or the secret file before we give up.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
+/// A failed attempt to verify a session's identity again is repeated after this time, then after
+/// twice as long, and so on.
+pub const RENEWAL_RETRY_MIN: Duration = Duration::from_secs(3);
+/// The longest pause between two such attempts.
+pub const RENEWAL_RETRY_MAX: Duration = Duration::from_secs(60);
+/// When the command has ended, an exchange of tokens that is under way gets this long to come to its
+/// end: as long as its request may take, and what it brought is put away.
+pub const RENEWAL_FINISH: Duration = Duration::from_secs(25);
+/// How often the clock on the wall is looked at meanwhile: a machine that slept has another one.
+pub const RENEWAL_TICK: Duration = Duration::from_secs(15);
+/// A call that comes when the identity has lapsed waits so long for one more attempt.
+pub const LAPSED_CALL_WAIT: Duration = Duration::from_secs(3);
+/// Calls cause no attempt sooner than this after the last one.
+pub const LAPSED_RETRY_MIN: Duration = Duration::from_secs(2);
+/// A session's identity may hold at most so long, whatever the settings say: a year.
+pub const MAX_SESSION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The file of secrets may be this large.
 pub const SECRET_FILE_BYTES_MAX: u64 = 1 << 20;
 /// An OS keyring must answer within this time; measured to hang for ever otherwise.

@@ -145,6 +145,9 @@ fn see_also(command: &clap::Command) -> Roff {
     if own == "ddgate-run" {
         others.push("ddgate-ci(5)".to_owned());
     }
+    if ["ddgate-run", "ddgate-login", "ddgate-verify"].contains(&own) {
+        others.push("ddgate-lapse(5)".to_owned());
+    }
     if own == "ddgate-mcp" {
         others.push("ddgate-mcp(5)".to_owned());
     }

@@ -63,6 +63,8 @@ impl Session {
             policy: None,
             enforce: None,
             egress: ddgate::record::EgressRule::Any,
+            binding: None,
+            bind: None,
             vkey: None,
             chain: None,
         };

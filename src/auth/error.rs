@@ -5,7 +5,8 @@
 
 use chrono::TimeDelta;
 
-use super::identity::Unverified;
+use super::identity::workload::WorkloadError;
+use super::identity::{Unverified, chain};
 use super::secret_store::StoreError;
 use crate::limits::BROWSER_WAIT_MAX;
 use crate::net::NetError;
@@ -13,6 +14,9 @@ use crate::net::NetError;
 /// Why nobody is signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
+    /// A workload could not be verified again.
+    #[error(transparent)]
+    Workload(Box<WorkloadError>),
     /// The settings cannot work.
     #[error("the issuer `{}` cannot be used: {why}", issuer.escape_debug())]
     Config {
@@ -134,6 +138,12 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// The error and its causes, for where there is one line.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        chain(self)
+    }
+
     /// Whether the provider turned the *way* of signing in down, so that another way may work:
     /// many organisations switch the device flow off, and some providers send no ID token there.
     #[must_use]

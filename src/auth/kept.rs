@@ -1,4 +1,5 @@
-//! What is kept of a sign-in between runs: one refresh token, and what to call its owner.
+//! What is kept of a sign-in between runs: one refresh token, the sign-in's key, and what to call its
+//! owner.
 //!
 //! Small, since Windows takes 2,560 bytes a credential: labels that do not fit beside the token are
 //! left out, never the token. No ID token and no access token is ever in it. Who may use it when is
@@ -71,6 +72,9 @@ pub(super) struct Kept {
     /// and would be a second write to the keyring each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     life: Option<i64>,
+    /// The key of the sign-in, where the provider vouches for it (see `identity::binding`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
 }
 
 const VERSION: u32 = 1;
@@ -80,6 +84,7 @@ const LIFE_STEP: i64 = 10;
 impl Drop for Kept {
     fn drop(&mut self) {
         self.rt.zeroize();
+        self.key.zeroize();
     }
 }
 
@@ -101,6 +106,7 @@ impl Kept {
             groups: identity.groups.clone(),
             more_groups: identity.groups_incomplete,
             life: identity.expires.map(life),
+            key: None,
         };
         kept.fit();
         kept
@@ -119,9 +125,17 @@ impl Kept {
             groups: self.groups.clone(),
             more_groups: self.more_groups,
             life: self.life,
+            key: self.key.clone(),
         };
         kept.fit();
         kept
+    }
+
+    /// The same with the key of the sign-in.
+    pub(super) fn keyed(mut self, key: Option<String>) -> Self {
+        self.key = key;
+        self.fit();
+        self
     }
 
     pub(super) fn read(text: &str) -> Option<Self> {
@@ -167,7 +181,7 @@ impl Kept {
         }
     }
 
-    /// Leaves out labels until the rest fits: groups from the end, then the name, then the address.
+    /// Leaves out what there is no room for: groups from the end, then the name, the address, the key.
     fn fit(&mut self) {
         let size = |kept: &Self| {
             let text = serde_json::to_vec(kept).map(Zeroizing::new);
@@ -177,10 +191,11 @@ impl Kept {
             if self.groups.pop().is_some() {
                 self.more_groups = true;
             } else if self.name.take().is_none() {
-                if self.email.take().is_none() {
+                if self.email.take().is_some() {
+                    self.email_verified = None;
+                } else if self.key.take().is_none() {
                     return;
                 }
-                self.email_verified = None;
             }
         }
     }

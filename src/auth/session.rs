@@ -6,13 +6,16 @@
 
 use super::AuthError;
 use super::aside::aside;
+use super::identity::binding::SignInKey;
 use super::identity::{
-    self, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen,
+    self, Binding, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen,
+    Unverified,
 };
 use super::kept::Kept;
+use super::lock::Lock;
 use super::secret_store::{SecretStore, StoreError, refresh_token_name};
 use crate::net::HttpsClient;
-use crate::record::Secret;
+use crate::record::{Identity, Secret};
 
 pub use super::kept::Stored;
 
@@ -78,7 +81,16 @@ pub async fn establish(
     beside(store, SecretStore::prove).await?;
     let sign_in = Box::pin(identity::sign_in(settings, http, screen)).await?;
     let how = match &sign_in.refresh_token {
-        Some(token) => keep(settings, store, &Kept::of(&sign_in.identity, token)).await,
+        Some(token) => {
+            let key = match &sign_in.binding {
+                Binding::Nonce(evidence) => Some(evidence.key().text().expose().clone()),
+                Binding::Unbound(_) => None,
+            };
+            let kept = Kept::of(&sign_in.identity, token).keyed(key);
+            // A run that is renewing the sign-in before this one puts its token away first.
+            let _lock = beside(store, |store| store.lock(LOCK)).await;
+            keep(settings, store, &kept).await
+        }
         None => HowKept::ThisRun {
             why: "the identity provider sent no refresh token (is the scope `offline_access` \
                   allowed?)"
@@ -129,40 +141,93 @@ async fn renew(
     store: &SecretStore,
     http: &HttpsClient,
 ) -> Result<Option<(SignIn, HowKept)>, AuthError> {
+    match Box::pin(ready(settings, store, http, None)).await? {
+        None => Ok(None),
+        Some(ready) => Box::pin(ready.renew(None)).await.map(Some),
+    }
+}
+
+/// A stored sign-in that nobody else can use for now, and the provider it is from.
+pub(super) struct Ready<'a> {
+    _lock: Option<Lock>,
+    store: &'a SecretStore,
+    provider: Provider<'a>,
+    kept: Kept,
+}
+
+/// Gets everything ready to exchange the stored token; none if there is none. `before` is who a
+/// session runs for already: the token of somebody else is left alone. Nothing has happened yet
+/// when this is dropped.
+pub(super) async fn ready<'a>(
+    settings: &'a IssuerSettings,
+    store: &'a SecretStore,
+    http: &'a HttpsClient,
+    before: Option<&Identity>,
+) -> Result<Option<Ready<'a>>, AuthError> {
     // The lock comes before the read: what another ddgate has just rotated must not be used.
-    let _lock = beside(store, |store| store.lock(LOCK)).await?;
+    let lock = beside(store, |store| store.lock(LOCK)).await?;
     let Some(kept) = load(settings, store).await? else {
         return Ok(None);
     };
-    let provider = Provider::discover(settings, http).await?;
-    let old = Secret::new(kept.rt.clone());
-    let exchange = Box::pin(exchange(&provider, store, &kept, &old));
-    let (keys, exchanged) = tokio::join!(provider.keys(), exchange);
-    let (refreshed, how) = match exchanged {
-        Err(error @ AuthError::SignedOut { .. }) => {
-            forget(settings, store).await?;
-            return Err(error);
-        }
-        other => other?,
-    };
-    let person = Box::pin(refreshed.identity(&provider, keys?, Some(&kept.sub), None)).await?;
-    let new = refreshed.refresh_token();
-    // A token that was replaced is on file already, with the time of now.
-    let is_on_file = new.as_ref().is_some_and(|new| new.expose() != old.expose());
-    let newest = new.unwrap_or(old);
-    let now = Kept::of(&person, &newest);
-    let how = match how {
-        // Names change rarely: usually there is nothing more to write.
-        HowKept::Kept { .. } if !is_on_file || !now.says_the_same(&kept) => {
-            keep(settings, store, &now).await
-        }
-        how => how,
-    };
-    let sign_in = SignIn {
-        identity: person,
-        refresh_token: Some(newest),
-    };
-    Ok(Some((sign_in, how)))
+    if before.is_some_and(|before| before.subject != kept.sub) {
+        return Err(AuthError::Verify(Unverified::SubjectChanged));
+    }
+    Ok(Some(Ready {
+        _lock: lock,
+        store,
+        provider: Provider::discover(settings, http).await?,
+        kept,
+    }))
+}
+
+impl Ready<'_> {
+    /// Exchanges the token, puts the new one away, and verifies who came with it. Must not be
+    /// dropped half-way: the old token may be dead by then.
+    pub(super) async fn renew(
+        self,
+        before: Option<&Identity>,
+    ) -> Result<(SignIn, HowKept), AuthError> {
+        let Self {
+            _lock,
+            store,
+            provider,
+            kept,
+        } = self;
+        let settings = provider.settings();
+        let old = Secret::new(kept.rt.clone());
+        let exchange = Box::pin(exchange(&provider, store, &kept, &old));
+        let (keys, exchanged) = tokio::join!(provider.keys(), exchange);
+        let (refreshed, how) = match exchanged {
+            Err(error @ AuthError::SignedOut { .. }) => {
+                forget(settings, store).await?;
+                return Err(error);
+            }
+            other => other?,
+        };
+        let keys = keys?;
+        let key = kept.key.as_deref().and_then(SignInKey::read);
+        let binding = refreshed.binding(&provider, &keys, key);
+        let person = refreshed.identity(&provider, keys, Some(&kept.sub), before);
+        let person = Box::pin(person).await?;
+        let new = refreshed.refresh_token();
+        // A token that was replaced is on file already, with the time of now.
+        let is_on_file = new.as_ref().is_some_and(|new| new.expose() != old.expose());
+        let newest = new.unwrap_or(old);
+        let now = Kept::of(&person, &newest).keyed(kept.key.clone());
+        let how = match how {
+            // Names change rarely: usually there is nothing more to write.
+            HowKept::Kept { .. } if !is_on_file || !now.says_the_same(&kept) => {
+                keep(settings, store, &now).await
+            }
+            how => how,
+        };
+        let sign_in = SignIn {
+            identity: person,
+            refresh_token: Some(newest),
+            binding,
+        };
+        Ok((sign_in, how))
+    }
 }
 
 /// Exchanges the token and puts the new one away at once.

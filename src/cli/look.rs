@@ -108,6 +108,9 @@ pub struct VerifyArgs {
     /// A signed checkpoint kept elsewhere, which the record must agree with
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub trusted_checkpoint: Vec<PathBuf>,
+    /// Fail (exit 2) unless the session's key is provably tied to the person it names
+    #[arg(long, conflicts_with_all = ["all", "dir", "proof"])]
+    pub require_bound: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

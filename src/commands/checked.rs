@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::bound::{self, Bound};
 use crate::journal::{Audit, Expected, Verdict, reader};
 use crate::ui::check::{Check, Line, Mark};
 use crate::ui::words;
@@ -15,8 +16,8 @@ pub(super) const fn mark(verdict: Verdict) -> Mark {
     }
 }
 
-/// One session's check as `verify` prints it.
-pub(super) fn words(audit: &Audit, expected: &Expected) -> Check {
+/// One session's check as `verify` prints it; `bound` where it was looked at.
+pub(super) fn words(audit: &Audit, expected: &Expected, bound: Option<&Bound>) -> Check {
     let id = audit.session;
     let origin = audit.origin.as_deref().unwrap_or("no origin");
     let mut rows = vec![
@@ -25,6 +26,7 @@ pub(super) fn words(audit: &Audit, expected: &Expected) -> Check {
         ("bytes", bytes(audit)),
         ("key", key(audit, expected.key.is_some())),
     ];
+    rows.extend(bound.map(|bound| ("person", bound::words(bound))));
     if let (Some(first), Some(last)) = (audit.first, audit.last) {
         let back = match audit.clock_back {
             0 => String::new(),
@@ -70,7 +72,7 @@ pub(super) fn words(audit: &Audit, expected: &Expected) -> Check {
         faults: findings.faults.iter().map(ToString::to_string).collect(),
         gaps: findings.gaps.iter().map(ToString::to_string).collect(),
         more: findings.more,
-        not_checked: not_checked(audit, expected),
+        not_checked: not_checked(audit, expected, bound),
         reach: format!("to leaf {covered}"),
         mark: mark(audit.verdict()),
     }
@@ -125,12 +127,23 @@ pub(super) fn key(audit: &Audit, is_expected: bool) -> String {
         true => "the one that was expected",
         false => "read from the record itself",
     };
-    format!("{id}, {known}; UNBOUND, nothing ties it to the person")
+    format!("{id}, {known}")
 }
 
 /// What a verdict leaves open. Never empty: no file can prove by itself what was left out of it.
-pub(super) fn not_checked(audit: &Audit, expected: &Expected) -> Vec<String> {
+pub(super) fn not_checked(
+    audit: &Audit,
+    expected: &Expected,
+    bound: Option<&Bound>,
+) -> Vec<String> {
     let mut open = Vec::new();
+    match bound {
+        Some(bound) => open.extend(bound::not_checked(bound)),
+        None => open.push(
+            "whether anything ties the key to the person: `ddgate verify SESSION` looks at that"
+                .into(),
+        ),
+    }
     if expected.key.is_none() && expected.checkpoints.is_empty() {
         open.push(
             "whether this is the original record: whoever can write these files could have signed \
@@ -187,7 +200,7 @@ pub(super) fn line(audit: &Audit) -> Line {
 }
 
 /// The same for machines.
-pub(super) fn document(audit: &Audit, expected: &Expected) -> Value {
+pub(super) fn document(audit: &Audit, expected: &Expected, bound: Option<&Bound>) -> Value {
     let texts = |list: Vec<String>| Value::from(list);
     let findings = &audit.findings;
     json!({
@@ -195,7 +208,8 @@ pub(super) fn document(audit: &Audit, expected: &Expected) -> Value {
         "origin": audit.origin,
         "vkey": audit.key.as_ref().map(ToString::to_string),
         "vkey_expected": expected.key.is_some(),
-        "bound": false,
+        "bound": bound.is_some_and(Result::is_ok),
+        "binding": bound.map(bound::document),
         "state": match audit.state {
             reader::State::Running => "running",
             reader::State::Closed => "closed",
@@ -223,7 +237,7 @@ pub(super) fn document(audit: &Audit, expected: &Expected) -> Value {
         "faults": texts(findings.faults.iter().map(ToString::to_string).collect()),
         "gaps": texts(findings.gaps.iter().map(ToString::to_string).collect()),
         "more_findings": findings.more,
-        "not_checked": not_checked(audit, expected),
+        "not_checked": not_checked(audit, expected, bound),
         "verdict": audit.verdict().word(),
     })
 }

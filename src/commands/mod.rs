@@ -2,6 +2,7 @@
 //! here is used by any other room.
 
 mod admit;
+mod bound;
 mod bug;
 mod checked;
 mod completions;
@@ -10,6 +11,7 @@ mod demo;
 mod doctor;
 mod erase;
 mod export;
+mod lapse;
 mod login;
 mod look;
 mod mcp;
@@ -52,6 +54,8 @@ pub fn main() -> Exit {
 }
 
 fn command_line() -> Exit {
+    // Before anything is read that nobody else may see.
+    launch::sandbox::shield();
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli),
         Err(error) => usage::refuse(&error),

@@ -8,7 +8,7 @@ use http::Uri;
 
 use super::context::{Context, host_facts, runtime, working_directory};
 use super::sign_in_screen::Manner;
-use super::{admit, look, sign_in};
+use super::{admit, lapse, look, sign_in};
 use crate::auth::credential;
 use crate::cli::{
     DurabilityChoice, EgressChoice, EnforceChoice, GlobalArgs, IdentityChoice, PromptChoice,
@@ -151,15 +151,16 @@ pub(super) async fn session(
     command: Vec<OsString>,
     way: Way,
 ) -> Result<(Report, Identity), CliError> {
-    // Before the first key is read.
-    launch::sandbox::shield();
     let printer = context.printer;
     let store = context.store();
     let dialer = context.dialer()?;
     let http = context.http()?;
     admit::before_sign_in(context)?;
-    let identity = sign_in::identify(context, &store, &http, false).await?;
-    admit::check(context, &identity)?;
+    let signed_in = sign_in::identify(context, &store, &http, false).await?;
+    admit::check(context, &signed_in.identity)?;
+    let keeping = lapse::keeping(context, &signed_in, &store, &http)?;
+    lapse::warn_of_end(&signed_in.identity, &keeping, printer);
+    let (identity, binding) = (signed_in.identity, signed_in.binding);
     let credential = match way {
         // The gate around this one knows these keys and no others.
         Way::NestedServer => credential::placeholders(&context.lookup)?,
@@ -188,6 +189,8 @@ pub(super) async fn session(
         is_mcp_server: way != Way::Command,
         environment: std::env::vars_os().collect(),
         identity: identity.clone(),
+        keeping,
+        binding,
         credential,
         withheld: admit::withheld(context),
         redaction_key: redaction_key.map(|key| key.text),
@@ -284,6 +287,10 @@ impl gate::Opening for Heard {
         if let Some(line) = held_line(enforcement) {
             self.printer.say(&escape(&line));
         }
+    }
+
+    fn identity(&self, news: &gate::News<'_>) {
+        lapse::tell(news, self.printer);
     }
 }
 

@@ -4,13 +4,12 @@
 use super::context::{Context, host_facts, user_name};
 use super::sign_in_screen::Screen;
 use crate::auth::AuthError;
-use crate::auth::identity::{Flow, local_identity};
+use crate::auth::identity::{Binding, Flow, SignIn, Unbound, local_identity};
 use crate::auth::secret_store::SecretStore;
 use crate::auth::session::{self, HowKept, Prompting};
 use crate::config::{IdentityMode, Prompt};
 use crate::error::CliError;
 use crate::net::HttpsClient;
-use crate::record::Identity;
 use crate::ui::sign_in::{Kept, signed_in};
 use crate::ui::sign_in_events;
 
@@ -32,14 +31,22 @@ pub(super) async fn identify(
     store: &SecretStore,
     http: &HttpsClient,
     asked_for: bool,
-) -> Result<Identity, CliError> {
+) -> Result<SignIn, CliError> {
     if context.config.identity.mode.value == IdentityMode::Local {
         let host = host_facts().name;
-        return Ok(local_identity(&host, &user_name(&context.lookup)));
+        return Ok(SignIn {
+            identity: local_identity(&host, &user_name(&context.lookup)),
+            refresh_token: None,
+            binding: Binding::Unbound(Unbound::Nobody),
+        });
     }
     let asking = prompting(context, asked_for);
     if let Some(workload) = super::workload::identify(context, http, asking).await? {
-        return Ok(workload);
+        return Ok(SignIn {
+            identity: workload,
+            refresh_token: None,
+            binding: Binding::Unbound(Unbound::Workload),
+        });
     }
     let settings = context.issuer()?;
     let screen = Screen::new(context);
@@ -61,7 +68,7 @@ pub(super) async fn identify(
         context
             .printer
             .data(&sign_in_events::signed_in(who, kept))?;
-        return Ok(sign_in.identity);
+        return Ok(sign_in);
     }
     let said = signed_in(who, who.expires, kept, context.printer.talk_look());
     if was_asked || asked_for {
@@ -69,7 +76,7 @@ pub(super) async fn identify(
     } else {
         context.printer.detail(&said);
     }
-    Ok(sign_in.identity)
+    Ok(sign_in)
 }
 
 /// Adds what only this place knows: which flow it was, and which profile.

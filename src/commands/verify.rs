@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::checked::{self, mark};
 use super::context::Context;
-use super::{look, verify_proof};
+use super::{bound, look, verify_proof};
 use crate::cli::VerifyArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -37,21 +37,27 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError
     let mut documents = Vec::new();
     for (at, selector) in args.sessions.iter().enumerate() {
         let dir = catalog.find(selector)?;
+        let mut pass = Pass::open(dir.clone())?;
         let expected = Expected {
             stated: stated_by_next(&catalog, &lines, &dir),
-            identities: look::identities_for(context, &Pass::open(dir.clone())?)?,
+            identities: look::identities_for(context, &pass)?,
             ..expected(args)?
         };
         let audit = audit(&dir, &expected)?;
         worst = worse(worst, audit.verdict());
+        pass.unlock(&expected.identities)?;
+        let bound = bound::of(&pass)?;
+        if args.require_bound && bound.is_err() {
+            worst = worse(worst, Verdict::Incomplete);
+        }
         if args.json {
-            documents.push(checked::document(&audit, &expected));
+            documents.push(checked::document(&audit, &expected, Some(&bound)));
         } else {
             if at > 0 {
                 context.printer.data("\n")?;
             }
             let text = check::render(
-                &checked::words(&audit, &expected),
+                &checked::words(&audit, &expected, Some(&bound)),
                 context.printer.data_look(),
             );
             context.printer.data(&text)?;
@@ -95,7 +101,7 @@ fn all(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError> {
             Ok(audit) => {
                 worst = worse(worst, audit.verdict());
                 if args.json {
-                    documents.push(checked::document(&audit, &expected));
+                    documents.push(checked::document(&audit, &expected, None));
                 }
                 table.push(checked::line(&audit));
             }

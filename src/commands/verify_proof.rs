@@ -85,7 +85,7 @@ pub(super) fn run(
 
 /// What a proof leaves open. Never empty: it shows one call.
 fn not_checked(proof: &proof::Proof, is_expected: bool) -> Vec<String> {
-    let mut open = Vec::new();
+    let mut open = vec!["whether anything ties the key to the person".to_owned()];
     if !is_expected {
         open.push(
             "whether this is the original record: whoever wrote these files could have signed \
@@ -124,9 +124,9 @@ pub(super) fn directory(
 ) -> Result<Exit, CliError> {
     let audit = export::check(dir, expected, &mut |_, _| {})?;
     let text = if as_json {
-        json::value(&checked::document(&audit, expected))
+        json::value(&checked::document(&audit, expected, None))
     } else {
-        check::render(&checked::words(&audit, expected), printer.data_look())
+        check::render(&checked::words(&audit, expected, None), printer.data_look())
     };
     printer.data(&text)?;
     Ok(exit(audit.verdict()))

@@ -24,7 +24,11 @@ pub(super) async fn identify(
 }
 
 /// Where the identity comes from, if this is a workload.
-fn source(context: &Context, http: &HttpsClient, prompting: Prompting) -> Option<WorkloadSource> {
+pub(super) fn source(
+    context: &Context,
+    http: &HttpsClient,
+    prompting: Prompting,
+) -> Option<WorkloadSource> {
     let otherwise = match (&context.config.identity.issuer.value, prompting) {
         (None, _) => Otherwise::Nobody,
         (Some(_), Prompting::Allowed) => Otherwise::Person,

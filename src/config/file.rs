@@ -73,6 +73,8 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.groups_claims", Kind::Texts),
     ("identity.storage", Kind::Text),
     ("identity.prompt", Kind::Text),
+    ("identity.on_lapse", Kind::Text),
+    ("identity.max_session", Kind::Text),
     ("identity.flow", Kind::Text),
     ("identity.require_groups", Kind::Texts),
     ("identity.require_issuer", Kind::Text),
@@ -457,6 +459,8 @@ mod tests {
             groups_claims = ["g"]
             storage = "auto"
             prompt = "auto"
+            on_lapse = "refuse"
+            max_session = "8h"
             flow = "browser"
             require_groups = ["sre"]
             require_issuer = "https://i"

@@ -1,8 +1,8 @@
 //! The only room that reads settings: files, environment, flags, and the platform's directories.
 //!
 //! Read in this order: `file` and `profile` (what a `ddgate.toml` says), `env` (every variable),
-//! `layers` (what counts before what), `resolve`, `recording`, `policy`, `admission` and `confine` (who
-//! wins), `credentials` and `workload` (lists of their own), `settings` (what everybody gets), `value` (what each text means), `paths`
+//! `layers` (what counts before what), `resolve`, `recording`, `policy`, `admission`, `lapse` and
+//! `confine` (who wins), `credentials` and `workload` (lists of their own), `settings` (what everybody gets), `value` (what each text means), `paths`
 //! (directories).
 //! Invariant: everybody else gets typed values and knows where each comes from; a project
 //! file can never weaken what the user decided.
@@ -14,6 +14,7 @@ mod credentials;
 pub mod env;
 mod error;
 mod file;
+mod lapse;
 mod layers;
 mod overrides;
 mod paths;
@@ -29,6 +30,7 @@ pub use check::{FileFound, files};
 pub use credentials::is_credential_name;
 pub use error::{ConfigError, Place, Whence};
 pub use file::FILE_NAME;
+pub use lapse::{LapseSettings, Span};
 pub use overrides::Overrides;
 pub use paths::{Paths, create_private};
 pub use resolve::{Lookup, load};

@@ -12,6 +12,7 @@ use super::credentials;
 use super::env;
 use super::error::ConfigError;
 use super::file::Value;
+use super::lapse;
 use super::layers::Layers;
 use super::overrides::Overrides;
 use super::paths::Paths;
@@ -189,6 +190,7 @@ fn meant(
         redaction_key,
         data_dir: layers.data_dir(overrides.data_dir.as_deref(), paths, directory)?,
         identity,
+        lapse: lapse::settings(layers)?,
         datadog,
         profile: chosen.clone(),
         profiles: layers.profiles.iter().map(|it| it.name.clone()).collect(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::lapse::{LapseSettings, Span};
 use super::value::{Choice, Flow, IdentityMode, Prompt, Storage};
 use super::workload::AcceptedWorkload;
 use crate::journal::Recipients;
@@ -218,6 +219,8 @@ pub struct Config {
     pub credentials: Setting<Vec<CredentialEntry>>,
     /// `[[workload]]`: whose tokens are believed where no person signs in.
     pub workloads: Setting<Vec<AcceptedWorkload>>,
+    /// Of `[identity]`, what is about a session under way.
+    pub lapse: LapseSettings,
     /// `[datadog]`
     pub datadog: DatadogSettings,
     /// `redaction.key`: the key of pseudonyms, where the store has none.
@@ -298,6 +301,12 @@ impl Config {
             row("identity.groups_claims", &who.groups_claims, list),
             row("identity.storage", &who.storage, |s| s.word().to_owned()),
             row("identity.prompt", &who.prompt, |p| p.word().to_owned()),
+            row("identity.on_lapse", &self.lapse.on_lapse, |it| {
+                it.word().to_owned()
+            }),
+            row("identity.max_session", &self.lapse.max_session, |span| {
+                span.as_ref().map_or_else(String::new, Span::to_string)
+            }),
             row("identity.flow", &who.flow, |flow| flow.word().to_owned()),
             row("identity.require_groups", &self.admission.groups, |lists| {
                 let lists: Vec<_> = lists.iter().map(|list| list.join(" or ")).collect();

@@ -111,6 +111,7 @@ impl From<AuthError> for CliError {
             AuthError::Refused { .. } => told
                 .hint("is `identity.client_id` a public client that may sign people in this way there?"),
             AuthError::Denied { .. } => told.hint("if that was a mistake, try again"),
+            AuthError::Workload(error) => (*error).into(),
             AuthError::Expired => told.hint("try again: you get a new code"),
             AuthError::NoIdToken { .. } => told
                 .hint("the client must be allowed the scope `openid`, also in the device flow")

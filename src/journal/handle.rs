@@ -139,15 +139,31 @@ impl Journal {
     /// As for [`Self::create`].
     pub fn create_for(
         dir: &SessionDir,
-        mut open: SessionOpen,
+        open: SessionOpen,
         attachments: Vec<Attachment>,
         recipients: &Recipients,
+    ) -> Result<Self, JournalError> {
+        Self::create_bound(dir, open, attachments, recipients, |_| None)
+    }
+
+    /// The same; `bind` gets the first leaf with the session's key in it, and may add what ties
+    /// that to somebody.
+    ///
+    /// # Errors
+    /// As for [`Self::create`].
+    pub fn create_bound(
+        dir: &SessionDir,
+        mut open: SessionOpen,
+        mut attachments: Vec<Attachment>,
+        recipients: &Recipients,
+        bind: impl FnOnce(&mut SessionOpen) -> Option<Attachment>,
     ) -> Result<Self, JournalError> {
         let path = dir.path();
         let session = open.session;
         let sealer = Sealer::new(&open.origin)
             .map_err(|e| JournalError::io("sign", path)(io::Error::other(e)))?;
         open.vkey = Some(sealer.verifier().to_string());
+        attachments.extend(bind(&mut open));
         let (cipher, keys) = match recipients.is_empty() {
             true => (None, Vec::new()),
             false => {

@@ -48,6 +48,8 @@ fn session_for(
         policy: None,
         enforce: None,
         egress: crate::record::EgressRule::Any,
+        binding: None,
+        bind: None,
         vkey: None,
         chain: None,
     };

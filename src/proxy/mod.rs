@@ -14,6 +14,7 @@ mod egress;
 mod headers;
 mod intake;
 mod keys;
+mod lapse;
 mod listener;
 mod origin;
 mod outlet;
@@ -51,6 +52,7 @@ pub use tools::ToolBook;
 pub use upstream::{TlsSource, Upstream};
 pub use whereabouts::Whereabouts;
 
+use crate::auth::standing::Standing;
 use crate::datadog::Site;
 use crate::journal::Journal;
 use crate::net::Dialer;
@@ -73,6 +75,8 @@ pub struct Proxy {
     pub recording: Recording,
     /// What the session may do.
     pub policy: Policy,
+    /// Whether whoever it is for is still verified.
+    pub standing: Arc<Standing>,
     /// Replaces real keys by placeholders in what the child sees.
     pub swap: Replacer,
     /// Whether a swap keeps lengths, so that `Content-Length` stays true.

@@ -3,7 +3,7 @@
 //! | step | where | what |
 //! |---|---|---|
 //! | 1 classify | `datadog` | method and path become an operation |
-//! | 2 identify | `origin`, `keys` | the process and the placeholders prove that this is our child |
+//! | 2 identify | `origin`, `keys`, `lapse` | the process and the placeholders prove that this is our child, and somebody still vouches for who it is for |
 //! | 3 decide | `policy` | may this session do that? |
 //! | 4 gather | `intake` | a short body is read whole; a long one will be streamed |
 //! | 5 intend | `journal` | the redacted request is put on stable storage; that makes a permit |
@@ -30,6 +30,7 @@ use super::body::PassBody;
 use super::described::{Described, Intended};
 use super::intake::Intake;
 use super::keys::Right;
+use super::lapse;
 use super::origin::{self, By, Origin};
 use super::relay::Call;
 use super::send_error::SendError;
@@ -66,7 +67,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn forbidden(rule: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn forbidden(rule: &'static str, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::FORBIDDEN,
             rule: rule.into(),
@@ -106,6 +107,10 @@ pub(super) async fn call(
     };
     let right = match admit(&proxy, by, &host, &head, &target) {
         Ok(right) => right,
+        Err(refusal) => return request.deny(refusal, body, reply).await,
+    };
+    let unverified = match lapse::standing(&proxy).await {
+        Ok(unverified) => unverified,
         Err(refusal) => return request.deny(refusal, body, reply).await,
     };
     let early = match &exchange {
@@ -157,7 +162,7 @@ pub(super) async fn call(
             }
         }
     }
-    let rule = right.rule().map_or(rule, Cow::Borrowed);
+    let rule = unverified.or(right.rule()).map_or(rule, Cow::Borrowed);
     let Intended {
         permit,
         recorder,

@@ -7,6 +7,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::binding::SessionBinding;
 use super::call::Outcome;
 use super::egress::EgressRule;
 use super::enforcement::Enforcement;
@@ -14,6 +15,7 @@ use super::operation::{Effect, Resource};
 use super::policy::PolicyInForce;
 use super::recording::Level;
 use super::session::{CallNumber, SessionId};
+use super::standing::{IdentityLapse, IdentityRefresh};
 use super::tool::{McpCall, McpResult, McpUnread};
 
 /// Version of the leaf format, field `v`.
@@ -82,6 +84,12 @@ pub struct SessionOpen {
     /// Whom the command may reach through the gate beside Datadog.
     #[serde(default, skip_serializing_if = "EgressRule::is_any")]
     pub egress: EgressRule,
+    /// What ties the session's key to the person; absent in sessions older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<SessionBinding>,
+    /// Commitment to what proves it, where that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<Commitment>,
 }
 
 /// What an acknowledged record survives.
@@ -349,6 +357,10 @@ pub struct SessionClose {
 /// One statement of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "t")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one opens a session, and there is one of it"
+)]
 pub enum Event {
     /// The session begins.
     #[serde(rename = "session.open")]
@@ -383,6 +395,12 @@ pub enum Event {
     /// A client did not trust the session's certificate.
     #[serde(rename = "distrusted")]
     Distrusted(Distrusted),
+    /// Whoever acts was verified again.
+    #[serde(rename = "identity.refresh")]
+    IdentityRefresh(IdentityRefresh),
+    /// Nobody vouches any more for who acts.
+    #[serde(rename = "identity.lapse")]
+    IdentityLapse(IdentityLapse),
     /// The session ended.
     #[serde(rename = "session.close")]
     SessionClose(SessionClose),
@@ -403,6 +421,8 @@ impl Event {
             | Self::Process(_)
             | Self::Tunnel(_)
             | Self::Distrusted(_)
+            | Self::IdentityRefresh(_)
+            | Self::IdentityLapse(_)
             | Self::SessionClose(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 //! Pure data. Nothing here does I/O, and every other room may use it.
 
 pub mod actor;
+pub mod binding;
 pub mod call;
 pub mod contents;
 pub mod egress;
@@ -16,10 +17,12 @@ pub mod recording;
 pub mod secret;
 pub mod session;
 mod sorted;
+pub mod standing;
 pub mod tool;
 pub mod workload;
 
 pub use actor::{Identity, Via};
+pub use binding::{BindingMethod, SessionBinding};
 pub use call::{Call, Outcome, ToolCall};
 pub use contents::{Contents, Erasure};
 pub use egress::{EgressRule, HostRule};
@@ -31,5 +34,6 @@ pub use process::{Agent, Program};
 pub use recording::{Level, LevelRules, Recording};
 pub use secret::Secret;
 pub use session::{CallNumber, HostFacts, SessionId};
+pub use standing::{IdentityLapse, IdentityRefresh, LapseReason, OnLapse};
 pub use tool::{McpCall, McpResult, McpUnread, ToolOutcome};
 pub use workload::{Workload, WorkloadKind, WorkloadSystem};

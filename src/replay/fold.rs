@@ -16,8 +16,8 @@ use crate::record::{Call, CallNumber, Event, Leaf, Level, McpCall, McpResult, Mc
 use super::caller::Callers;
 use super::late::Late;
 use super::view::{
-    Counts, Distrusting, Given, HeadContent, Oddity, Seen, SeenTunnel, SessionHead, SessionView,
-    State,
+    Counts, Distrusting, Given, HeadContent, IdentityChange, Oddity, Seen, SeenTunnel, SessionHead,
+    SessionView, State,
 };
 
 /// The record cannot be read as a session.
@@ -45,6 +45,7 @@ pub struct Fold {
     callers: Callers,
     tunnels: Vec<SeenTunnel>,
     distrusted: Vec<Distrusting>,
+    identity: Vec<(DateTime<Utc>, IdentityChange)>,
     next: u64,
     leaves: u64,
     last: DateTime<Utc>,
@@ -113,6 +114,13 @@ impl Fold {
                 tunnel,
             }),
             Event::Distrusted(distrusted) => self.distrusted(distrusted),
+            Event::IdentityRefresh(refresh) => {
+                self.identity
+                    .push((leaf.ts, IdentityChange::Refresh(refresh)));
+            }
+            Event::IdentityLapse(lapse) => {
+                self.identity.push((leaf.ts, IdentityChange::Lapse(lapse)));
+            }
             Event::SessionClose(close) => {
                 self.close.get_or_insert(close);
             }
@@ -279,6 +287,7 @@ impl Fold {
             },
             tunnels: self.tunnels,
             distrusted: self.distrusted,
+            identity: self.identity,
             last: self.last,
             length_ns: self.length_ns,
             leaves: self.leaves,

@@ -23,6 +23,6 @@ pub use detail::{Body, CallDetail, Message, ToolDetail};
 pub use fold::{Fold, FoldError};
 pub use pace::{Pace, Speed};
 pub use view::{
-    Counts, Distrusting, Given, HeadContent, Oddity, Seen, SeenTunnel, SessionHead, SessionView,
-    State, Summary, tool_name,
+    Counts, Distrusting, Given, HeadContent, IdentityChange, Oddity, Seen, SeenTunnel, SessionHead,
+    SessionView, State, Summary, tool_name,
 };

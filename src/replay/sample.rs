@@ -102,6 +102,8 @@ impl Script {
             policy: None,
             enforce: None,
             egress: crate::record::EgressRule::Any,
+            binding: None,
+            bind: None,
             vkey: None,
             chain: None,
         }));

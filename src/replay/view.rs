@@ -12,8 +12,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::caller::Caller;
 use crate::record::event::{Decision, Durability, Tunnel};
 use crate::record::{
-    Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, Level, Outcome,
-    PolicyInForce, Resource, SessionId, ToolCall,
+    Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, IdentityLapse,
+    IdentityRefresh, Level, Outcome, PolicyInForce, Resource, SessionId, ToolCall,
 };
 
 /// What the journal found beside leaf 0. Erased content is none.
@@ -299,6 +299,15 @@ pub struct Distrusting {
     pub callers: Vec<Arc<Caller>>,
 }
 
+/// What became of a session's identity while it ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityChange {
+    /// It was verified again.
+    Refresh(IdentityRefresh),
+    /// It lapsed.
+    Lapse(IdentityLapse),
+}
+
 /// A session, folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionView {
@@ -312,6 +321,8 @@ pub struct SessionView {
     pub tunnels: Vec<SeenTunnel>,
     /// Hosts that some program did not trust the session's certificate for.
     pub distrusted: Vec<Distrusting>,
+    /// What became of the identity it opened with, by time.
+    pub identity: Vec<(DateTime<Utc>, IdentityChange)>,
     /// When the last leaf was written.
     pub last: DateTime<Utc>,
     /// Nanoseconds from the opening to the last leaf, monotonic.

@@ -17,6 +17,7 @@ pub mod diagnostic;
 pub mod doctor;
 pub mod enter;
 pub mod escape;
+mod identity;
 pub mod json;
 mod json_text;
 mod outside;

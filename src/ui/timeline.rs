@@ -10,7 +10,7 @@ use crate::replay::{Counts, Seen, SessionHead, SessionView, State};
 use super::escape::escape;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, cut, fields};
-use super::{caller, outside, people, tools, words};
+use super::{caller, identity, outside, people, tools, words};
 
 /// How moments are written in full.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
@@ -417,6 +417,7 @@ fn footer(view: &SessionView, look: &Look) -> String {
     if view.counts().calls == 0 {
         text.push_str("no calls to Datadog\n");
     }
+    text.push_str(&identity::lines(&view.identity, look));
     text.push_str(&outside::tunnels(&view.tunnels, look));
     text.push_str(&outside::distrusting(&view.distrusted, look));
     if view

@@ -3,7 +3,8 @@
 //!
 //! Steps: `METHOD PATH [BODY]` with the keys it was given; `gzip METHOD PATH BODY` with the body
 //! compressed, `typed MEDIA-TYPE METHOD PATH BODY`; `nokey METHOD PATH`; `key K METHOD PATH`;
-//! `load THREADS METHOD PATH [BODY]` for ever, `/N` in PATH counting up; `touch FILE`, `await FILE`,
+//! `load THREADS METHOD PATH [BODY]` for ever, `/N` in PATH counting up; `burst CALLS METHOD PATH`
+//! all at once; `touch FILE`, `await FILE`,
 //! `sleep MS`, `exit CODE`. Each call adds `STATUS VERDICT BODY` to the file [`ANSWERS`].
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -57,6 +58,7 @@ fn perform(step: &str) {
             note(&keyed(&rest.replace("\\n", "\n"), media, false));
         }
         "load" => load(rest),
+        "burst" => burst(rest),
         "touch" => std::fs::write(rest, "").unwrap(),
         "await" => {
             while !Path::new(rest).exists() {
@@ -109,6 +111,21 @@ fn load(rest: &str) {
             });
         }
     });
+}
+
+/// So many calls at the same time, each on a connection of its own.
+fn burst(rest: &str) {
+    let (calls, request) = rest.split_once(' ').unwrap();
+    let keys = (variable("DD_API_KEY"), variable("DD_APP_KEY"));
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let call = || call(request, Some((&keys.0, &keys.1)));
+        let calls = 0..calls.parse::<u32>().unwrap();
+        let calls: Vec<_> = calls.map(|_| scope.spawn(call)).collect();
+        calls.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    for answer in &answers {
+        note(answer);
+    }
 }
 
 struct Answer {

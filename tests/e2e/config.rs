@@ -22,6 +22,8 @@ fn every_layer_is_named() {
     identity.groups_claims  groups  default
     identity.storage  auto  default
     identity.prompt  auto  default
+    identity.on_lapse  refuse  default
+    identity.max_session  not set  default
     identity.flow  device  default
     identity.require_groups  not set  default
     identity.require_issuer  not set  default

@@ -220,6 +220,8 @@ fn opened(sessions: &Path, command: &str) -> (Journal, SessionId) {
         policy: None,
         enforce: None,
         egress: ddgate::record::EgressRule::Any,
+        binding: None,
+        bind: None,
     };
     let dir = SessionDir::new(sessions, session);
     (

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking, and says what it did and could not do"
@@ -15,6 +16,7 @@ mod absent;
 mod agent;
 mod attacks;
 mod bad_input;
+mod bound;
 mod bypass;
 #[cfg(target_os = "linux")]
 mod callers;
@@ -38,10 +40,17 @@ mod hunt;
 mod key_files;
 mod keys;
 mod kill_points;
+mod lapse;
 mod mcp;
 mod normal;
 mod outside;
 mod policy;
+#[expect(
+    dead_code,
+    reason = "shared with `tests/sign_in`, which uses all of it"
+)]
+#[path = "../provider/start.rs"]
+mod provider;
 mod pseudonym;
 mod replay;
 mod run;
@@ -49,5 +58,6 @@ mod sealed;
 mod secrets;
 mod sign_in;
 mod stub;
+mod tokens;
 mod upstream;
 mod world;

@@ -10,7 +10,7 @@ use crate::world::{Outcome, World};
 
 /// A secret in the spellings it may hide in. Base64 of something longer shows as one of three
 /// alignments; the outer characters depend on the neighbours and are left out.
-fn spellings(secret: &str) -> Vec<Vec<u8>> {
+pub(crate) fn spellings(secret: &str) -> Vec<Vec<u8>> {
     let mut spellings = vec![secret.as_bytes().to_vec()];
     let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
     spellings.push(percent.to_lowercase().into_bytes());
@@ -42,7 +42,7 @@ fn nowhere(secret: &str, place: &str, bytes: &[u8]) {
 }
 
 /// What the sessions hold, unpacked: in the file most of it is compressed.
-fn recorded(world: &World) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn recorded(world: &World) -> Vec<(String, Vec<u8>)> {
     let mut recorded = Vec::new();
     for id in world.session_ids() {
         let dir = SessionDir::new(&world.sessions(), id.parse().unwrap());

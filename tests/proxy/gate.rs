@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ddgate::auth::standing::Standing;
 use ddgate::datadog::Site;
 use ddgate::journal::catalog::{Manifest, SessionDir};
 use ddgate::journal::{Journal, commit};
@@ -65,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) recording: Recording,
     /// What the session may do.
     pub(crate) policy: Policy,
+    /// Whether somebody still vouches for who calls.
+    pub(crate) standing: Arc<Standing>,
     /// Whom the child reaches beside Datadog.
     pub(crate) egress: Egress,
     /// What a child may take of the gate.
@@ -123,6 +126,7 @@ impl Gate {
             known,
             recording: setup.recording,
             policy: setup.policy,
+            standing: setup.standing,
             swap_keeps_length: pairs.iter().all(|(old, new)| old.len() == new.len()),
             swap: Replacer::new(pairs).unwrap(),
             site: Site::default(),
@@ -310,6 +314,8 @@ fn open_journal(dir: &SessionDir, session: SessionId, known: &KnownSecrets) -> J
         policy: None,
         enforce: None,
         egress: ddgate::record::EgressRule::Any,
+        binding: None,
+        bind: None,
         vkey: None,
         chain: None,
     };

@@ -8,9 +8,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ddgate::auth::AuthError;
+use ddgate::auth::identity::binding::{Binding, check};
 use ddgate::auth::identity::{
     self, BrowserPrompt, DevicePrompt, Flow, IssuerSettings, SignIn, SignInScreen, Unverified,
 };
+use ddgate::auth::secret_store::{SecretStore, Storage, StoreSettings};
+use ddgate::auth::session::{self, Prompting};
 use ddgate::record::Via;
 use serde_json::{Value, json};
 use url::Url;
@@ -163,6 +166,38 @@ async fn a_person_signs_in_with_a_browser() {
     let token = sign_in.refresh_token.unwrap();
     let refreshed = identity::refresh(&settings, &client(), &token, Some(identity)).await;
     assert_eq!(refreshed.unwrap().identity.via, Via::Refresh);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_ties_the_key_of_a_session_to_the_person_today_and_later() {
+    let Some(provider) = started() else {
+        return;
+    };
+    let desk = Desk::new(&provider, |provider, prompt| {
+        walk(provider, prompt, json!({}));
+    });
+    let home = tempfile::tempdir().unwrap();
+    let store = SecretStore::new(StoreSettings {
+        storage: Storage::File,
+        directory: home.path().to_owned(),
+        desktop: false,
+    });
+    let settings = in_browser(&provider);
+    for via in [Via::Browser, Via::Refresh] {
+        let http = client();
+        let allowed = Prompting::Allowed;
+        let established = session::establish(&settings, &store, &http, &desk, allowed);
+        let (sign_in, _) = Box::pin(established).await.unwrap();
+        assert_eq!(sign_in.identity.via, via);
+        let Binding::Nonce(evidence) = &sign_in.binding else {
+            panic!("{:?}", sign_in.binding);
+        };
+        let proof = evidence.proof("some-key");
+        let check = |key| check(proof.expose().as_bytes(), key, chrono::Utc::now());
+        assert_eq!(check("some-key").unwrap().subject, "u-alice");
+        assert!(check("another-key").is_err());
+        nothing_leaks(&provider, &sign_in, "");
+    }
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@ async fn attempt(provider: &TestProvider, preset: &Preset) -> Result<Identity, A
     let SignIn {
         identity,
         refresh_token,
+        ..
     } = signed_in?;
     if !later {
         return Ok(identity);

@@ -10,6 +10,7 @@ use openidconnect::{
     AuthorizationCode, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
 };
 
+use super::binding::{SignInKey, binding};
 use super::provider::{Provider, Tokens};
 use super::redirect::{Answer, Listener};
 use super::refresh::{Refreshing, refresh_token};
@@ -28,6 +29,8 @@ struct Question {
     redirect_uri: RedirectUrl,
     state: CsrfToken,
     nonce: Nonce,
+    /// The key the nonce is of.
+    key: Option<SignInKey>,
     verifier: PkceCodeVerifier,
 }
 
@@ -39,14 +42,15 @@ pub(super) async fn sign_in(
     // A provider without keys is found out before anybody is sent to a browser.
     let keys = provider.keys().await?;
     let listener = Listener::bind().await.map_err(AuthError::Loopback)?;
-    let question = ask(provider, &listener)?;
+    let mut question = ask(provider, &listener)?;
+    let key = question.key.take();
     screen.address(&question.prompt);
     let foreign = || screen.foreign_answer();
     let waiting = listener.answer(question.state.secret(), foreign);
     let limit = BROWSER_WAIT_MAX / provider.settings.time_scale.max(1);
     let answered = tokio::time::timeout(limit, waiting).await;
     let (answer, window) = answered.map_err(|_| AuthError::NobodyCame)?;
-    let result = Box::pin(conclude(provider, &question, &answer, keys)).await;
+    let result = Box::pin(conclude(provider, &question, &answer, keys, key)).await;
     window.show(result.is_ok()).await;
     result
 }
@@ -62,6 +66,8 @@ fn ask(provider: &Provider<'_>, listener: &Listener) -> Result<Question, AuthErr
     let redirect_uri = RedirectUrl::new(listener.redirect_uri())
         .map_err(|error| provider.answer(AUTHORIZATION_ANSWER, &error.to_string()))?;
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+    let key = SignInKey::generate();
+    let nonce = key.as_ref().map(SignInKey::nonce);
     let client = provider
         .client()
         .set_auth_uri(endpoint)
@@ -72,7 +78,7 @@ fn ask(provider: &Provider<'_>, listener: &Listener) -> Result<Question, AuthErr
         .authorize_url(
             CoreAuthenticationFlow::AuthorizationCode,
             CsrfToken::new_random,
-            Nonce::new_random,
+            || nonce.map_or_else(Nonce::new_random, Nonce::new),
         )
         .add_scopes(scopes.cloned().map(Scope::new))
         .set_pkce_challenge(challenge);
@@ -89,6 +95,7 @@ fn ask(provider: &Provider<'_>, listener: &Listener) -> Result<Question, AuthErr
         redirect_uri,
         state,
         nonce,
+        key,
         verifier,
     })
 }
@@ -108,6 +115,7 @@ async fn conclude(
     question: &Question,
     answer: &Answer,
     keys: CoreJsonWebKeySet,
+    key: Option<SignInKey>,
 ) -> Result<SignIn, AuthError> {
     let code = code(provider, answer)?;
     let tokens = exchange(provider, question, code).await?;
@@ -116,10 +124,11 @@ async fn conclude(
         subject: None,
         nonce: Some(question.nonce.secret()),
     };
-    let identity = Box::pin(provider.verified(&tokens, keys, &expectation)).await?;
+    let identity = Box::pin(provider.verified(&tokens, keys.clone(), &expectation)).await?;
     Ok(SignIn {
         identity,
         refresh_token: refresh_token(&tokens),
+        binding: binding(provider, &tokens, &keys, key),
     })
 }
 

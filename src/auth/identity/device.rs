@@ -14,6 +14,7 @@ use openidconnect::core::CoreDeviceAuthorizationResponse;
 use openidconnect::{AsyncHttpClient, AuthType, HttpRequest, HttpResponse, Scope};
 use url::Url;
 
+use super::binding::{SignInKey, binding};
 use super::claims::{chain, is_hidden};
 use super::provider::{Provider, Tokens, available};
 use super::verify::Expectation;
@@ -40,7 +41,9 @@ pub(super) async fn sign_in(
 ) -> Result<SignIn, AuthError> {
     // Keys are fetched beside the code: a provider without keys is found out before anybody is
     // sent to a browser.
-    let (keys, details) = tokio::try_join!(provider.keys(), begin(provider))?;
+    let key = SignInKey::generate();
+    let nonce = key.as_ref().map(SignInKey::nonce);
+    let (keys, details) = tokio::try_join!(provider.keys(), begin(provider, nonce.as_deref()))?;
     let prompt = prompt(provider, &details)?;
     let wait = prompt.expires_in;
     screen.code(&prompt);
@@ -48,16 +51,20 @@ pub(super) async fn sign_in(
     let expectation = Expectation {
         via: Via::Device,
         subject: None,
-        nonce: None,
+        nonce: nonce.as_deref(),
     };
-    let identity = Box::pin(provider.verified(&tokens, keys, &expectation)).await?;
+    let identity = Box::pin(provider.verified(&tokens, keys.clone(), &expectation)).await?;
     Ok(SignIn {
         identity,
         refresh_token: super::refresh::refresh_token(&tokens),
+        binding: binding(provider, &tokens, &keys, key),
     })
 }
 
-async fn begin(provider: &Provider<'_>) -> Result<CoreDeviceAuthorizationResponse, AuthError> {
+async fn begin(
+    provider: &Provider<'_>,
+    nonce: Option<&str>,
+) -> Result<CoreDeviceAuthorizationResponse, AuthError> {
     let settings = provider.settings;
     let Some(endpoint) = provider.device_endpoint.clone() else {
         return Err(AuthError::NoDeviceEndpoint {
@@ -70,6 +77,10 @@ async fn begin(provider: &Provider<'_>) -> Result<CoreDeviceAuthorizationRespons
     let mut request = client
         .exchange_device_code()
         .add_scopes(scopes.cloned().map(Scope::new));
+    if let Some(nonce) = nonce {
+        // A provider that does not know it here leaves it out (RFC 6749, section 3.2).
+        request = request.add_extra_param("nonce", nonce.to_owned());
+    }
     if settings.client_secret.is_some() && matches!(provider.auth_type, AuthType::BasicAuth) {
         // With Basic the crate leaves it out, but some device endpoints look only here.
         request = request.add_extra_param("client_id", &settings.client_id);

@@ -3,9 +3,10 @@
 //! none: `workload`.
 //!
 //! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
-//! `verify`. Access and ID tokens never leave it at all. This is the only room that knows the
+//! `verify`. Access tokens never leave it at all, ID tokens only as what `binding` proves with them. This is the only room that knows the
 //! openidconnect crate's protocol types.
 
+pub mod binding;
 mod browser;
 mod claims;
 mod device;
@@ -21,6 +22,7 @@ use crate::net::HttpsClient;
 use crate::record::{Identity, Secret, Via};
 
 use super::AuthError;
+pub use binding::{Binding, Unbound};
 pub(super) use claims::chain;
 pub use claims::clean;
 pub(super) use provider::Provider;
@@ -129,6 +131,8 @@ pub struct SignIn {
     pub identity: Identity,
     /// Opens the next sign-in without a person. Worth as much as a password.
     pub refresh_token: Option<Secret<String>>,
+    /// What ties a session's key to them.
+    pub binding: Binding,
 }
 
 /// Signs a person in, the way the settings say.
@@ -169,6 +173,7 @@ pub async fn refresh(
     Ok(SignIn {
         identity: Box::pin(refreshed.identity(&provider, keys?, subject, before)).await?,
         refresh_token: Some(newest),
+        binding: Binding::Unbound(Unbound::NoKey),
     })
 }
 

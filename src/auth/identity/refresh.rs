@@ -15,6 +15,7 @@ use openidconnect::{
 };
 use url::{Url, form_urlencoded};
 
+use super::binding::{Binding, SignInKey, binding};
 use super::provider::{Provider, Tokens, available};
 use super::verify::Expectation;
 use crate::auth::AuthError;
@@ -47,6 +48,16 @@ impl Refreshed {
     /// The refresh token that replaces the one used, if it was replaced.
     pub(in crate::auth) fn refresh_token(&self) -> Option<Secret<String>> {
         refresh_token(&self.0)
+    }
+
+    /// What its ID token ties to the key of the sign-in.
+    pub(in crate::auth) fn binding(
+        &self,
+        provider: &Provider<'_>,
+        keys: &CoreJsonWebKeySet,
+        key: Option<SignInKey>,
+    ) -> Binding {
+        binding(provider, &self.0, keys, key)
     }
 
     /// Verifies who this is. `before` stands in when there is no new ID token, until it expires.

@@ -128,7 +128,7 @@ async fn stored_sign_in(
     }
     match Box::pin(sign_in::identify(context, store, http, false)).await {
         Err(error) => (failed(SIGN_IN, &error), None),
-        Ok(identity) => (signed_in(&identity), Some(identity)),
+        Ok(sign_in) => (signed_in(&sign_in.identity), Some(sign_in.identity)),
     }
 }
 

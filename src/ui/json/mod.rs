@@ -5,6 +5,7 @@
 //! Characters that could move a cursor are written as `\u` escapes, so that the same text is
 //! safe on a terminal.
 
+mod identity;
 mod shapes;
 
 use std::fmt::Write as _;
@@ -18,6 +19,7 @@ use crate::replay::{CallDetail, Seen, SessionView, State, Summary};
 use super::doctor::Finding;
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, ProfileView, StatusView};
+use identity::IdentityJson;
 use shapes::{
     CallJson, ContentsJson, CountsJson, DetailJson, DistrustingJson, MessageJson, SessionJson,
     StateJson, StatusJson, SummaryJson, ToolContentsJson, TunnelJson, WhoJson, time,
@@ -45,6 +47,7 @@ use shapes::{
 ///   "calls": [ … as in `show --json`, without `request` and `response` … ],
 ///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error", "rule", "by": … | null}],
 ///   "distrusted": [{"host", "refused", "left", "by": […]}],
+///   "identity": [{"at", "verified", "expires", "changed": ["groups"], "why", "calls"}],
 ///   "contradictions": ["…"]
 /// }
 /// ```
@@ -84,6 +87,11 @@ pub fn session(view: &SessionView, contents: &Contents) -> String {
             .collect(),
         tunnels: view.tunnels.iter().map(TunnelJson::of).collect(),
         distrusted: view.distrusted.iter().map(DistrustingJson::of).collect(),
+        identity: view
+            .identity
+            .iter()
+            .map(|(at, change)| IdentityJson::of(*at, change))
+            .collect(),
         contradictions,
     })
 }
@@ -415,6 +423,7 @@ mod tests {
               "by": null
             }
           ],
+          "identity": [],
           "contradictions": []
         }
         "#);

@@ -15,6 +15,7 @@ use crate::replay::{
 };
 
 use super::super::status::{KeyView, SignIn};
+use super::identity::IdentityJson;
 
 #[derive(Serialize)]
 pub(super) struct SessionJson<'a> {
@@ -42,6 +43,7 @@ pub(super) struct SessionJson<'a> {
     pub(super) tunnels: Vec<TunnelJson<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) distrusted: Vec<DistrustingJson<'a>>,
+    pub(super) identity: Vec<IdentityJson<'a>>,
     pub(super) contradictions: Vec<String>,
 }
 

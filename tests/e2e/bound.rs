@@ -1,0 +1,117 @@
+//! Whom the key of a session is tied to: BOUND where the identity provider vouched for it and the
+//! record can prove that, and UNBOUND, with the reason, everywhere else.
+
+use crate::provider::TestProvider;
+use crate::sealed::{holds, pair};
+use crate::world::{Ddgate, World};
+
+/// One that repeats nonces, if `device_nonce` says so.
+fn provider(device_nonce: &[&str]) -> Option<TestProvider> {
+    let quick = ["--no-enforce-interval", "--interval", "1"];
+    TestProvider::start(&[&quick[..], &["--auto-approve", "alice"], device_nonce].concat())
+}
+
+const DEVICE_NONCE: &[&str] = &["--device-nonce"];
+
+fn at(ddgate: Ddgate, provider: &TestProvider) -> Ddgate {
+    ddgate
+        .env("DDGATE_ISSUER", &provider.issuer)
+        .env("DDGATE_CLIENT_ID", "ddgate-cli")
+}
+
+fn run(world: &World, provider: &TestProvider) {
+    let upstream = world.sandbox.upstream();
+    let words = ["run", "--upstream", &upstream, "--", "true"];
+    at(world.ddgate(words).keys(world), provider).succeeds();
+}
+
+/// What `verify` says about the person.
+#[track_caller]
+fn person(world: &World, flags: &[&str]) -> String {
+    let words: Vec<&str> = ["verify", "latest"]
+        .into_iter()
+        .chain(flags.iter().copied())
+        .collect();
+    let shown = world.ddgate(words).succeeds().shown();
+    let line = shown.lines().find(|line| line.starts_with("person"));
+    let line = line.unwrap_or_else(|| panic!("{shown}"));
+    match line.split_once("which signed that at ") {
+        Some((before, _)) => format!("{before}which signed that at [WHEN]"),
+        None => line.to_owned(),
+    }
+}
+
+#[test]
+fn a_sealed_session_proves_who_it_was_for() {
+    let Some(provider) = provider(DEVICE_NONCE) else {
+        return;
+    };
+    let world = World::new();
+    let (recipient, key) = pair(&world, "key");
+    let key = key.to_str().unwrap().to_owned();
+    let settings = |recipients: &str| {
+        world.settings(&format!(
+            "[identity]\nstorage = \"file\"\n[journal]\nrecipients = [{recipients}]\n"
+        ));
+    };
+    settings(&format!("\"{recipient}\""));
+    at(world.ddgate(["login"]), &provider).succeeds();
+    run(&world, &provider);
+    let flags = ["--age-identity", &key];
+    insta::assert_snapshot!(person(&world, &flags), @"person  BOUND to alice@example.test (u-alice) by http://127.0.0.1:[PORT], which signed that at [WHEN]");
+    let bound = [
+        &["verify", "latest", "--require-bound", "--json"][..],
+        &flags,
+    ]
+    .concat();
+    let told = world.ddgate(bound).succeeds().json();
+    assert_eq!(told["bound"], true);
+    assert_eq!(told["binding"]["subject"], "u-alice");
+    assert_eq!(told["binding"]["issuer"], provider.issuer);
+    let open = told["not_checked"].to_string();
+    assert!(open.contains("is really that of"), "{open}");
+    // Later sessions of the same sign-in, whose tokens were refreshed, too.
+    run(&world, &provider);
+    assert!(person(&world, &flags).contains("BOUND to alice"));
+
+    // Whoever cannot open it cannot tell, and is told so.
+    insta::assert_snapshot!(person(&world, &[]), @"person  UNBOUND, what proves it is sealed: --age-identity FILE opens it");
+    world
+        .ddgate(["verify", "latest", "--require-bound"])
+        .exits(2);
+    for token in provider.issued() {
+        assert_eq!(holds(&world.sessions(), &token), None, "{token}");
+    }
+
+    // The token is kept nowhere else, so without a seal there is no proof.
+    settings("");
+    run(&world, &provider);
+    insta::assert_snapshot!(person(&world, &[]), @"person  UNBOUND, the proof holds the ID token, and is kept only where contents are sealed (`journal.recipients`)");
+}
+
+#[test]
+fn who_was_not_vouched_for_is_not_bound() {
+    let Some(provider) = provider(&[]) else {
+        return;
+    };
+    let world = World::new();
+    let (recipient, key) = pair(&world, "key");
+    let key = key.to_str().unwrap().to_owned();
+    world.settings(&format!(
+        "[identity]\nstorage = \"file\"\n[journal]\nrecipients = [\"{recipient}\"]\n"
+    ));
+    let flags = ["--age-identity", &key];
+    world.run(["true"]).succeeds();
+    insta::assert_snapshot!(person(&world, &flags), @"person  UNBOUND, nobody was verified");
+    // A provider that knows no nonce in the device flow, as most.
+    at(world.ddgate(["login"]), &provider).succeeds();
+    run(&world, &provider);
+    insta::assert_snapshot!(person(&world, &flags), @"person  UNBOUND, this sign-in has no key that the identity provider vouched for: it is an old one, or the provider does not repeat nonces");
+    drop(provider);
+    // One that repeats it at the sign-in alone.
+    let provider = self::provider(DEVICE_NONCE).unwrap();
+    at(world.ddgate(["login"]), &provider).succeeds();
+    provider.fault("idtoken@refresh_token.claims={\"nonce\":null}");
+    run(&world, &provider);
+    insta::assert_snapshot!(person(&world, &flags), @"person  UNBOUND, the identity provider does not put the nonce of a sign-in into this ID token");
+}
