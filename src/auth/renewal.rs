@@ -20,7 +20,7 @@ use crate::record::Identity;
 #[derive(Debug)]
 pub enum Renewal {
     /// The same person, verified again. An answer without a new ID token leaves `expires` as it was.
-    Verified(Identity),
+    Verified(Box<Identity>),
     /// Nobody is signed in any more.
     Gone,
     /// Somebody else is.
@@ -79,7 +79,7 @@ impl PersonSource {
             Some(Err(error)) => Err(error),
         };
         match found {
-            Ok((sign_in, _)) => Ok(Renewal::Verified(sign_in.identity)),
+            Ok((sign_in, _)) => Ok(Renewal::Verified(Box::new(sign_in.identity))),
             Err(AuthError::SignedOut { .. }) => Ok(Renewal::Gone),
             Err(AuthError::Verify(Unverified::SubjectChanged)) => Ok(Renewal::AnotherPerson),
             Err(error) => Err(error),
@@ -98,7 +98,7 @@ impl IdentitySource for WorkloadSource {
         Box::pin(async move {
             let verified = Box::pin(self.verify(Some(before)));
             match stop.run_until_cancelled(verified).await {
-                Some(Ok(identity)) => Ok(Renewal::Verified(identity)),
+                Some(Ok(identity)) => Ok(Renewal::Verified(Box::new(identity))),
                 // Whoever stops it does not ask what was found.
                 None => Ok(Renewal::Gone),
                 Some(Err(WorkloadError::Auth(AuthError::Verify(Unverified::SubjectChanged)))) => {

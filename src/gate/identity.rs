@@ -228,7 +228,7 @@ impl<'a> Keeper<'a> {
             }
         };
         match found {
-            Ok(Ok(Renewal::Verified(identity))) => self.verified(identity).await,
+            Ok(Ok(Renewal::Verified(identity))) => self.verified(*identity).await,
             // With nothing to exchange, nothing found says nothing.
             Ok(Ok(Renewal::Gone)) if !self.keeping.is_renewable && self.lapsed.is_none() => {}
             Ok(Ok(Renewal::Gone)) => self.ended(LapseReason::SignedOut).await,

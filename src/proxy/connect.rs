@@ -28,7 +28,7 @@ use super::rewind::Rewind;
 use super::whereabouts::{UNSEEN, UNSEEN_MESSAGE};
 use super::{Proxy, headers, respond};
 use crate::record::Event;
-use crate::record::event::Tunnel;
+use crate::record::Tunnel;
 use crate::{datadog, limits};
 
 /// Answers CONNECT (RFC 9110, 9.3.6).

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use crate::limits;
-use crate::record::event::Distrusted;
+use crate::record::Distrusted;
 
 /// Counts, by host. Shared by all connections.
 #[derive(Debug, Default)]

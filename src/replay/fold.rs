@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use crate::limits::{DISTRUST_CALLERS_MAX, DISTRUST_HOSTS_MAX, ODDITIES_MAX, REPLAY_WINDOW_CALLS};
+use crate::record::Distrusted;
+use crate::record::event::Decision;
 use crate::record::event::{
     CallRequest, CallResponse, CallStream, SessionClose, SessionOpen, Side,
 };
-use crate::record::event::{Decision, Distrusted};
 use crate::record::tool::Via;
 use crate::record::{Call, CallNumber, Event, Leaf, Level, McpCall, McpResult, McpUnread, Program};
 

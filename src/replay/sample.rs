@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::record::Tunnel;
 use crate::record::event::{
     CallRequest, CallResponse, Commitment, DatadogSide, Decision, Durability, LEAF_VERSION,
-    RedactionCount, SessionClose, SessionOpen, Tool, Tunnel,
+    RedactionCount, SessionClose, SessionOpen, Tool,
 };
 use crate::record::{
     CallNumber, Effect, Event, HostFacts, Identity, Leaf, Outcome, Resource, SessionId, Via,

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::caller::Caller;
-use crate::record::event::{Decision, Durability, Tunnel};
+use crate::record::Tunnel;
+use crate::record::event::{Decision, Durability};
 use crate::record::{
     Call, CallNumber, Effect, EgressRule, Enforcement, HostFacts, Identity, IdentityLapse,
     IdentityRefresh, Level, Outcome, PolicyInForce, Resource, SessionId, ToolCall,

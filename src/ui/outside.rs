@@ -76,7 +76,7 @@ mod tests {
     use super::super::style::test_look;
     use super::*;
     use crate::record::Program;
-    use crate::record::event::Tunnel;
+    use crate::record::Tunnel;
     use crate::replay::Caller;
 
     fn caller(pid: u32, exe: &str) -> Arc<Caller> {

@@ -272,7 +272,7 @@ async fn a_held_child_has_no_tunnel_to_this_machine_nor_to_metadata() {
     let session = gate.finish().await;
     let tunnels = session.tunnels();
     assert_eq!(tunnels.len(), asked + 1, "each attempt is on record");
-    let refused = |tunnel: &&ddgate::record::event::Tunnel| tunnel.rule.is_some();
+    let refused = |tunnel: &&ddgate::record::Tunnel| tunnel.rule.is_some();
     assert!(tunnels.iter().filter(refused).count() >= 9, "{tunnels:?}");
     assert_eq!(tunnels[0].rule.as_deref(), Some("egress-local"));
     assert_eq!(tunnels[0].host, format!("127.0.0.1:{port}"));

@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use ddgate::journal::SessionReader;
 use ddgate::journal::catalog::SessionDir;
-use ddgate::record::event::{CallRequest, CallResponse, CallStream, Tunnel};
+use ddgate::record::Tunnel;
+use ddgate::record::event::{CallRequest, CallResponse, CallStream};
 use ddgate::record::{Commitment, Event, Leaf};
 
 /// One call with its leaves.

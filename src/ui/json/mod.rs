@@ -6,6 +6,7 @@
 //! safe on a terminal.
 
 mod identity;
+mod outside;
 mod shapes;
 
 use std::fmt::Write as _;
@@ -20,9 +21,10 @@ use super::doctor::Finding;
 use super::escape::is_unsafe;
 use super::status::{ConfigEntry, KeyView, ProfileView, StatusView};
 use identity::IdentityJson;
+use outside::{DistrustingJson, TunnelJson};
 use shapes::{
-    CallJson, ContentsJson, CountsJson, DetailJson, DistrustingJson, MessageJson, SessionJson,
-    StateJson, StatusJson, SummaryJson, ToolContentsJson, TunnelJson, WhoJson, time,
+    CallJson, ContentsJson, CountsJson, DetailJson, MessageJson, SessionJson, StateJson,
+    StatusJson, SummaryJson, ToolContentsJson, WhoJson, time,
 };
 
 /// `ddgate replay --json`: one object.

@@ -10,12 +10,11 @@ use crate::record::{
     Agent, Contents, HostFacts, Identity, Level, Outcome, PolicyInForce, Resource, ToolCall,
     ToolOutcome, Workload,
 };
-use crate::replay::{
-    Body, Caller, Counts, Distrusting, Message, Seen, SeenTunnel, State, ToolDetail,
-};
+use crate::replay::{Body, Caller, Counts, Message, Seen, State, ToolDetail};
 
 use super::super::status::{KeyView, SignIn};
 use super::identity::IdentityJson;
+use super::outside::{DistrustingJson, TunnelJson};
 
 #[derive(Serialize)]
 pub(super) struct SessionJson<'a> {
@@ -313,7 +312,7 @@ impl<'a> CallJson<'a> {
 }
 
 #[derive(Serialize)]
-struct CallerJson<'a> {
+pub(super) struct CallerJson<'a> {
     process: u64,
     pid: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -332,7 +331,7 @@ struct ParentJson<'a> {
 }
 
 impl<'a> CallerJson<'a> {
-    fn of(caller: &'a Caller) -> Self {
+    pub(super) fn of(caller: &'a Caller) -> Self {
         let program = caller.program.as_ref();
         Self {
             process: caller.process,
@@ -349,58 +348,6 @@ impl<'a> CallerJson<'a> {
                     pid: parent.pid,
                     exe: parent.program.as_ref().map(|it| it.exe.as_str()),
                 })
-                .collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct TunnelJson<'a> {
-    ended: String,
-    host: &'a str,
-    sent: u64,
-    received: u64,
-    duration_us: u64,
-    error: Option<&'a str>,
-    /// The rule by which the gate refused it.
-    rule: Option<&'a str>,
-    by: Option<CallerJson<'a>>,
-}
-
-impl<'a> TunnelJson<'a> {
-    pub(super) fn of(seen: &'a SeenTunnel) -> Self {
-        let tunnel = &seen.tunnel;
-        Self {
-            ended: time(seen.ended),
-            host: &tunnel.host,
-            sent: tunnel.sent,
-            received: tunnel.received,
-            duration_us: tunnel.dur_us,
-            error: tunnel.error.as_deref(),
-            rule: tunnel.rule.as_deref(),
-            by: seen.caller.as_deref().map(CallerJson::of),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub(super) struct DistrustingJson<'a> {
-    host: &'a str,
-    refused: u64,
-    left: u64,
-    by: Vec<CallerJson<'a>>,
-}
-
-impl<'a> DistrustingJson<'a> {
-    pub(super) fn of(distrusting: &'a Distrusting) -> Self {
-        Self {
-            host: &distrusting.host,
-            refused: distrusting.refused,
-            left: distrusting.left,
-            by: distrusting
-                .callers
-                .iter()
-                .map(|caller| CallerJson::of(caller))
                 .collect(),
         }
     }
