@@ -100,7 +100,7 @@ fn tokens_that_do_not_hold() {
         (json!({"nbf": "now+600"}), "not valid yet"),
         (json!({"iat": "now+600"}), "issued in the future"),
         (json!({"iat": "now-90000"}), "issued long before"),
-        (json!({"nonce": "n"}), "nobody asked"),
+        (json!({"nonce": "n"}), "no answer to this sign-in"),
         (json!({"sub": ""}), "subject"),
         (json!({"exp": "soon"}), "cannot be read"),
     ] {

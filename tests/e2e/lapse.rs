@@ -336,6 +336,34 @@ fn groups_that_change_are_on_record() {
 }
 
 #[test]
+fn who_loses_a_group_that_is_required_loses_the_session_too() {
+    let settings = "scopes = [\"openid\", \"email\", \"offline_access\", \"groups\"]\n\
+                    require_groups = [\"eng\"]\n";
+    let Some((provider, world)) = signed_in(settings) else {
+        return;
+    };
+    provider.fault(&holding(40));
+    let script = "GET /api/v1/validate\ntouch began\nawait lapsed\nGET /api/v1/validate\n";
+    let live = run(&world, &provider, script);
+    until_touched(&world, "began");
+    provider.fault("idtoken@refresh_token.claims={\"groups\":[\"sre\"]}");
+    wait_until("the lapse is on record", || {
+        count(&world, |it| it["why"] == "not-admitted") == 1
+    });
+    touch(&world, "lapsed");
+    let outcome = live.end();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let answers = world.answers();
+    assert!(answers[0].starts_with("200 -"), "{answers:?}");
+    assert!(answers[1].starts_with("403 identity-lapsed"), "{answers:?}");
+    let said = said(&outcome);
+    assert!(
+        said.contains("has lapsed: it no longer meets what the settings require ("),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_sign_in_that_cannot_be_renewed_says_how_long_it_holds() {
     let Some(provider) = TestProvider::start(&[
         "--no-enforce-interval",
