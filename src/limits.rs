@@ -14,7 +14,7 @@ pub const BODY_PIECE_BYTES_MAX: usize = 64 << 10;
 /// pieces are small, and a slow disk would otherwise bound an upload to two of them a sync.
 pub const REQUEST_BYTES_IN_FLIGHT: usize = 512 << 10;
 /// The same of all streamed requests together: each gets an equal share, and at least one piece.
-pub const REQUESTS_BYTES_IN_FLIGHT: usize = 4 << 20;
+pub const REQUESTS_BYTES_IN_FLIGHT: usize = 2 << 20;
 /// Of a request body nobody wants (its call was refused, or answered early) so much is read and
 /// thrown away: many clients look for the answer only when they have sent everything.
 pub const DISCARD_BYTES_MAX: usize = 256 << 20;
