@@ -216,6 +216,9 @@ pub const PROVIDER_TEXT_CHARS_MAX: usize = 300;
 pub const KEPT_BYTES_MAX: usize = 2560;
 /// How long another ddgate may hold the sign-in or the secret file before we give up.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
+/// The share of an ID token's life after which it is replaced: what is left is for a provider that
+/// is away for a while.
+pub const REFRESH_AT_SHARE: f64 = 0.8;
 /// A failed attempt to verify a session's identity again is repeated after this time, then after
 /// twice as long, and so on.
 pub const RENEWAL_RETRY_MIN: Duration = Duration::from_secs(3);

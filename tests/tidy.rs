@@ -320,6 +320,18 @@ fn each_foreign_crate_has_one_importer() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Law 2 has one exception, and the record it is for is sealed: nobody else may use it.
+#[test]
+fn one_place_alone_records_what_was_not_redacted() {
+    let mut users: Vec<String> = sources()
+        .into_iter()
+        .filter(|source| source.code.contains("sealed_proof"))
+        .map(|source| source.path)
+        .collect();
+    users.sort();
+    assert_eq!(users, ["gate/identity.rs", "redact/mod.rs"]);
+}
+
 #[test]
 fn only_ui_prints() {
     let mut wrong = Vec::new();

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::limits::KEPT_BYTES_MAX;
+use crate::limits::{KEPT_BYTES_MAX, REFRESH_AT_SHARE};
 use crate::record::{Identity, Secret};
 
 /// Who a stored sign-in belongs to, as far as can be said without asking the provider.
@@ -42,12 +42,13 @@ impl Stored {
         label.unwrap_or(&self.subject)
     }
 
-    /// When a run that is under way renews it: after four fifths of its life. A run that begins
+    /// When a run that is under way renews it: after [`REFRESH_AT_SHARE`] of its life. A run that begins
     /// renews it at once.
     #[must_use]
     pub fn next_refresh(&self) -> Option<DateTime<Utc>> {
-        let life = self.expires? - self.renewed;
-        Some(self.renewed + life * 4 / 5)
+        let life = (self.expires? - self.renewed).to_std().ok()?;
+        let wait = TimeDelta::from_std(life.mul_f64(REFRESH_AT_SHARE)).ok()?;
+        Some(self.renewed + wait)
     }
 }
 

@@ -87,7 +87,8 @@ pub async fn establish(
                 Binding::Unbound(_) => None,
             };
             let kept = Kept::of(&sign_in.identity, token).keyed(key);
-            // A run that is renewing the sign-in before this one puts its token away first.
+            // A run that is renewing the sign-in before this one puts its token away first. Without the
+            // lock this goes on all the same: what somebody has just approved is not thrown away.
             let _lock = beside(store, |store| store.lock(LOCK)).await;
             keep(settings, store, &kept).await
         }

@@ -19,7 +19,8 @@ use crate::auth::renewal::{IdentitySource, Renewal};
 use crate::auth::standing::{Standing, holds_until};
 use crate::journal::{Attachment, Recipients, commit};
 use crate::limits::{
-    LAPSED_RETRY_MIN, RENEWAL_FINISH, RENEWAL_RETRY_MAX, RENEWAL_RETRY_MIN, RENEWAL_TICK,
+    LAPSED_RETRY_MIN, REFRESH_AT_SHARE, RENEWAL_FINISH, RENEWAL_RETRY_MAX, RENEWAL_RETRY_MIN,
+    RENEWAL_TICK,
 };
 use crate::policy::Requirements;
 use crate::proxy::Proxy;
@@ -65,9 +66,6 @@ pub enum News<'a> {
     /// It could not be verified again; it holds for now, and that is tried again.
     Trouble(&'a str),
 }
-
-/// The share of a token's life after which it is replaced.
-const REFRESH_AT: f64 = 0.8;
 
 /// The keeper of one session.
 pub(super) struct Keeper<'a> {
@@ -350,6 +348,6 @@ pub(super) fn bind(
 fn due(identity: &Identity, now: DateTime<Utc>) -> DateTime<Utc> {
     let life = identity.expires.map(|expires| expires - now);
     let life = life.and_then(|life| life.to_std().ok()).unwrap_or_default();
-    let wait = life.mul_f64(REFRESH_AT).max(RENEWAL_RETRY_MIN);
+    let wait = life.mul_f64(REFRESH_AT_SHARE).max(RENEWAL_RETRY_MIN);
     now + TimeDelta::from_std(wait).unwrap_or_default()
 }

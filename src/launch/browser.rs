@@ -8,6 +8,8 @@
 use std::process::Stdio;
 use std::{io, thread};
 
+use url::{Host, Url};
+
 /// What decides whether there is a browser to be opened.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -108,21 +110,27 @@ fn is_for_terminals(browsers: &str) -> bool {
     text.contains(&name)
 }
 
-/// https, or http to this machine; nothing an opener or a system could take for something else.
+/// https, or http to this machine; nothing an opener or a system could take for something else, and
+/// no user information, which makes one host look like another.
 fn is_page(address: &str) -> bool {
     let is_plain =
         |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'`' | b'\\');
-    let host = |scheme: &str| address.strip_prefix(scheme)?.split(['/', '?', '#']).next();
-    let is_local = |host: &str| {
-        let name = match host.strip_prefix("[::1]") {
-            Some("") => return true,
-            Some(port) => return port.starts_with(':'),
-            None => host.split(':').next().unwrap_or_default(),
-        };
-        name == "127.0.0.1" || name == "localhost"
+    let Ok(url) = Url::parse(address) else {
+        return false;
     };
-    let is_https = host("https://").is_some_and(|host| !host.is_empty() && !host.contains('@'));
-    address.bytes().all(is_plain) && (is_https || host("http://").is_some_and(is_local))
+    let is_local = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    let is_named = url.username().is_empty() && url.password().is_none();
+    let is_fit = match url.scheme() {
+        "https" => url.has_host(),
+        "http" => is_local,
+        _ => false,
+    };
+    address.bytes().all(is_plain) && is_named && is_fit
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -198,6 +206,9 @@ mod tests {
             "",
             "--version",
             "javascript:alert(1)",
+            "http://127.0.0.1:x@evil.example/",
+            "http://127.0.0.1:80@evil.example/",
+            "https://idp.example@evil.example/",
             "file:///etc/passwd",
             "http://192.0.2.1/",
             "http://127.0.0.1.evil.example/",

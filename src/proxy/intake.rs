@@ -305,7 +305,7 @@ impl Pump {
                 () = self.feed.closed() => return Err(UploadBroke::Upstream),
                 frame = tokio::time::timeout(limits::REQUEST_IDLE_TIMEOUT, self.rest.frame()),
                     if !full => Step::Frame(frame),
-                () = std::future::ready(()), if !self.fresh.is_empty() => Step::NothingMore,
+                () = std::future::ready(()), if !self.fresh.is_empty() && self.waiting.is_empty() => Step::NothingMore,
             };
             match step {
                 Step::Durable(durable) => {
@@ -387,7 +387,7 @@ impl Pump {
 }
 
 enum Step {
-    /// Nothing has come that could join what is fresh.
+    /// Nothing has come that could join what is fresh, and the disk is free.
     NothingMore,
     Durable(Result<(), Refused>),
     Frame(Result<Option<Result<Frame<Bytes>, hyper::Error>>, tokio::time::error::Elapsed>),
