@@ -100,6 +100,7 @@ fn sign_in(
         email_verified: stored.email_verified,
         groups: stored.groups,
         groups_incomplete: stored.groups_incomplete,
+        by_userinfo: stored.by_userinfo,
         kept_in: store.describe(),
         renewed: stored.renewed,
         expires: stored.expires,

@@ -119,6 +119,10 @@ impl From<AuthError> for CliError {
                     "a provider that sends one at sign-in only leaves nothing to verify later: then \
                      each run asks (--prompt always)",
                 ),
+            AuthError::Unconfirmed { .. } | AuthError::NotEnough { .. } => told.hint(
+                "where somebody can be asked, a run asks them instead: --prompt always; or have the \
+                 provider send ID tokens when it refreshes",
+            ),
             AuthError::Verify(_) => told.hint(
                 "nothing was accepted; if it happens again, show this line to the provider's administrator",
             ),

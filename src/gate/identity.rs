@@ -22,13 +22,13 @@ use crate::limits::{
     LAPSED_RETRY_MIN, REFRESH_AT_SHARE, RENEWAL_FINISH, RENEWAL_RETRY_MAX, RENEWAL_RETRY_MIN,
     RENEWAL_TICK,
 };
-use crate::policy::Requirements;
+use crate::policy::{NotAdmitted, Requirements};
 use crate::proxy::Proxy;
 use crate::record::event::SessionOpen;
 use crate::record::standing::changes;
 use crate::record::{
     BindingMethod, Event, Identity, IdentityLapse, IdentityRefresh, LapseReason, OnLapse,
-    SessionBinding,
+    SessionBinding, Via,
 };
 use crate::redact;
 
@@ -245,8 +245,7 @@ impl<'a> Keeper<'a> {
             return self.later(holds_until(&self.identity));
         }
         if let Err(refused) = self.keeping.requirements.check(&identity) {
-            self.trouble = Some(refused.to_string());
-            return self.ended(LapseReason::NotAdmitted).await;
+            return self.refused(&identity, &refused).await;
         }
         let Some(until) = until(&identity, self.ends).filter(|until| *until > now) else {
             return self.later(None);
@@ -271,6 +270,18 @@ impl<'a> Keeper<'a> {
         if self.lapsed.take().is_some() {
             self.opening.identity(&News::Back(&self.identity));
         }
+    }
+
+    /// Whoever was verified may not go on. Where userinfo only leaves out what a signed token had said,
+    /// that holds to its end.
+    async fn refused(&mut self, identity: &Identity, refused: &NotAdmitted) {
+        let is_silent = identity.via == Via::Userinfo && self.identity.via != Via::Userinfo;
+        if is_silent && refused.is_unclear() {
+            self.failed(&refused.to_string());
+            return self.later(holds_until(&self.identity));
+        }
+        self.trouble = Some(refused.to_string());
+        self.ended(LapseReason::NotAdmitted).await;
     }
 
     async fn ended(&mut self, why: LapseReason) {

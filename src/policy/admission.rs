@@ -99,6 +99,17 @@ pub enum NotAdmitted {
     },
 }
 
+impl NotAdmitted {
+    /// Whether groups that were left out could change it.
+    #[must_use]
+    pub const fn is_unclear(&self) -> bool {
+        matches!(
+            self,
+            Self::GroupsIncomplete { .. } | Self::CredentialUnclear { .. }
+        )
+    }
+}
+
 /// Whether somebody is in one of several groups.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Membership {

@@ -8,6 +8,8 @@ use super::people;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, fields};
 
+/// What stands behind an identity that was renewed without an ID token.
+const BY_USERINFO: &str = "the provider's userinfo, not by a signed token";
 /// How moments are written.
 const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
 
@@ -53,6 +55,8 @@ pub struct SignIn {
     pub groups: Vec<String>,
     /// True when there are more.
     pub groups_incomplete: bool,
+    /// Whether the provider's userinfo said so, in the place of a signed ID token.
+    pub by_userinfo: bool,
     /// Where it is kept.
     pub kept_in: String,
     /// When it was last renewed.
@@ -193,6 +197,9 @@ fn person(sign_in: &SignIn, look: &Look) -> Vec<(&'static str, String)> {
         "groups",
         groups.unwrap_or_else(|| look.paint(Tone::Dim, "none")),
     ));
+    if sign_in.by_userinfo {
+        rows.push(("verified by", BY_USERINFO.to_owned()));
+    }
     rows.push(("kept in", escape(&sign_in.kept_in).into_owned()));
     let moment = |at| look.moment(at, MOMENT);
     rows.push(("renewed", moment(sign_in.renewed)));
@@ -326,6 +333,7 @@ pub(super) mod tests {
                 email_verified: Some(true),
                 groups: who.groups,
                 groups_incomplete: false,
+                by_userinfo: false,
                 kept_in: "the system keyring".into(),
                 renewed: started(),
                 expires: Some(started() + chrono::TimeDelta::minutes(60)),
@@ -386,6 +394,9 @@ pub(super) mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
+        view.sign_in.as_mut().unwrap().by_userinfo = true;
+        let line = "verified by   the provider's userinfo, not by a signed token\n";
+        assert!(status(&view, &test_look()).contains(line));
         view.sign_in.as_mut().unwrap().email_verified = Some(false);
         assert!(status(&view, &test_look()).contains("alice@example.com (not verified)"));
     }

@@ -12,7 +12,7 @@ use crate::stub::{self, Answer};
 use crate::world::{Ddgate, Live, Outcome, World, wait_until};
 
 /// ID tokens that hold so many seconds more.
-fn holding(seconds: u32) -> String {
+pub(crate) fn holding(seconds: u32) -> String {
     format!(
         "idtoken@refresh_token.claims={{\"exp\":\"now-{}\"}}",
         60 - seconds
@@ -20,7 +20,7 @@ fn holding(seconds: u32) -> String {
 }
 
 /// A provider where `alice` signs in by herself, and a world she is signed in to.
-fn signed_in(settings: &str) -> Option<(TestProvider, World)> {
+pub(crate) fn signed_in(settings: &str) -> Option<(TestProvider, World)> {
     let provider = TestProvider::start(&[
         "--no-enforce-interval",
         "--interval",
@@ -35,18 +35,18 @@ fn signed_in(settings: &str) -> Option<(TestProvider, World)> {
     Some((provider, world))
 }
 
-fn at(ddgate: Ddgate, provider: &TestProvider) -> Ddgate {
+pub(crate) fn at(ddgate: Ddgate, provider: &TestProvider) -> Ddgate {
     ddgate
         .env("DDGATE_ISSUER", &provider.issuer)
         .env("DDGATE_CLIENT_ID", "ddgate-cli")
 }
 
-fn login(world: &World, provider: &TestProvider) -> Outcome {
+pub(crate) fn login(world: &World, provider: &TestProvider) -> Outcome {
     at(world.ddgate(["login"]), provider).succeeds()
 }
 
 /// A run whose agent does what `script` says.
-fn run(world: &World, provider: &TestProvider, script: &str) -> Live {
+pub(crate) fn run(world: &World, provider: &TestProvider, script: &str) -> Live {
     run_at(&world.sandbox.upstream(), world, provider, script)
 }
 
@@ -61,7 +61,7 @@ fn run_at(upstream: &str, world: &World, provider: &TestProvider, script: &str) 
 }
 
 /// How often a refresh token was exchanged.
-fn refreshes(provider: &TestProvider) -> usize {
+pub(crate) fn refreshes(provider: &TestProvider) -> usize {
     let log = provider.read("log");
     let is_refresh = |entry: &&Value| {
         entry["point"] == "token" && entry["params"]["grant_type"] == "refresh_token"
@@ -69,16 +69,16 @@ fn refreshes(provider: &TestProvider) -> usize {
     log.as_array().unwrap().iter().filter(is_refresh).count()
 }
 
-fn touch(world: &World, name: &str) {
+pub(crate) fn touch(world: &World, name: &str) {
     world.file(&format!("work/{name}"), "");
 }
 
 #[track_caller]
-fn until_touched(world: &World, name: &str) {
+pub(crate) fn until_touched(world: &World, name: &str) {
     wait_until(name, || world.work().join(name).exists());
 }
 
-fn count(world: &World, what: impl Fn(&Value) -> bool) -> usize {
+pub(crate) fn count(world: &World, what: impl Fn(&Value) -> bool) -> usize {
     let session = world.replay_json("latest");
     let changes = session["identity"].as_array().unwrap();
     changes.iter().filter(|change| what(change)).count()
@@ -138,7 +138,7 @@ fn refused_when_the_provider_is_away_and_back_when_it_is() {
 }
 
 /// What was said, without the moment.
-fn said(outcome: &Outcome) -> String {
+pub(crate) fn said(outcome: &Outcome) -> String {
     let text = outcome.said();
     let lines = text.lines().map(|line| match line.split_once(", until ") {
         Some((before, after)) => {

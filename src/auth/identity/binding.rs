@@ -114,6 +114,12 @@ pub enum Unbound {
     /// The provider left the nonce out, or did not repeat it.
     #[error("the identity provider does not put the nonce of a sign-in into this ID token")]
     NoNonce,
+    /// A refresh without an ID token.
+    #[error(
+        "the identity provider renewed this sign-in without an ID token: its userinfo says who it \
+         is, and nobody signs that"
+    )]
+    NotSigned,
 }
 
 /// An ID token about whoever holds a key, and what it can be checked with.

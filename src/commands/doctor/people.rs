@@ -17,7 +17,7 @@ use crate::config::IdentityMode;
 use crate::error::CliError;
 use crate::limits::CLOCK_LEEWAY;
 use crate::net::HttpsClient;
-use crate::record::Identity;
+use crate::record::{Identity, Via};
 use crate::ui::doctor::Finding;
 
 /// All of them.

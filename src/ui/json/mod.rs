@@ -49,7 +49,7 @@ use shapes::{
 ///   "calls": [ … as in `show --json`, without `request` and `response` … ],
 ///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error", "rule", "by": … | null}],
 ///   "distrusted": [{"host", "refused", "left", "by": […]}],
-///   "identity": [{"at", "verified", "expires", "changed": ["groups"], "why", "calls"}],
+///   "identity": [{"at", "verified", "via", "expires", "changed": ["groups"], "why", "calls"}],
 ///   "contradictions": ["…"]
 /// }
 /// ```
@@ -202,7 +202,7 @@ pub fn sessions(list: &[(Summary, Contents)]) -> String {
 }
 
 /// `ddgate status --json`: one object: `{"signed_in": {"issuer", "subject", "name", "email",
-/// "email_verified", "groups": [], "groups_incomplete", "kept_in", "renewed", "expires",
+/// "email_verified", "groups": [], "groups_incomplete", "by_userinfo", "kept_in", "renewed", "expires",
 /// "next_refresh"} | null, "profile", "identity_mode", "issuer", "site", "upstream", "keys":
 /// [{"name", "source"}], "data_dir", "config_files": [], "sessions"}`.
 #[must_use]
