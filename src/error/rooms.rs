@@ -236,6 +236,9 @@ impl From<NotAdmitted> for CliError {
             NotAdmitted::GroupsIncomplete { .. } | NotAdmitted::CredentialUnclear { .. } => {
                 told.hint(left_out)
             }
+            NotAdmitted::CredentialLost { .. } => {
+                told.hint("a new session gets the credential of the groups as they are now")
+            }
             NotAdmitted::NoCredential { .. } => told.hint(
                 "ask for one of those groups; or add a [[credential]] for one that they have, or one \
                  without groups, at the end of the list",

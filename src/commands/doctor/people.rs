@@ -142,10 +142,14 @@ fn signed_in(identity: &Identity) -> Finding {
         ),
     };
     let label = identity.label();
+    let by = match identity.via {
+        Via::Userinfo => "; its userinfo says so, not a signed token",
+        _ => "",
+    };
     match identity.via.is_verified() {
         true => Finding::ok(
             SIGN_IN,
-            format!("{label} at {} ({groups})", identity.issuer),
+            format!("{label} at {} ({groups}){by}", identity.issuer),
         ),
         false => Finding::ok(SIGN_IN, format!("{label}, unverified")),
     }
