@@ -1,7 +1,8 @@
 //! `ddgate status`, `ddgate keys` and `ddgate config show`: what there is, never a secret.
 
-use super::admit;
 use super::context::{Context, runtime};
+use super::sign_in::prompting;
+use super::{admit, workload};
 use crate::auth::credential::named::{Named, Source};
 use crate::auth::credential::{self, Key, redaction, stored};
 use crate::auth::session;
@@ -11,6 +12,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::Catalog;
 use crate::ui::status::{ConfigEntry, KeyView, ProfileView, SignIn, StatusView};
+use crate::ui::workload::WorkloadView;
 use crate::ui::{Printer, json, prompt, status};
 
 pub(super) fn show(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
@@ -21,12 +23,17 @@ pub(super) fn show(args: &StatusArgs, context: &Context) -> Result<Exit, CliErro
         true => sign_in(context, &runtime)?,
         false => None,
     };
+    let workload = match is_oidc {
+        true => workload(context, &runtime)?,
+        false => None,
+    };
     let files = [
         Some(&config.user_file).filter(|f| f.exists()),
         config.project_file.as_ref(),
     ];
     let view = StatusView {
         sign_in,
+        workload,
         profile: config.profile.value.clone(),
         identity_mode: match config.identity.mode.value {
             IdentityMode::Oidc => "oidc".into(),
@@ -79,6 +86,21 @@ pub(super) fn profiles(
     };
     printer.data(&text)?;
     Ok(Exit::Success)
+}
+
+/// The workload that a run would be here.
+fn workload(
+    context: &Context,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Option<WorkloadView>, CliError> {
+    let http = match context.http() {
+        Ok(http) => http,
+        Err(error) if context.is_ci() => return Err(error),
+        // Where a person signs in, nobody is asked here.
+        Err(_) => return Ok(None),
+    };
+    let looking = workload::view(context, &http, prompting(context, false));
+    Ok(runtime.block_on(Box::pin(looking)))
 }
 
 /// Who is signed in, without asking the provider.

@@ -203,12 +203,15 @@ pub fn sessions(list: &[(Summary, Contents)]) -> String {
 
 /// `ddgate status --json`: one object: `{"signed_in": {"issuer", "subject", "name", "email",
 /// "email_verified", "groups": [], "groups_incomplete", "by_userinfo", "kept_in", "renewed", "expires",
-/// "next_refresh"} | null, "profile", "identity_mode", "issuer", "site", "upstream", "keys":
+/// "next_refresh"} | null, "workload": {"system", "known": {"label", "issuer", "subject", "workload",
+/// "audience", "pins": [["claim", "value"]], "groups", "expires", "renewable"} | null, "unknown":
+/// {"message", "causes": [], "hints": []} | null} | null, "profile", "identity_mode", "issuer", "site", "upstream", "keys":
 /// [{"name", "source"}], "data_dir", "config_files": [], "sessions"}`.
 #[must_use]
 pub fn status(view: &StatusView) -> String {
     document(&StatusJson {
         signed_in: view.sign_in.as_ref(),
+        workload: view.workload.as_ref(),
         profile: view.profile.as_deref(),
         identity_mode: &view.identity_mode,
         issuer: view.issuer.as_deref(),
