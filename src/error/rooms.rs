@@ -116,8 +116,8 @@ impl From<AuthError> for CliError {
             AuthError::NoIdToken { .. } => told
                 .hint("the client must be allowed the scope `openid`, also in the device flow")
                 .hint(
-                    "a provider that sends one at sign-in only leaves nothing to verify later: then \
-                     each run asks (--prompt always)",
+                    "a provider that sends one at sign-in only, and has no userinfo endpoint, leaves \
+                     nothing to verify later: then each run asks (--prompt always)",
                 ),
             AuthError::Unconfirmed { .. } | AuthError::NotEnough { .. } => told.hint(
                 "where somebody can be asked, a run asks them instead: --prompt always; or have the \
