@@ -1,4 +1,4 @@
-//! Who may open a session, and which of several credentials somebody gets.
+//! Who may open a session, which of several credentials somebody gets, and whether it is still theirs.
 //!
 //! Pure. Invariant: more requirements never admit more people; whom nobody verified is admitted by
 //! none; and where a provider left groups out, what they would decide is not decided. It reads no
@@ -42,6 +42,8 @@ pub enum NotAdmitted {
     Email {
         /// What the provider says instead.
         found: String,
+        /// Whether it says that the address is not verified; else it says nothing.
+        is_denied: bool,
     },
     /// In none of the groups.
     #[error(
@@ -97,6 +99,39 @@ pub enum NotAdmitted {
         /// The groups it is for.
         any_of: Vec<String>,
     },
+    /// The session's credential is for other groups than theirs are now.
+    #[error(
+        "{who} is in none of the groups that this session's credential `{credential}` is for ({}) any \
+         more; the sign-in shows {}",
+        listed(any_of),
+        shown(has)
+    )]
+    CredentialLost {
+        /// The person.
+        who: String,
+        /// The credential.
+        credential: String,
+        /// The groups it is for.
+        any_of: Vec<String>,
+        /// Their groups.
+        has: Vec<String>,
+    },
+}
+
+impl NotAdmitted {
+    /// Whether something that was left out could change it.
+    #[must_use]
+    pub const fn is_unclear(&self) -> bool {
+        matches!(
+            self,
+            Self::GroupsIncomplete { .. }
+                | Self::CredentialUnclear { .. }
+                | Self::Email {
+                    is_denied: false,
+                    ..
+                }
+        )
+    }
 }
 
 /// Whether somebody is in one of several groups.
@@ -196,6 +231,46 @@ impl Requirements {
     }
 }
 
+/// The credential somebody got when their session opened, and the groups it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    credential: String,
+    any_of: Vec<String>,
+}
+
+impl Grant {
+    /// A credential, and the groups it is for (none: everybody).
+    #[must_use]
+    pub const fn new(credential: String, any_of: Vec<String>) -> Self {
+        Self { credential, any_of }
+    }
+
+    /// Checks whether it is still theirs. Groups that came meanwhile change nothing, even if they open
+    /// an entry that comes before this one: what a session may do does not change under it.
+    ///
+    /// # Errors
+    /// It is not, or that cannot be told.
+    pub fn check(&self, identity: &Identity) -> Result<(), NotAdmitted> {
+        let who = identity.label().to_owned();
+        let (credential, any_of) = (self.credential.clone(), self.any_of.clone());
+        match membership(identity, &any_of) {
+            Membership::Yes => Ok(()),
+            _ if any_of.is_empty() => Ok(()),
+            Membership::No => Err(NotAdmitted::CredentialLost {
+                who,
+                credential,
+                any_of,
+                has: identity.groups.clone(),
+            }),
+            Membership::Unknown => Err(NotAdmitted::CredentialUnclear {
+                who,
+                credential,
+                any_of,
+            }),
+        }
+    }
+}
+
 /// Picks the first credential that is for somebody: `credentials` are names, the groups each is
 /// for (none: everybody), and what is picked, least privilege first.
 ///
@@ -251,7 +326,10 @@ fn check_email(identity: &Identity) -> Result<(), NotAdmitted> {
         }
         (None, _) => format!("{} sent no e-mail address", identity.issuer),
     };
-    Err(NotAdmitted::Email { found })
+    Err(NotAdmitted::Email {
+        found,
+        is_denied: identity.email.is_some() && identity.email_verified == Some(false),
+    })
 }
 
 fn listed(groups: &[String]) -> String {
@@ -369,7 +447,9 @@ mod tests {
                 email_verified: verified,
                 ..who.clone()
             };
-            assert!(refusal(&required, &who).ends_with(found), "{found}");
+            let refused = required.check(&who).unwrap_err();
+            assert!(refused.to_string().ends_with(found), "{found}");
+            assert_eq!(refused.is_unclear(), verified != Some(false), "{found}");
         }
         // Two places that want different issuers admit nobody.
         required.restrict(None, Some("https://other.test".to_owned()), false);
@@ -422,6 +502,25 @@ mod tests {
             matches!(&error, NotAdmitted::CredentialUnclear { credential, .. } if credential == "read"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_credential_stays_theirs_while_a_group_of_it_does() {
+        let grant = Grant::new("write".to_owned(), owned(&["sre", "dba"]));
+        grant.check(&alice(&["dba", "eng", "new"])).unwrap();
+        let lost = grant.check(&alice(&["eng"])).unwrap_err();
+        assert_eq!(
+            lost.to_string(),
+            "alice@x.test is in none of the groups that this session's credential `write` is for \
+             (sre, dba) any more; the sign-in shows the groups eng"
+        );
+        let cut = Identity {
+            groups_incomplete: true,
+            ..alice(&[])
+        };
+        assert!(grant.check(&cut).unwrap_err().is_unclear() && !lost.is_unclear());
+        let everybodys = Grant::new("rest".to_owned(), Vec::new());
+        everybodys.check(&cut).unwrap();
     }
 
     proptest! {

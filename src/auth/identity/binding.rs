@@ -17,7 +17,9 @@ use std::sync::Arc;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use chrono::{DateTime, Utc};
 use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use openidconnect::{ClientId, IdTokenVerifier, IssuerUrl, Nonce, TokenResponse as _};
+use openidconnect::{
+    ClaimsVerificationError, ClientId, IdTokenVerifier, IssuerUrl, Nonce, TokenResponse as _,
+};
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
@@ -114,6 +116,12 @@ pub enum Unbound {
     /// The provider left the nonce out, or did not repeat it.
     #[error("the identity provider does not put the nonce of a sign-in into this ID token")]
     NoNonce,
+    /// A refresh without an ID token.
+    #[error(
+        "the identity provider renewed this sign-in without an ID token: its userinfo says who it \
+         is, and nobody signs that"
+    )]
+    NotSigned,
 }
 
 /// An ID token about whoever holds a key, and what it can be checked with.
@@ -220,6 +228,21 @@ pub struct BoundTo {
     /// The provider's key, by the name the token gives it; whether it is the provider's own, only
     /// the provider can say.
     pub key_id: Option<String>,
+    /// Whether that key was found among those that were given as the provider's.
+    pub is_published: bool,
+}
+
+/// The keys of a provider as somebody got them from the provider itself, not from a record.
+#[derive(Clone, Debug)]
+pub struct PublishedKeys(CoreJsonWebKeySet);
+
+impl PublishedKeys {
+    /// Reads a JSON Web Key Set (RFC 7517); none if it is none, or an empty one.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let keys: CoreJsonWebKeySet = serde_json::from_slice(text).ok()?;
+        (!keys.keys().is_empty()).then_some(Self(keys))
+    }
 }
 
 /// Why a proof proves nothing.
@@ -234,13 +257,36 @@ pub enum NotBound {
     /// The token.
     #[error("the ID token does not hold: {0}")]
     Token(String),
+    /// The key.
+    #[error(
+        "no key of those that were given as the provider's signed the ID token{}",
+        key_id.as_ref().map_or_else(String::new, |id| format!(" (it names `{id}`)"))
+    )]
+    NotPublished {
+        /// The key's name, as the token gives it; cleaned.
+        key_id: Option<String>,
+    },
 }
 
-/// Checks what [`Evidence::proof`] made, for a session with the key `vkey` that opened then.
+/// Checks what [`Evidence::proof`] made, for a session with the key `vkey` that opened then, with the
+/// provider's keys that it brings along.
 ///
 /// # Errors
 /// It does not tie that key to anybody.
 pub fn check(proof: &[u8], vkey: &str, opened: DateTime<Utc>) -> Result<BoundTo, NotBound> {
+    check_with(proof, vkey, opened, None)
+}
+
+/// The same with the provider's keys as they were got elsewhere.
+///
+/// # Errors
+/// As [`check`], and [`NotBound::NotPublished`].
+pub fn check_with(
+    proof: &[u8],
+    vkey: &str,
+    opened: DateTime<Utc>,
+    published: Option<&PublishedKeys>,
+) -> Result<BoundTo, NotBound> {
     let proof: Proof = serde_json::from_slice(proof).map_err(|_| NotBound::Unreadable)?;
     let decoded = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text);
     let (Ok(public), Ok(signature)) = (decoded(&proof.key), decoded(&proof.delegation)) else {
@@ -252,6 +298,7 @@ pub fn check(proof: &[u8], vkey: &str, opened: DateTime<Utc>) -> Result<BoundTo,
     let (Ok(keys), Ok(token), VERSION) = (keys, token, proof.v) else {
         return Err(NotBound::Unreadable);
     };
+    let keys = published.map_or(keys, |published| published.0.clone());
     UnparsedPublicKey::new(&ED25519, &public)
         .verify(delegation(vkey).as_bytes(), &signature)
         .map_err(|_| NotBound::Delegation)?;
@@ -267,7 +314,14 @@ pub fn check(proof: &[u8], vkey: &str, opened: DateTime<Utc>) -> Result<BoundTo,
         _ => Err("its nonce is not the hash of that key".to_owned()),
     };
     let claims = token.claims(&verifier, nonce);
-    let claims = claims.map_err(|error| NotBound::Token(super::chain(&error)))?;
+    let claims = claims.map_err(|error| match error {
+        ClaimsVerificationError::SignatureVerification(_) if published.is_some() => {
+            NotBound::NotPublished {
+                key_id: key_id(&proof.id_token),
+            }
+        }
+        error => NotBound::Token(super::chain(&error)),
+    })?;
     if claims.issue_time() > opened + leeway() {
         return Err(NotBound::Token("it is younger than the session".into()));
     }
@@ -278,6 +332,7 @@ pub fn check(proof: &[u8], vkey: &str, opened: DateTime<Utc>) -> Result<BoundTo,
         email,
         issued: claims.issue_time(),
         key_id: key_id(&proof.id_token),
+        is_published: published.is_some(),
     })
 }
 
@@ -400,6 +455,30 @@ mod tests {
             let changed = Secret::new(changed.to_string());
             assert!(judge(&changed).is_err(), "{part}");
         }
+    }
+
+    #[test]
+    fn keys_that_were_got_elsewhere_replace_those_of_the_record() {
+        let proof = good().proof(VKEY);
+        let judge = |seed| {
+            let keys = CoreJsonWebKeySet::new(vec![provider_key(seed).as_verification_key()]);
+            let keys = PublishedKeys::read(&serde_json::to_vec(&keys).unwrap()).unwrap();
+            check_with(proof.expose().as_bytes(), VKEY, Utc::now(), Some(&keys))
+        };
+        assert!(judge(7).unwrap().is_published);
+        assert!(
+            !check(proof.expose().as_bytes(), VKEY, Utc::now())
+                .unwrap()
+                .is_published
+        );
+        // A provider of somebody's own making, whose key has the right name.
+        let refused = judge(8).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "no key of those that were given as the provider's signed the ID token (it names `one`)"
+        );
+        assert!(PublishedKeys::read(b"{\"keys\":[]}").is_none());
+        assert!(PublishedKeys::read(b"<html>").is_none());
     }
 
     #[test]
