@@ -63,6 +63,17 @@ pub(super) fn credentials(context: &Context) -> impl Iterator<Item = Named> {
     context.config.credentials.value.iter().map(named)
 }
 
+/// The variables that the list of credentials names.
+pub(super) fn variables(context: &Context) -> impl Iterator<Item = &String> {
+    let entries = context.config.credentials.value.iter();
+    entries
+        .flat_map(|entry| match &entry.from {
+            CredentialFrom::Env(variables) => variables.each_ref().map(Option::as_ref),
+            CredentialFrom::Command(_) | CredentialFrom::Store(_) => [None; 3],
+        })
+        .flatten()
+}
+
 /// What the variables of all credentials hold: the command is to see none of it.
 pub(super) fn withheld(context: &Context) -> Vec<(&'static str, Secret<String>)> {
     credentials(context)

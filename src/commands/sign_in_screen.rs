@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::admit;
 use super::context::Context;
 use crate::auth::AuthError;
 use crate::auth::identity::{BrowserPrompt, DevicePrompt, SignInScreen};
@@ -50,6 +51,8 @@ pub(super) struct Screen {
     manner: Manner,
     /// What would be opened; none where that makes no sense.
     browser: Option<Browser>,
+    /// Variables that hold credentials.
+    held: Vec<String>,
     is_remote: bool,
     waiting: Mutex<Option<Progress>>,
     /// What Enter opens.
@@ -79,6 +82,7 @@ impl Screen {
                 .talking(context.printer.talk().max(Talk::Normal)),
             manner,
             browser: Browser::find(&surroundings),
+            held: admit::variables(context).cloned().collect(),
             is_remote: surroundings.is_remote,
             waiting: Mutex::default(),
             page: Mutex::default(),
@@ -138,7 +142,7 @@ impl Screen {
     /// Opens a page; that it cannot be opened is no failure, since it has been shown.
     fn open(&self, page: &str) {
         if let Some(browser) = self.browser
-            && let Err(error) = browser.open(page)
+            && let Err(error) = browser.open(page, &self.held)
         {
             self.remark(&format!("no browser could be opened: {error}; use any"));
         }

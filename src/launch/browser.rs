@@ -55,11 +55,13 @@ impl Browser {
         })
     }
 
-    /// Opens a page. It may still fail later: the opener is not waited for.
+    /// Opens a page. It may still fail later: the opener is not waited for. It gets neither ddgate's
+    /// and Datadog's variables nor those that are `held`: what the gate holds is no business of a
+    /// browser.
     ///
     /// # Errors
     /// The address is none that may be opened, or there is no opener.
-    pub fn open(self, address: &str) -> io::Result<()> {
+    pub fn open(self, address: &str, held: &[String]) -> io::Result<()> {
         if !is_page(address) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -72,12 +74,11 @@ impl Browser {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         for (name, _) in std::env::vars_os() {
-            // What the gate holds: a browser has no use for it.
-            let ours = ["DD_", "DATADOG_", "DDGATE_"];
-            if ours
+            let spelled = name.to_string_lossy();
+            let is_ours = ["DD_", "DATADOG_", "DDGATE_"]
                 .iter()
-                .any(|start| name.to_string_lossy().starts_with(start))
-            {
+                .any(|start| spelled.starts_with(start));
+            if is_ours || held.iter().any(|held| *held == spelled) {
                 opener.env_remove(&name);
             }
         }

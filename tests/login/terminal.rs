@@ -8,7 +8,10 @@ use super::Desk;
 use crate::absent::absent;
 
 /// An opener that writes down what it was given, and by how many arguments.
-const OPENER: &str = "#!/bin/sh\nprintf '%s %s\\n' \"$#\" \"$*\" >>\"$HOME/opened\"\n";
+const OPENER: &str =
+    "#!/bin/sh\nenv >\"$HOME/surroundings\"\nprintf '%s %s\\n' \"$#\" \"$*\" >>\"$HOME/opened\"\n";
+/// A key in a variable that only a `[[credential]]` knows.
+const SRE_KEY: &str = "fedcba9876543210fedcba9876543210";
 
 /// Plays one scenario of the driver. Outside its own directory nothing is opened.
 fn play(scenario: &str, provider: &[&str]) {
@@ -19,6 +22,12 @@ fn play(scenario: &str, provider: &[&str]) {
         return absent("python3");
     }
     let home = desk.home.path();
+    if scenario == "browser" {
+        let path = home.join("ddgate.toml");
+        let entry = "[[credential]]\nname = \"sre\"\nenv = { api_key = \"SRE_KEY\", app_key = \"SRE_KEY\" }\n";
+        let settings = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{settings}\n{entry}")).unwrap();
+    }
     let programs = home.join("programs");
     fs::create_dir(&programs).unwrap();
     let opener = programs.join("xdg-open");
@@ -39,6 +48,7 @@ fn play(scenario: &str, provider: &[&str]) {
         .env("DDGATE_CONFIG", home.join("ddgate.toml"))
         .env("DD_API_KEY", "0123456789abcdef0123456789abcdef")
         .env("DD_APP_KEY", "0123456789abcdef0123456789abcdef01234567")
+        .env("SRE_KEY", SRE_KEY)
         .env("ISSUER", &desk.provider.issuer)
         .current_dir(home)
         .output()
@@ -46,6 +56,17 @@ fn play(scenario: &str, provider: &[&str]) {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let (said, complained) = (text(&played.stdout), text(&played.stderr));
     assert!(played.status.success(), "{scenario}:\n{said}{complained}");
+    // A browser is a program like others: no business of its own with what the gate holds.
+    let surroundings = fs::read_to_string(home.join("surroundings")).unwrap_or_default();
+    assert!(!surroundings.contains("0123456789abcdef"), "{surroundings}");
+    let is_named = fs::read_to_string(home.join("ddgate.toml"))
+        .unwrap()
+        .contains("SRE_KEY");
+    assert_eq!(
+        surroundings.contains(SRE_KEY),
+        !surroundings.is_empty() && !is_named,
+        "{surroundings}"
+    );
 }
 
 #[test]
