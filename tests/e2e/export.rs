@@ -183,7 +183,7 @@ fn a_session_under_load_is_never_called_broken() {
     let load = "load 4 PUT /api/v1/monitor/N {\"name\": \"x\"}";
     let mut live = against(&world, &upstream, load).spawn();
     wait_until("calls are made", || upstream.seen().len() > 20);
-    for n in 0..20 {
+    for n in 0..10 {
         let to = format!("snapshot-{n}");
         verb(&world, &["export", "latest", "-o", &to]).succeeds();
         let checked = verb(&world, &["verify", "--dir", &to, "--json"]).exits(2);

@@ -173,7 +173,7 @@ fn no_keys_at_all() {
 #[test]
 fn a_command_that_hangs_can_be_interrupted() {
     let world = World::new();
-    let script = world.file("hang", ": > up; exec sleep 2");
+    let script = world.file("hang", ": > up; exec sleep 20 >/dev/null 2>&1");
     let line = format!("credential_command = [\"sh\", \"{}\"]", script.display());
     world.settings(&format!("[datadog]\n{line}\n"));
     let live = agent(&world).spawn();

@@ -267,8 +267,7 @@ impl Ddgate {
         std::thread::spawn(move || drop(stdin.write_all(&input)));
         Live {
             child,
-            stdout,
-            stderr,
+            heard: Some([stdout, stderr]),
             root: self.root,
         }
     }
@@ -305,9 +304,17 @@ fn gather(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 /// A ddgate under way.
 pub(crate) struct Live {
     pub(crate) child: Child,
-    stdout: JoinHandle<Vec<u8>>,
-    stderr: JoinHandle<Vec<u8>>,
+    /// Standard output and error, until the end asks for them.
+    heard: Option<[JoinHandle<Vec<u8>>; 2]>,
     root: PathBuf,
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Live {
@@ -322,6 +329,7 @@ impl Live {
 
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Outcome {
+        let [stdout, stderr] = self.heard.take().unwrap();
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -329,7 +337,7 @@ impl Live {
             }
             if Instant::now() > deadline {
                 self.child.kill().unwrap();
-                let stderr = self.stderr.join().unwrap();
+                let stderr = stderr.join().unwrap();
                 panic!("stuck: {}", String::from_utf8_lossy(&stderr));
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -337,9 +345,9 @@ impl Live {
         Outcome {
             code: status.code(),
             signal: status.signal(),
-            stdout: self.stdout.join().unwrap(),
-            stderr: self.stderr.join().unwrap(),
-            root: self.root,
+            stdout: stdout.join().unwrap(),
+            stderr: stderr.join().unwrap(),
+            root: self.root.clone(),
         }
     }
 }
