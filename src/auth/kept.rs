@@ -5,10 +5,14 @@
 //! left out, never the token. No ID token and no access token is ever in it. Who may use it when is
 //! for `session`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::identity::Possession;
+use super::identity::binding::SignInKey;
 use crate::limits::{KEPT_BYTES_MAX, REFRESH_AT_SHARE};
 use crate::record::{Identity, Secret};
 
@@ -73,10 +77,18 @@ pub(super) struct Kept {
     /// and would be a second write to the keyring each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     life: Option<i64>,
-    /// The key of the sign-in, where the provider vouches for it (see `identity::binding`).
+    /// The key of the sign-in, where the provider vouches for it, or ties its tokens to it (see
+    /// `identity::binding`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<String>,
+    key: Option<String>,
+    /// The token may be worth nothing without that key (RFC 9449).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    dpop: bool,
 }
+
+/// The key of a sign-in is not what was kept.
+#[derive(Debug)]
+pub(super) struct KeyLost;
 
 const VERSION: u32 = 1;
 /// Lives are rounded to this, in seconds: a renewal takes a moment more or less.
@@ -108,6 +120,7 @@ impl Kept {
             more_groups: identity.groups_incomplete,
             life: identity.expires.map(life),
             key: None,
+            dpop: false,
         };
         kept.fit();
         kept
@@ -127,16 +140,30 @@ impl Kept {
             more_groups: self.more_groups,
             life: self.life,
             key: self.key.clone(),
+            dpop: self.dpop,
         };
         kept.fit();
         kept
     }
 
     /// The same with the key of the sign-in.
-    pub(super) fn keyed(mut self, key: Option<String>) -> Self {
-        self.key = key;
+    pub(super) fn keyed(mut self, possession: Option<&Possession>) -> Self {
+        self.key = possession.map(|held| held.key.text().expose().clone());
+        self.dpop = possession.is_some_and(|held| held.is_demonstrated);
         self.fit();
         self
+    }
+
+    /// The key of the sign-in, if one was kept.
+    pub(super) fn possession(&self) -> Result<Option<Possession>, KeyLost> {
+        let key = self.key.as_deref().and_then(SignInKey::read);
+        match key {
+            None if self.dpop => Err(KeyLost),
+            key => Ok(key.map(|key| Possession {
+                key: Arc::new(key),
+                is_demonstrated: self.dpop,
+            })),
+        }
     }
 
     pub(super) fn read(text: &str) -> Option<Self> {
@@ -182,7 +209,8 @@ impl Kept {
         }
     }
 
-    /// Leaves out what there is no room for: groups from the end, then the name, the address, the key.
+    /// Leaves out what there is no room for: groups from the end, then the name, the address, and the
+    /// key, unless the token is worth nothing without it.
     fn fit(&mut self) {
         let size = |kept: &Self| {
             let text = serde_json::to_vec(kept).map(Zeroizing::new);
@@ -194,7 +222,7 @@ impl Kept {
             } else if self.name.take().is_none() {
                 if self.email.take().is_some() {
                     self.email_verified = None;
-                } else if self.key.take().is_none() {
+                } else if self.dpop || self.key.take().is_none() {
                     return;
                 }
             }

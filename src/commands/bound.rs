@@ -13,7 +13,7 @@ use crate::auth::identity::binding::{BoundTo, check};
 use crate::error::CliError;
 use crate::journal::{Beside, Depth, Pass};
 use crate::record::event::SessionOpen;
-use crate::record::{Contents, Event};
+use crate::record::{BindingMethod, Contents, Event};
 
 /// Whom a session's key is tied to, or why to nobody.
 pub(super) type Bound = Result<BoundTo, String>;
@@ -64,12 +64,23 @@ pub(super) fn words(bound: &Bound) -> String {
     match bound {
         Err(why) => format!("UNBOUND, {why}"),
         Ok(to) => format!(
-            "BOUND to {} ({}) by {}, which signed that at {}",
+            "BOUND to {} ({}) by {} ({}), which signed that at {}",
             to.email.as_deref().unwrap_or(&to.subject),
             to.subject,
             to.issuer,
+            how(to.method),
             to.issued.format("%Y-%m-%d %H:%M:%S UTC"),
         ),
+    }
+}
+
+/// What kind of word the provider gave.
+const fn how(method: BindingMethod) -> &'static str {
+    match method {
+        BindingMethod::OidcCnf => "an ID token with the key in it, cnf",
+        BindingMethod::DpopJkt => "an access token bound to the key, DPoP",
+        BindingMethod::OidcNonce => "an ID token with the key's hash as its nonce",
+        BindingMethod::None => "nothing",
     }
 }
 
@@ -91,6 +102,7 @@ pub(super) fn document(bound: &Bound) -> Value {
     match bound {
         Err(why) => json!({ "why": why }),
         Ok(to) => json!({
+            "method": to.method,
             "issuer": to.issuer,
             "subject": to.subject,
             "email": to.email,

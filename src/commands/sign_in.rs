@@ -38,6 +38,7 @@ pub(super) async fn identify(
             identity: local_identity(&host, &user_name(&context.lookup)),
             refresh_token: None,
             binding: Binding::Unbound(Unbound::Nobody),
+            possession: None,
         });
     }
     let asking = prompting(context, asked_for);
@@ -46,6 +47,7 @@ pub(super) async fn identify(
             identity: workload,
             refresh_token: None,
             binding: Binding::Unbound(Unbound::Workload),
+            possession: None,
         });
     }
     let settings = context.issuer()?;

@@ -76,6 +76,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.on_lapse", Kind::Text),
     ("identity.max_session", Kind::Text),
     ("identity.flow", Kind::Text),
+    ("identity.dpop", Kind::Text),
     ("identity.require_groups", Kind::Texts),
     ("identity.require_issuer", Kind::Text),
     ("identity.require_verified_email", Kind::Flag),

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::binding::Offer;
 use super::claims::{clean, is_hidden};
 use super::{IssuerSettings, Unverified};
 use crate::auth::AuthError;
@@ -89,6 +90,8 @@ pub(in crate::auth) struct Provider<'a> {
     pub(super) device_endpoint: Option<DeviceAuthorizationUrl>,
     pub(super) revocation_endpoint: Option<Url>,
     pub(super) auth_type: AuthType,
+    /// What it says of proofs of possession.
+    pub(super) dpop: Offer,
     token_endpoint: TokenUrl,
     jwks_uri: Url,
 }
@@ -106,6 +109,10 @@ struct Document {
     revocation_endpoint: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Vec<String>,
+    #[serde(default)]
+    dpop_signing_alg_values_supported: Value,
+    #[serde(default)]
+    scopes_supported: Value,
 }
 
 const DOCUMENT: &str = "discovery document";
@@ -162,6 +169,13 @@ impl<'a> Provider<'a> {
                 document.revocation_endpoint.as_ref(),
             )?,
             auth_type: auth_type(&document.token_endpoint_auth_methods_supported),
+            dpop: match settings.dpop {
+                true => Offer::read(
+                    &document.dpop_signing_alg_values_supported,
+                    &document.scopes_supported,
+                ),
+                false => Offer::default(),
+            },
             token_endpoint: TokenUrl::from_url(token),
             jwks_uri: jwks.ok_or_else(|| missing("jwks_uri"))?,
         })
