@@ -14,6 +14,8 @@ mod absent;
 #[expect(dead_code, reason = "shared: each test uses a part of it")]
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "login/key_binding.rs"]
+mod key_binding;
 #[path = "login/people.rs"]
 mod people;
 #[expect(dead_code, reason = "shared: each test uses a part of it")]

@@ -64,9 +64,12 @@ pub(super) fn words(bound: &Bound) -> String {
     match bound {
         Err(why) => format!("UNBOUND, {why}"),
         Ok(to) => format!(
-            "BOUND to {} ({}) by {} ({}), which signed that at {}",
-            to.email.as_deref().unwrap_or(&to.subject),
-            to.subject,
+            "BOUND to {} by {} ({}), which signed that at {}",
+            match &to.email {
+                Some(email) => format!("{email} ({})", to.subject),
+                // Access tokens often say no more.
+                None => to.subject.clone(),
+            },
             to.issuer,
             how(to.method),
             to.issued.format("%Y-%m-%d %H:%M:%S UTC"),

@@ -114,10 +114,12 @@ impl Provider<'_> {
                     issuer,
                     code,
                     description,
-                } if code == "invalid_dpop_proof" => AuthError::Possession {
-                    issuer,
-                    why: description.unwrap_or(code),
-                },
+                } if matches!(code.as_str(), "invalid_dpop_proof" | "use_dpop_nonce") => {
+                    AuthError::Possession {
+                        issuer,
+                        why: description.unwrap_or(code),
+                    }
+                }
                 other => other,
             }),
         }
