@@ -170,7 +170,7 @@ async fn a_provider_that_wants_its_nonce_gets_it() {
             .map(|proof| proof["claims"]["nonce"].is_string())
             .collect();
         // Asked for it once, and remembered.
-        assert_eq!(nonces[0], false, "{grant} {nonces:?}");
+        assert!(!nonces[0], "{grant} {nonces:?}");
         assert!(
             nonces.len() > 1 && nonces[1..].iter().all(|it| *it),
             "{grant} {nonces:?}"
