@@ -421,8 +421,7 @@ impl Leaf {
     /// As for [`Self::to_bytes`].
     pub fn to_line(&self) -> Result<LeafLine, serde_json::Error> {
         use serde::ser::Error;
-        let (mut line, index) = super::sorted::to_vec(self, "i")?;
-        line.reserve(u64::MAX.ilog10() as usize + 1);
+        let (line, index) = super::sorted::to_vec(self, "i")?;
         let index = index.ok_or_else(|| serde_json::Error::custom("a leaf without an index"))?;
         Ok(LeafLine { line, index })
     }

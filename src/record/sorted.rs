@@ -9,6 +9,12 @@ use serde::Serialize;
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeStruct, Serializer};
 use serde_json::Error;
 
+/// What most leaves fit in: memory taken once, not as it grows.
+const LINE_BYTES: usize = 1000;
+const FIELDS: usize = 32;
+/// For whoever puts a number in afterwards.
+const NUMBER_BYTES: usize = u64::MAX.ilog10() as usize + 1;
+
 /// Writes `object` with sorted keys; also says where in it the value of `key` stands, if it does.
 ///
 /// # Errors
@@ -17,7 +23,7 @@ pub(super) fn to_vec<T: Serialize>(
     object: &T,
     key: &str,
 ) -> Result<(Vec<u8>, Option<Range<usize>>), Error> {
-    let mut fields = Fields::default();
+    let mut fields = Fields::with_room();
     object.serialize(Top(&mut fields))?;
     let (line, place) = fields.line(key.as_bytes());
     debug_assert_eq!(
@@ -39,6 +45,14 @@ struct Fields {
 }
 
 impl Fields {
+    /// With room for most leaves.
+    fn with_room() -> Self {
+        Self {
+            text: Vec::with_capacity(LINE_BYTES),
+            places: Vec::with_capacity(FIELDS),
+        }
+    }
+
     fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         let from = self.text.len();
         serde_json::to_writer(&mut self.text, key)?;
@@ -65,7 +79,7 @@ impl Fields {
             &text[place.start + 1..place.start + bytes - 1]
         };
         self.places.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-        let mut line = Vec::with_capacity(text.len() + self.places.len() + 2);
+        let mut line = Vec::with_capacity(text.len() + self.places.len() + 2 + NUMBER_BYTES);
         let mut found = None;
         line.push(b'{');
         for (n, field) in self.places.iter().enumerate() {
