@@ -232,6 +232,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use super::super::identity::binding::KeyKind;
     use super::*;
     use crate::record::Via;
 
@@ -287,6 +288,36 @@ mod tests {
         // Too much all by itself: nothing of the token is ever cut.
         let token = Secret::new("r".repeat(4000));
         assert_eq!(Kept::of(&person(1), &token).rt.len(), 4000);
+    }
+
+    #[test]
+    fn a_key_that_the_token_is_tied_to_stays_with_it() {
+        let key = Arc::new(SignInKey::generate(KeyKind::P256).unwrap());
+        for (is_demonstrated, bytes, stays) in [
+            (false, 1200, true),
+            (true, 1200, true),
+            (false, 2450, false),
+            (true, 2450, true),
+            (true, 4000, true),
+        ] {
+            let possession = Possession {
+                key: Arc::clone(&key),
+                is_demonstrated,
+            };
+            let kept = Kept::of(&person(3), &Secret::new("r".repeat(bytes)));
+            let kept = kept.keyed(Some(&possession));
+            for kept in [kept.with(&Secret::new("n".repeat(bytes))), kept] {
+                let read = Kept::read(kept.text().unwrap().expose()).unwrap();
+                let held = read.possession().unwrap();
+                assert_eq!(held.is_some(), stays, "{is_demonstrated} {bytes}");
+                if let Some(held) = held {
+                    assert_eq!(held.is_demonstrated, is_demonstrated);
+                    assert_eq!(held.key.nonce(), key.nonce());
+                }
+            }
+        }
+        let lost = r#"{"v":1,"rt":"x","at":0,"sub":"s","dpop":true}"#;
+        assert!(Kept::read(lost).unwrap().possession().is_err());
     }
 
     #[test]

@@ -382,6 +382,74 @@ mod tests {
         );
     }
 
+    /// Answers as many requests as there are answers; gives their proofs.
+    fn server(answers: Vec<String>) -> (u16, std::thread::JoinHandle<Vec<Option<String>>>) {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serve = move || {
+            let proof_of = |answer: String| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let (mut head, mut buffer) = (String::new(), [0; 4096]);
+                while !head.contains("\r\n\r\n") {
+                    let read = stream.read(&mut buffer).unwrap();
+                    head.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+                }
+                let length = answer.rsplit_once("\r\n\r\n").unwrap().1.len();
+                let more = format!("Connection: close\r\nContent-Length: {length}\r\n");
+                let (status, rest) = answer.split_once("\r\n").unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\n{more}{rest}").unwrap();
+                let proof = head.lines().find_map(|line| line.strip_prefix("dpop: "));
+                proof.map(str::to_owned)
+            };
+            answers.into_iter().map(proof_of).collect()
+        };
+        (port, std::thread::spawn(serve))
+    }
+
+    #[tokio::test]
+    async fn proofs_are_in_the_providers_time_and_with_its_nonce() {
+        let date = Utc::now() - TimeDelta::hours(2);
+        let date = date.format("%a, %d %b %Y %H:%M:%S GMT");
+        let answers = vec![
+            format!(
+                "400 No\r\nDate: {date}\r\nDPoP-Nonce: n-1\r\n\r\n{{\"error\":\"use_dpop_nonce\"}}"
+            ),
+            format!("200 OK\r\nDate: {date}\r\nDPoP-Nonce: n-2\r\n\r\n{{}}"),
+            format!("400 No\r\nDate: {date}\r\n\r\n{{\"error\":\"invalid_dpop_proof\"}}"),
+            format!("400 No\r\nDate: {date}\r\n\r\n{{\"error\":\"authorization_pending\"}}"),
+            format!("200 OK\r\nDate: {date}\r\n\r\n{{}}"),
+        ];
+        let (port, served) = server(answers);
+        let http = HttpsClient::new(crate::net::Dialer::direct());
+        let offer = offer(&["ES256"], &[]);
+        let prover = offer.prover(offer.key().as_ref(), false).unwrap();
+        let client = TokenClient {
+            http: &http,
+            prover: Some(&prover),
+        };
+        let mut form = request("x=y");
+        *form.uri_mut() = format!("http://127.0.0.1:{port}/token").parse().unwrap();
+        let mut codes = Vec::new();
+        for _ in 0..3 {
+            let response = client.send(form.clone()).await.unwrap();
+            codes.push(error_code(&response).unwrap_or_default());
+        }
+        // The second was asked again without a proof, the third never had one.
+        assert_eq!(codes, ["", "authorization_pending", ""]);
+        let proofs = served.join().unwrap();
+        let claims = |at: usize| {
+            let proof = HeaderValue::from_str(proofs[at].as_ref().unwrap()).unwrap();
+            parts(&proof).1
+        };
+        assert_eq!(claims(0).get("nonce"), None);
+        assert_eq!(claims(1)["nonce"], "n-1");
+        assert_eq!(claims(2)["nonce"], "n-2");
+        let behind = Utc::now().timestamp() - claims(1)["iat"].as_i64().unwrap();
+        assert!((7_100..7_300).contains(&behind), "{behind}");
+        assert_eq!(proofs[3..], [None, None]);
+    }
+
     #[test]
     fn what_answers_say_of_a_proof() {
         let offer = offer(&["ES256"], &[]);

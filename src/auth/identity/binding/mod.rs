@@ -25,6 +25,8 @@ use crate::record::{BindingMethod, Secret};
 pub(super) use dpop::{BOUND_KEY, Offer, Prover, TokenClient, possession};
 pub use evidence::{BoundTo, Evidence, NotBound, check, token_kind};
 pub(super) use evidence::{KEY_BOUND, confirmed_key, is_key_bound, jose_types};
+#[cfg(test)]
+pub(in crate::auth) use key::KeyKind;
 pub use key::{Possession, SignInKey};
 
 /// What ties a person to the sessions of a sign-in, or why nothing does.
