@@ -1286,7 +1286,7 @@ _ddgate() {
             return 0
             ;;
         ddgate__subcmd__verify)
-            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --require-bound --json --age-identity --config --data-dir --profile --color --verbose --help"
+            opts="-v -h --all --dir --proof --vkey --trusted-checkpoint --require-bound --jwks --json --age-identity --config --data-dir --profile --color --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1311,6 +1311,21 @@ _ddgate() {
                     return 0
                     ;;
                 --trusted-checkpoint)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --jwks)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

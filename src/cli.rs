@@ -212,7 +212,7 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Show who is signed in, which keys there are, and where things are kept
     ///
-    /// Shows no secret.
+    /// Shows no secret. In a CI job: who a run would be there, or what is missing (ddgate-ci(5)).
     Status(StatusArgs),
     /// Look at everything a run stands on, and say what to do next
     ///

@@ -218,6 +218,9 @@ pub const DPOP_NONCE_CHARS_MAX: usize = 1024;
 pub const KEPT_BYTES_MAX: usize = 2560;
 /// How long another ddgate may hold the sign-in or the secret file before we give up.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
+/// What the userinfo endpoint confirmed holds for the life of the access token it was asked with, and
+/// no longer than this: nobody signed an end to it.
+pub const USERINFO_HOLDS_MAX: Duration = Duration::from_secs(60 * 60);
 /// The share of an ID token's life after which it is replaced: what is left is for a provider that
 /// is away for a while.
 pub const REFRESH_AT_SHARE: f64 = 0.8;

@@ -6,7 +6,7 @@
 use chrono::TimeDelta;
 
 use super::identity::workload::WorkloadError;
-use super::identity::{Unverified, chain};
+use super::identity::{NotConfirmed, Unverified, chain};
 use super::secret_store::StoreError;
 use crate::limits::BROWSER_WAIT_MAX;
 use crate::net::NetError;
@@ -115,6 +115,29 @@ pub enum AuthError {
         /// The issuer.
         issuer: String,
         /// What is wrong with it, or with its proof.
+        why: String,
+    },
+    /// A refresh without an ID token, and no userinfo in its place.
+    #[error(
+        "the identity provider {issuer} renewed the sign-in without an ID token, and its userinfo \
+         does not say who it is"
+    )]
+    Unconfirmed {
+        /// The issuer.
+        issuer: String,
+        /// Why.
+        #[source]
+        why: NotConfirmed,
+    },
+    /// What is known of the person does not suffice, and a sign-in anew may tell more.
+    #[error(
+        "the identity provider {issuer} renewed the sign-in without an ID token, and its userinfo \
+         does not say enough: {why}"
+    )]
+    NotEnough {
+        /// The issuer.
+        issuer: String,
+        /// What is missing.
         why: String,
     },
     /// The ID token is not to be trusted.

@@ -14,7 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::identity::Possession;
 use super::identity::binding::SignInKey;
 use crate::limits::{KEPT_BYTES_MAX, REFRESH_AT_SHARE};
-use crate::record::{Identity, Secret};
+use crate::record::{Identity, Secret, Via};
 
 /// Who a stored sign-in belongs to, as far as can be said without asking the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Stored {
     pub groups: Vec<String>,
     /// True when there are more than these.
     pub groups_incomplete: bool,
+    /// Whether it was the userinfo endpoint that said so: nobody signed it.
+    pub by_userinfo: bool,
     /// When the stored token was last renewed.
     pub renewed: DateTime<Utc>,
     /// When the identity that was verified then expires, to ten seconds. None of a sign-in that an
@@ -73,6 +75,8 @@ pub(super) struct Kept {
     groups: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     more_groups: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_userinfo: bool,
     /// Seconds from `at` to the identity's end. Not the end itself: that changes with every renewal,
     /// and would be a second write to the keyring each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +122,7 @@ impl Kept {
             email_verified: identity.email_verified,
             groups: identity.groups.clone(),
             more_groups: identity.groups_incomplete,
+            by_userinfo: identity.via == Via::Userinfo,
             life: identity.expires.map(life),
             key: None,
             dpop: false,
@@ -138,6 +143,7 @@ impl Kept {
             email_verified: self.email_verified,
             groups: self.groups.clone(),
             more_groups: self.more_groups,
+            by_userinfo: self.by_userinfo,
             life: self.life,
             key: self.key.clone(),
             dpop: self.dpop,
@@ -185,7 +191,7 @@ impl Kept {
                 kept.email.clone(),
                 kept.email_verified,
                 kept.groups.clone(),
-                kept.more_groups,
+                (kept.more_groups, kept.by_userinfo),
                 kept.life,
             )
         };
@@ -201,6 +207,7 @@ impl Kept {
             email_verified: self.email_verified,
             groups: self.groups.clone(),
             groups_incomplete: self.more_groups,
+            by_userinfo: self.by_userinfo,
             renewed,
             expires: self
                 .life
@@ -234,7 +241,6 @@ impl Kept {
 mod tests {
     use super::super::identity::binding::KeyKind;
     use super::*;
-    use crate::record::Via;
 
     fn person(groups: usize) -> Identity {
         Identity {

@@ -82,6 +82,9 @@ impl PersonSource {
             Ok((sign_in, _)) => Ok(Renewal::Verified(Box::new(sign_in.identity))),
             Err(AuthError::SignedOut { .. }) => Ok(Renewal::Gone),
             Err(AuthError::Verify(Unverified::SubjectChanged)) => Ok(Renewal::AnotherPerson),
+            Err(AuthError::Unconfirmed { why, .. }) if why.is_somebody_else() => {
+                Ok(Renewal::AnotherPerson)
+            }
             Err(error) => Err(error),
         }
     }

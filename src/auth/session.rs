@@ -14,7 +14,7 @@ use super::kept::{Kept, KeyLost};
 use super::lock::Lock;
 use super::secret_store::{SecretStore, StoreError, refresh_token_name};
 use crate::net::HttpsClient;
-use crate::record::{Identity, Secret};
+use crate::record::{Identity, Secret, Via};
 
 pub use super::kept::Stored;
 
@@ -26,6 +26,10 @@ pub enum Prompting {
     /// There is not: fail instead of waiting for a human.
     Forbidden,
 }
+
+/// Says why an identity that the userinfo endpoint confirmed does not suffice, where a sign-in anew
+/// might tell more: many providers put groups into ID tokens alone.
+pub type Missing<'a> = &'a (dyn Fn(&Identity) -> Option<String> + Sync);
 
 /// How long the sign-in will last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +55,8 @@ pub struct SignOut {
     pub revocation: Result<Revocation, AuthError>,
 }
 
-/// Signs in: with the stored refresh token if there is one, else by asking a person.
+/// Signs in: with the stored refresh token if there is one and what comes of it suffices, else by
+/// asking a person.
 ///
 /// # Errors
 /// [`AuthError::NotSignedIn`] or [`AuthError::SignedOut`] when only a person could help and
@@ -63,18 +68,38 @@ pub async fn establish(
     http: &HttpsClient,
     screen: &dyn SignInScreen,
     prompting: Prompting,
+    missing: Missing<'_>,
 ) -> Result<(SignIn, HowKept), AuthError> {
     let why_not = match Box::pin(renew(settings, store, http)).await {
-        Ok(Some(renewed)) => return Ok(renewed),
+        Ok(Some(renewed)) => match missing_of(&renewed.0.identity, missing) {
+            Some(why) if prompting == Prompting::Allowed => AuthError::NotEnough {
+                issuer: settings.issuer.clone(),
+                why,
+            },
+            // Whoever needs it refuses, and says so.
+            _ => return Ok(renewed),
+        },
         Ok(None) => AuthError::NotSignedIn {
             issuer: settings.issuer.clone(),
         },
-        // A provider that refreshes without an ID token leaves only the front door.
-        Err(error @ (AuthError::SignedOut { .. } | AuthError::NoIdToken { .. })) => error,
+        // Nobody who renewed it says who it is, or it cannot be renewed without its key: that leaves
+        // the front door.
+        Err(
+            error @ (AuthError::SignedOut { .. }
+            | AuthError::NoIdToken { .. }
+            | AuthError::Possession { .. }
+            | AuthError::Unconfirmed { .. }),
+        ) => error,
         Err(error) => return Err(error),
     };
     if prompting == Prompting::Forbidden {
         return Err(why_not);
+    }
+    if !matches!(
+        why_not,
+        AuthError::NotSignedIn { .. } | AuthError::SignedOut { .. }
+    ) {
+        screen.again(&why_not);
     }
     // Before the person goes to the trouble: will it be kept?
     beside(store, SecretStore::prove).await?;
@@ -97,6 +122,14 @@ pub async fn establish(
         },
     };
     Ok((sign_in, how))
+}
+
+/// What an identity lacks that no signed token stands for.
+fn missing_of(identity: &Identity, missing: Missing<'_>) -> Option<String> {
+    match identity.via {
+        Via::Userinfo => missing(identity),
+        _ => None,
+    }
 }
 
 /// Says who is signed in, without asking the provider.

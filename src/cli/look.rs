@@ -86,6 +86,7 @@ Examples:
   ddgate verify latest
   ddgate verify --all                    Every session, and whether one was deleted
   ddgate verify 3f2a9c1e --vkey vkey.txt --trusted-checkpoint checkpoint.txt
+  ddgate verify latest --jwks keys.json --age-identity key.txt    Who it was, by their provider's keys
   ddgate verify --dir session --vkey vkey.txt    What `export` wrote, here or elsewhere
   ddgate verify --proof call-7                   What `prove` wrote")]
 pub struct VerifyArgs {
@@ -111,6 +112,10 @@ pub struct VerifyArgs {
     /// Fail (exit 2) unless the session's key is provably tied to the person it names
     #[arg(long, conflicts_with_all = ["all", "dir", "proof"])]
     pub require_bound: bool,
+    /// The identity provider's keys (a JSON Web Key Set), got from the provider: the person must be
+    /// vouched for with one of them, not with those the record brings along
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["all", "dir", "proof"])]
+    pub jwks: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

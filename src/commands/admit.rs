@@ -8,7 +8,7 @@ use crate::auth::credential::named::{Named, Source};
 use crate::auth::credential::{CommandLine, CredentialSettings};
 use crate::config::{CredentialEntry, CredentialFrom, IdentityMode, Origin};
 use crate::error::CliError;
-use crate::policy;
+use crate::policy::{self, NotAdmitted};
 use crate::record::{Identity, Secret};
 
 /// Refuses what no sign-in could mend, before anybody goes to the trouble of one.
@@ -30,19 +30,32 @@ pub(super) fn check(context: &Context, identity: &Identity) -> Result<(), CliErr
     checked.map_err(|refused| required(context, refused.into()))
 }
 
+/// What of the settings cannot be told of somebody, because groups were left out.
+pub(super) fn missing(context: &Context, identity: &Identity) -> Option<String> {
+    let required = context.config.admission.rules.check(identity).err();
+    let refused = required.or_else(|| chosen(context, identity)?.err());
+    let unclear = refused.filter(NotAdmitted::is_unclear);
+    unclear.map(|refused| refused.to_string())
+}
+
 /// The credential of the list that somebody gets; none where there is no list.
 pub(super) fn credential(
     context: &Context,
     identity: &Identity,
 ) -> Result<Option<Named>, CliError> {
+    let entry = chosen(context, identity).transpose()?;
+    Ok(entry.map(named))
+}
+
+fn chosen<'a>(
+    context: &'a Context,
+    identity: &Identity,
+) -> Option<Result<&'a CredentialEntry, NotAdmitted>> {
     let entries = &context.config.credentials.value;
-    if entries.is_empty() {
-        return Ok(None);
-    }
     let list = entries
         .iter()
         .map(|entry| (entry.name.as_str(), &*entry.groups, entry));
-    Ok(Some(named(policy::choose(identity, list)?)))
+    (!entries.is_empty()).then(|| policy::choose(identity, list))
 }
 
 /// Every credential of the list.

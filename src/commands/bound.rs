@@ -1,7 +1,7 @@
 //! Whom the key of a session is tied to: what `verify` says as BOUND or UNBOUND.
 //!
 //! UNBOUND is no fault of a record. What is proven is what the identity provider signed; that the
-//! provider's key is its own is not, since the record brings it along.
+//! provider's key is its own is not, since the record brings it along: unless somebody gives the keys.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::look::head_content;
-use crate::auth::identity::binding::{BoundTo, check};
+use crate::auth::identity::binding::{BoundTo, PublishedKeys, check_with};
 use crate::error::CliError;
 use crate::journal::{Beside, Depth, Pass};
 use crate::record::event::SessionOpen;
@@ -19,11 +19,11 @@ use crate::record::{BindingMethod, Contents, Event};
 pub(super) type Bound = Result<BoundTo, String>;
 
 /// Looks it up in the first leaf. Contents have to be open already, where that can be.
-pub(super) fn of(pass: &Pass) -> Result<Bound, CliError> {
+pub(super) fn of(pass: &Pass, published: Option<&PublishedKeys>) -> Result<Bound, CliError> {
     let mut bound = Err("the session has no first leaf that says so".to_owned());
     pass.read(Depth::Leaves, |leaf, beside| {
         if let Event::SessionOpen(open) = &leaf.event {
-            bound = judged(open, leaf.ts, beside, &pass.contents());
+            bound = judged(open, leaf.ts, beside, &pass.contents(), published);
         }
         ControlFlow::Break(())
     })?;
@@ -35,6 +35,7 @@ fn judged(
     opened: DateTime<Utc>,
     beside: &Beside<'_>,
     contents: &Contents,
+    published: Option<&PublishedKeys>,
 ) -> Bound {
     let Some(binding) = &open.binding else {
         return Err("the session is from before sessions were bound".to_owned());
@@ -51,7 +52,7 @@ fn judged(
         .to_owned());
     };
     let vkey = open.vkey.as_deref().unwrap_or_default();
-    let to = check(&proof, vkey, opened).map_err(|why| why.to_string())?;
+    let to = check_with(&proof, vkey, opened, published).map_err(|why| why.to_string())?;
     let who = head_content(open, beside).who;
     if who.is_some_and(|who| who.subject == to.subject && who.issuer == to.issuer) {
         return Ok(to);
@@ -64,7 +65,7 @@ pub(super) fn words(bound: &Bound) -> String {
     match bound {
         Err(why) => format!("UNBOUND, {why}"),
         Ok(to) => format!(
-            "BOUND to {} by {} ({}), which signed that at {}",
+            "BOUND to {} by {} ({}), which signed that at {}{}",
             match &to.email {
                 Some(email) => format!("{email} ({})", to.subject),
                 // Access tokens often say no more.
@@ -73,6 +74,11 @@ pub(super) fn words(bound: &Bound) -> String {
             to.issuer,
             how(to.method),
             to.issued.format("%Y-%m-%d %H:%M:%S UTC"),
+            if to.is_published {
+                ", with a key of --jwks"
+            } else {
+                ""
+            },
         ),
     }
 }
@@ -89,7 +95,7 @@ const fn how(method: BindingMethod) -> &'static str {
 
 /// What that leaves open.
 pub(super) fn not_checked(bound: &Bound) -> Option<String> {
-    let to = bound.as_ref().ok()?;
+    let to = bound.as_ref().ok().filter(|to| !to.is_published)?;
     let key = match &to.key_id {
         Some(id) => format!("the key `{id}`"),
         None => "the key".to_owned(),
@@ -111,6 +117,7 @@ pub(super) fn document(bound: &Bound) -> Value {
             "email": to.email,
             "issued": to.issued,
             "key_id": to.key_id,
+            "key_published": to.is_published,
         }),
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn keeping(
         source: None,
         is_renewable: sign_in.refresh_token.is_some(),
         requirements: context.config.admission.rules.clone(),
+        grant: None,
         on_lapse: lapse.on_lapse.value,
         max_session: lapse.max_session.value.map(|span| span.0),
     };
@@ -66,7 +67,9 @@ pub(super) fn tell(news: &News<'_>, printer: Printer) {
         } => {
             let trouble = trouble.map_or_else(String::new, |it| format!(" ({it})"));
             let remedy = match (why, calls) {
-                (LapseReason::MaxSession, _) => "to go on, a new `ddgate run`",
+                (LapseReason::MaxSession | LapseReason::CredentialLost, _) => {
+                    "to go on, a new `ddgate run`"
+                }
                 (LapseReason::NotAdmitted, _) => "what is required: ddgate config show",
                 (_, OnLapse::Refuse) => "to go on, in another terminal: ddgate login",
                 (_, OnLapse::RecordUnverified) => {

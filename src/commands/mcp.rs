@@ -7,7 +7,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::run::{self, Way};
 use crate::cli::{GlobalArgs, McpArgs};
@@ -15,14 +15,13 @@ use crate::config::env;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::launch::pipe;
+use crate::mcp::refusal;
 use crate::ui::Printer;
 
 /// `ddgate run` sets it for its child; agents that filter the environment may take it away.
 const INSIDE: &str = "DDGATE_TLS_PORT";
 /// An agent that starts a server says its first word at once.
 const FIRST_WORD: Duration = Duration::from_secs(5);
-/// A code of JSON-RPC that is free for whoever implements a server (JSON-RPC 2.0, section 5.1).
-const REFUSED: i32 = -32_000;
 
 pub(super) fn run(args: McpArgs, global: &GlobalArgs, printer: &Printer) -> Result<Exit, CliError> {
     let way = match env::process(INSIDE) {
@@ -44,11 +43,8 @@ fn answer(error: &CliError, printer: &Printer) {
     let asked: Value = serde_json::from_slice(&line).unwrap_or_default();
     let words = std::iter::once(&error.message).chain(&error.hints);
     let words: Vec<&str> = words.map(String::as_str).collect();
-    let refusal = json!({
-        "jsonrpc": "2.0",
-        "id": asked.get("id").cloned().unwrap_or_default(),
-        "error": { "code": REFUSED, "message": format!("ddgate: {}", words.join("; ")) },
-    });
+    let id = asked.get("id").cloned().unwrap_or_default();
+    let refusal = refusal(id, &words.join("; "));
     // An agent that is gone by now sees the exit code.
     let _ = printer.data(&format!("{refusal}\n"));
 }

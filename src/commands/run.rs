@@ -22,6 +22,7 @@ use crate::gate::{self, GateError, Plan, Report};
 use crate::journal::catalog::Catalog;
 use crate::launch::{self, ChildEnd, KeyInFile};
 use crate::limits;
+use crate::policy::Grant;
 use crate::record::{EgressRule, Enforce, Enforcement, Identity, SessionId, enforcement};
 use crate::ui::escape::escape;
 use crate::ui::{Printer, Talk, timeline};
@@ -158,14 +159,17 @@ pub(super) async fn session(
     admit::before_sign_in(context)?;
     let signed_in = sign_in::identify(context, &store, &http, false).await?;
     admit::check(context, &signed_in.identity)?;
-    let keeping = lapse::keeping(context, &signed_in, &store, &http)?;
+    let mut keeping = lapse::keeping(context, &signed_in, &store, &http)?;
     lapse::warn_of_end(&signed_in.identity, &keeping, printer);
     let (identity, binding) = (signed_in.identity, signed_in.binding);
     let credential = match way {
         // The gate around this one knows these keys and no others.
         Way::NestedServer => credential::placeholders(&context.lookup)?,
         Way::Command | Way::Server => match admit::credential(context, &identity)? {
-            Some(named) => named.read(&store, &context.lookup).await?,
+            Some(named) => {
+                keeping.grant = Some(Grant::new(named.name.clone(), named.groups.clone()));
+                named.read(&store, &context.lookup).await?
+            }
             None => {
                 let settings = admit::credential_settings(context);
                 credential::resolve(&settings, &store, &context.lookup).await?

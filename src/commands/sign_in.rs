@@ -1,6 +1,7 @@
 //! Who is it? Shared by `login`, `run` and `demo`: signs the person in, or takes the operating
 //! system's word where the settings say so. What they see meanwhile is `sign_in_screen`.
 
+use super::admit;
 use super::context::{Context, host_facts, user_name};
 use super::sign_in_screen::Screen;
 use crate::auth::AuthError;
@@ -10,6 +11,7 @@ use crate::auth::session::{self, HowKept, Prompting};
 use crate::config::{IdentityMode, Prompt};
 use crate::error::CliError;
 use crate::net::HttpsClient;
+use crate::record::Identity;
 use crate::ui::sign_in::{Kept, signed_in};
 use crate::ui::sign_in_events;
 
@@ -53,7 +55,8 @@ pub(super) async fn identify(
     let settings = context.issuer()?;
     let screen = Screen::new(context);
     let (sign_in, how) = loop {
-        let established = session::establish(&settings, store, http, &screen, asking);
+        let missing = |who: &Identity| admit::missing(context, who);
+        let established = session::establish(&settings, store, http, &screen, asking, &missing);
         match Box::pin(screen.beside(established)).await {
             Ok(established) => break established,
             Err(AuthError::Expired) if screen.wants_another_code().await => {}

@@ -217,6 +217,10 @@ impl SignInScreen for Screen {
         self.trouble_said(&format!("network trouble, still trying: {what}"));
     }
 
+    fn again(&self, why: &AuthError) {
+        self.trouble_said(&format!("a sign-in anew is needed: {}", why.in_one_line()));
+    }
+
     fn foreign_answer(&self) {
         if self.is_foreign_told.swap(true, Ordering::Relaxed) {
             return;

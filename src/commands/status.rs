@@ -1,7 +1,8 @@
 //! `ddgate status`, `ddgate keys` and `ddgate config show`: what there is, never a secret.
 
-use super::admit;
 use super::context::{Context, runtime};
+use super::sign_in::prompting;
+use super::{admit, workload};
 use crate::auth::credential::named::{Named, Source};
 use crate::auth::credential::{self, Key, redaction, stored};
 use crate::auth::session;
@@ -11,6 +12,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::journal::catalog::Catalog;
 use crate::ui::status::{ConfigEntry, KeyView, ProfileView, SignIn, StatusView};
+use crate::ui::workload::WorkloadView;
 use crate::ui::{Printer, json, prompt, status};
 
 pub(super) fn show(args: &StatusArgs, context: &Context) -> Result<Exit, CliError> {
@@ -21,12 +23,17 @@ pub(super) fn show(args: &StatusArgs, context: &Context) -> Result<Exit, CliErro
         true => sign_in(context, &runtime)?,
         false => None,
     };
+    let workload = match is_oidc {
+        true => workload(context, &runtime)?,
+        false => None,
+    };
     let files = [
         Some(&config.user_file).filter(|f| f.exists()),
         config.project_file.as_ref(),
     ];
     let view = StatusView {
         sign_in,
+        workload,
         profile: config.profile.value.clone(),
         identity_mode: match config.identity.mode.value {
             IdentityMode::Oidc => "oidc".into(),
@@ -81,6 +88,21 @@ pub(super) fn profiles(
     Ok(Exit::Success)
 }
 
+/// The workload that a run would be here.
+fn workload(
+    context: &Context,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Option<WorkloadView>, CliError> {
+    let http = match context.http() {
+        Ok(http) => http,
+        Err(error) if context.is_ci() => return Err(error),
+        // Where a person signs in, nobody is asked here.
+        Err(_) => return Ok(None),
+    };
+    let looking = workload::view(context, &http, prompting(context, false));
+    Ok(runtime.block_on(Box::pin(looking)))
+}
+
 /// Who is signed in, without asking the provider.
 fn sign_in(
     context: &Context,
@@ -100,6 +122,7 @@ fn sign_in(
         email_verified: stored.email_verified,
         groups: stored.groups,
         groups_incomplete: stored.groups_incomplete,
+        by_userinfo: stored.by_userinfo,
         kept_in: store.describe(),
         renewed: stored.renewed,
         expires: stored.expires,

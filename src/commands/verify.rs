@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::checked::{self, mark};
 use super::context::Context;
 use super::{bound, look, verify_proof};
+use crate::auth::identity::binding::PublishedKeys;
 use crate::cli::VerifyArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -33,6 +34,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError
     }
     let catalog = Catalog::new(context.config.sessions());
     let lines = chain::lines(catalog.path())?;
+    let published = published(args)?;
     let mut worst = Verdict::Verified;
     let mut documents = Vec::new();
     for (at, selector) in args.sessions.iter().enumerate() {
@@ -46,7 +48,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError
         let audit = audit(&dir, &expected)?;
         worst = worse(worst, audit.verdict());
         pass.unlock(&expected.identities)?;
-        let bound = bound::of(&pass)?;
+        let bound = bound::of(&pass, published.as_ref())?;
         if args.require_bound && bound.is_err() {
             worst = worse(worst, Verdict::Incomplete);
         }
@@ -245,6 +247,21 @@ pub(super) fn expected(args: &VerifyArgs) -> Result<Expected, CliError> {
         checkpoints,
         ..Expected::default()
     })
+}
+
+/// The identity provider's keys, as the command line says.
+fn published(args: &VerifyArgs) -> Result<Option<PublishedKeys>, CliError> {
+    let Some(path) = &args.jwks else {
+        return Ok(None);
+    };
+    let shown = path.display();
+    let bytes = read_bounded(path)
+        .map_err(|e| CliError::usage(format!("cannot read {shown}")).caused_by(&e))?;
+    let keys = PublishedKeys::read(&bytes).ok_or_else(|| {
+        CliError::usage(format!("{shown} holds no JSON Web Key Set (RFC 7517)"))
+            .hint("it is what the provider publishes at the `jwks_uri` of its discovery document")
+    })?;
+    Ok(Some(keys))
 }
 
 /// A key, or the name of a file that holds one.

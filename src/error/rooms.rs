@@ -120,12 +120,16 @@ impl From<AuthError> for CliError {
             AuthError::NoIdToken { .. } => told
                 .hint("the client must be allowed the scope `openid`, also in the device flow")
                 .hint(
-                    "a provider that sends one at sign-in only leaves nothing to verify later: then \
-                     each run asks (--prompt always)",
+                    "a provider that sends one at sign-in only, and has no userinfo endpoint, leaves \
+                     nothing to verify later: then each run asks (--prompt always)",
                 ),
             AuthError::Possession { .. } => told
                 .hint("is this computer's clock right?")
-                .hint("to sign in anew, with another key: ddgate logout, then ddgate login"),
+                .hint("to sign in anew, with another key: ddgate login"),
+            AuthError::Unconfirmed { .. } | AuthError::NotEnough { .. } => told.hint(
+                "where somebody can be asked, a run asks them instead: --prompt always; or have the \
+                 provider send ID tokens when it refreshes",
+            ),
             AuthError::Verify(_) => told.hint(
                 "nothing was accepted; if it happens again, show this line to the provider's administrator",
             ),
@@ -238,6 +242,9 @@ impl From<NotAdmitted> for CliError {
             ),
             NotAdmitted::GroupsIncomplete { .. } | NotAdmitted::CredentialUnclear { .. } => {
                 told.hint(left_out)
+            }
+            NotAdmitted::CredentialLost { .. } => {
+                told.hint("a new session gets the credential of the groups as they are now")
             }
             NotAdmitted::NoCredential { .. } => told.hint(
                 "ask for one of those groups; or add a [[credential]] for one that they have, or one \

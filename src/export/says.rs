@@ -40,6 +40,7 @@ pub(super) fn leaf(
         kind: text("t"),
         call: says.get("call").and_then(Value::as_u64),
         via: text("via"),
+        decision: text("decision"),
         at: text("ts"),
     };
     for fault in statements.take(leaf, statement, audit) {

@@ -23,13 +23,13 @@ use crate::limits::{
     LAPSED_RETRY_MIN, REFRESH_AT_SHARE, RENEWAL_FINISH, RENEWAL_RETRY_MAX, RENEWAL_RETRY_MIN,
     RENEWAL_TICK,
 };
-use crate::policy::Requirements;
+use crate::policy::{Grant, NotAdmitted, Requirements};
 use crate::proxy::Proxy;
 use crate::record::event::SessionOpen;
 use crate::record::standing::changes;
 use crate::record::{
     BindingMethod, Event, Identity, IdentityLapse, IdentityRefresh, LapseReason, OnLapse,
-    SessionBinding,
+    SessionBinding, Via,
 };
 use crate::redact;
 
@@ -42,6 +42,8 @@ pub struct Keeping {
     pub is_renewable: bool,
     /// What it must meet, whenever it is verified again: groups change.
     pub requirements: Requirements,
+    /// The credential the session has, where it depends on groups.
+    pub grant: Option<Grant>,
     /// What becomes of calls when it has lapsed.
     pub on_lapse: OnLapse,
     /// How long a session may have it at most.
@@ -202,7 +204,9 @@ impl<'a> Keeper<'a> {
         {
             return;
         }
-        if self.ends.is_some_and(|ends| Utc::now() >= ends) {
+        let is_over = self.ends.is_some_and(|ends| Utc::now() >= ends);
+        // A refusal stands: the end of the session would be milder.
+        if is_over && !self.lapsed.is_some_and(LapseReason::is_refusal) {
             self.lapse(LapseReason::MaxSession).await;
         } else if self.lapsed.is_none() && !self.proxy.standing.holds() {
             self.lapse(LapseReason::Expired).await;
@@ -245,9 +249,8 @@ impl<'a> Keeper<'a> {
         if identity.expires == self.identity.expires {
             return self.later(holds_until(&self.identity));
         }
-        if let Err(refused) = self.keeping.requirements.check(&identity) {
-            self.trouble = Some(refused.to_string());
-            return self.ended(LapseReason::NotAdmitted).await;
+        if let Err((why, refused)) = self.may_go_on(&identity) {
+            return self.refused(&identity, why, &refused).await;
         }
         let Some(until) = until(&identity, self.ends).filter(|until| *until > now) else {
             return self.later(None);
@@ -274,8 +277,30 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Whether whoever was verified meets what the session began with.
+    fn may_go_on(&self, identity: &Identity) -> Result<(), (LapseReason, NotAdmitted)> {
+        let required = self.keeping.requirements.check(identity);
+        required.map_err(|refused| (LapseReason::NotAdmitted, refused))?;
+        let grant = self.keeping.grant.as_ref();
+        let granted = grant.map_or(Ok(()), |grant| grant.check(identity));
+        granted.map_err(|refused| (LapseReason::CredentialLost, refused))
+    }
+
+    /// Whoever was verified may not go on. Where userinfo only leaves out what a signed token had said,
+    /// that holds to its end.
+    async fn refused(&mut self, identity: &Identity, why: LapseReason, refused: &NotAdmitted) {
+        let is_silent = identity.via == Via::Userinfo && self.identity.via != Via::Userinfo;
+        if is_silent && refused.is_unclear() {
+            self.failed(&refused.to_string());
+            return self.later(holds_until(&self.identity));
+        }
+        self.trouble = Some(refused.to_string());
+        self.ended(why).await;
+    }
+
     async fn ended(&mut self, why: LapseReason) {
-        if self.lapsed.is_none() {
+        let is_known = self.lapsed.is_some_and(LapseReason::is_refusal);
+        if self.lapsed.is_none() || why.is_refusal() && !is_known {
             self.lapse(why).await;
         }
         self.later(None);
@@ -298,10 +323,10 @@ impl<'a> Keeper<'a> {
     }
 
     async fn lapse(&mut self, why: LapseReason) {
-        let is_news = self.lapsed.is_none();
+        let is_news = self.lapsed.is_none() || why.is_refusal();
         self.lapsed = Some(why);
         self.proxy.standing.lapse(why);
-        let calls = self.keeping.on_lapse;
+        let calls = why.calls(self.keeping.on_lapse);
         let leaf = Event::IdentityLapse(IdentityLapse { why, calls });
         let _ = self.proxy.journal.note(leaf, Vec::new()).await;
         // From now on whoever signs in again is looked for soon.

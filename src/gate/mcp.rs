@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::launch::{ChildEnd, LaunchError, Piped, pipe};
+use crate::launch::pipe::{self, Onward};
+use crate::launch::{ChildEnd, LaunchError, Piped};
 use crate::limits;
-use crate::proxy::{Proxy, Wrapped};
+use crate::proxy::{Proxy, Spoken, Wrapped};
 
 /// Passes on what the server reads and writes, to its end.
 pub(super) async fn pass(
@@ -24,7 +25,13 @@ pub(super) async fn pass(
     let runtime = Handle::current();
     let to_child = {
         let runtime = runtime.clone();
-        move |line: Option<&[u8]>| runtime.block_on(there.said(line)).map_err(io::Error::other)
+        move |line: Option<&[u8]>| {
+            let spoken = runtime.block_on(there.said(line));
+            Ok(match spoken.map_err(io::Error::other)? {
+                Spoken::Passes => Onward::Passes,
+                Spoken::Refused(answer) => Onward::Stays(answer),
+            })
+        }
     };
     let from_child = move |line: Option<&[u8]>| {
         runtime

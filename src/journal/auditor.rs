@@ -254,6 +254,7 @@ impl<'a> Auditor<'a> {
             kind: says.text("t"),
             call: says.number("call"),
             via: says.text("via"),
+            decision: says.text("decision"),
             at: says.text("ts"),
         };
         for fault in self.statements.take(leaf, statement, &mut self.audit) {

@@ -87,26 +87,28 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// One more call.
+    fn begun(&mut self, decision: Decision, access: Effect) {
+        self.calls += 1;
+        if decision == Decision::Deny {
+            self.denied += 1;
+            self.ended += 1;
+        } else {
+            self.changes += u64::from(access.is_change());
+            self.writes += u64::from(access == Effect::Write);
+            self.deletes += u64::from(access == Effect::Destroy);
+        }
+    }
+
     /// Takes one more event into account.
     pub fn observe(&mut self, event: &Event) {
         match event {
             Event::CallRequest(e) | Event::CallDenied(e) => {
-                self.calls += 1;
-                if e.decision == Decision::Deny {
-                    self.denied += 1;
-                    self.ended += 1;
-                } else {
-                    self.changes += u64::from(e.access.is_change());
-                    self.writes += u64::from(e.access == Effect::Write);
-                    self.deletes += u64::from(e.access == Effect::Destroy);
-                }
+                self.begun(e.decision, e.access);
             }
             // A tool of a wrapped server: it has no other leaves.
             Event::McpCall(e) if e.via == Via::Stdio => {
-                self.calls += 1;
-                self.changes += u64::from(e.access.is_change());
-                self.writes += u64::from(e.access == Effect::Write);
-                self.deletes += u64::from(e.access == Effect::Destroy);
+                self.begun(e.decision.unwrap_or(Decision::Allow), e.access);
             }
             Event::McpResult(e) if e.via == Via::Stdio => self.ended += 1,
             Event::CallResponse(e) => {

@@ -17,6 +17,8 @@ pub struct Statement<'a> {
     pub call: Option<u64>,
     /// How a tool was called.
     pub via: Option<&'a str>,
+    /// What was decided about it.
+    pub decision: Option<&'a str>,
     /// When it was written (RFC 3339).
     pub at: Option<&'a str>,
 }
@@ -58,6 +60,10 @@ impl Statements {
                 audit.denied += 1;
             }
             // A tool of a wrapped server: a call without any HTTP exchange.
+            Some("mcp.call") if is_stdio && says.decision == Some("deny") => {
+                audit.calls += 1;
+                audit.denied += 1;
+            }
             Some("mcp.call") if is_stdio => {
                 audit.calls += 1;
                 self.unended.extend(says.call);

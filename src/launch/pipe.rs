@@ -1,12 +1,14 @@
 //! Standard input and output of a child, passed through line by line.
 //!
 //! Invariant: bytes pass in their order, unchanged, and whoever looks at a line has seen all of it
-//! before its end is passed on. Nothing is held but, towards the child, the last byte of a line
-//! under way, and a copy of the line up to a bound. It knows nothing of what the lines say.
+//! before its end is passed on. Towards the child nothing of a line passes before it was looked at: it
+//! may be answered in the child's place, and then the child never sees it. What is answered so stands
+//! on a line of its own among the child's. A line is held up to a bound. It knows nothing of what the
+//! lines say.
 
 use std::io::{self, Read, Write};
 use std::process::{ChildStdin, ChildStdout};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +16,21 @@ use tokio::sync::oneshot;
 
 use crate::limits::{BODY_PIECE_BYTES_MAX, MCP_MESSAGE_BYTES_MAX};
 
-/// Looks at a line without its end, before that is passed on; none for one that is too long. An
-/// error ends the passage: nothing of the line's end, nor what follows, is passed on.
+/// What becomes of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Onward {
+    /// It passes.
+    Passes,
+    /// It does not; whoever said it is answered with this line, if there is something to answer.
+    Stays(Option<String>),
+}
+
+/// Decides about a line towards the child, without its end, before any of it is passed on; none for one
+/// that is too long. An error ends the passage: nothing of the line, nor what follows, is passed on.
+pub type Judge = Box<dyn FnMut(Option<&[u8]>) -> io::Result<Onward> + Send>;
+
+/// Looks at a line of the child's, without its end, before that is passed on; none for one that is too
+/// long. An error ends the passage.
 pub type Look = Box<dyn FnMut(Option<&[u8]>) -> io::Result<()> + Send>;
 
 /// Both directions under way.
@@ -31,7 +46,7 @@ pub struct Passage {
 pub fn pass(
     stdin: ChildStdin,
     stdout: ChildStdout,
-    to_child: Look,
+    to_child: Judge,
     from_child: Look,
 ) -> io::Result<Passage> {
     let (done, output) = oneshot::channel();
@@ -39,12 +54,14 @@ pub fn pass(
         let builder = thread::Builder::new().name(name.to_owned());
         builder.spawn(work).map(drop)
     };
+    let ours = Output::new(io::stdout());
+    let answers = ours.clone();
     // Ends with our standard input; it may wait there when everything else is over.
-    let inward = move || drop(move_lines(io::stdin(), stdin, Hold::LastByte, to_child));
+    let inward = move || drop(judge_lines(io::stdin(), stdin, to_child, &answers));
     start("ddgate-stdin", Box::new(inward))?;
     let outward = move || {
         // Whoever reads our output may be gone: then the child hears of it by its own pipe.
-        drop(move_lines(stdout, io::stdout(), Hold::Nothing, from_child));
+        drop(move_lines(stdout, ours, from_child));
         let _ = done.send(());
     };
     start("ddgate-stdout", Box::new(outward))?;
@@ -83,59 +100,167 @@ pub fn first_line(patience: Duration) -> Option<Vec<u8>> {
         .filter(|line| !line.is_empty())
 }
 
-/// What of a line under way waits for its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hold {
-    /// Some end a message without the end of its line, when they have nothing more to say: so the
-    /// last byte waits, and with it what could be acted upon.
-    LastByte,
-    /// Only the end itself.
-    Nothing,
+/// Our standard output, for what the child says and for what is answered in its place.
+struct Output<W>(Arc<Mutex<Said<W>>>);
+
+struct Said<W> {
+    to: W,
+    /// Whether the child has begun a line.
+    is_mid_line: bool,
+    /// Answers that wait for its end.
+    waiting: Vec<u8>,
 }
 
-/// Passes bytes until the end of `from`.
-fn move_lines(
-    mut from: impl Read,
-    mut to: impl Write,
-    hold: Hold,
-    mut look: Look,
-) -> io::Result<()> {
+impl<W> Clone for Output<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<W: Write> Output<W> {
+    fn new(to: W) -> Self {
+        Self(Arc::new(Mutex::new(Said {
+            to,
+            is_mid_line: false,
+            waiting: Vec::new(),
+        })))
+    }
+
+    /// Writes a line of ours, as soon as the child is between two of its own.
+    fn answer(&self, line: &str) -> io::Result<()> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.is_mid_line {
+            said.to.write_all(format!("{line}\n").as_bytes())?;
+            return said.to.flush();
+        }
+        // A child that ends no line gets whoever asks no more answers than this.
+        if said.waiting.len() + line.len() < MCP_MESSAGE_BYTES_MAX {
+            said.waiting.extend_from_slice(line.as_bytes());
+            said.waiting.push(b'\n');
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = &mut *said;
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = match end {
+            Some(at) if !said.waiting.is_empty() => &bytes[..=at],
+            _ => bytes,
+        };
+        let n = said.to.write(part)?;
+        if let Some(last) = part[..n].last() {
+            said.is_mid_line = *last != b'\n';
+        }
+        if !said.is_mid_line && !said.waiting.is_empty() {
+            said.to.write_all(&std::mem::take(&mut said.waiting))?;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.to.flush()
+    }
+}
+
+/// Reads the next piece; none at the end.
+fn next<'p>(from: &mut impl Read, piece: &'p mut [u8]) -> io::Result<Option<&'p [u8]>> {
+    let n = loop {
+        match from.read(piece) {
+            Ok(n) => break n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    };
+    Ok(piece.get(..n).filter(|rest| !rest.is_empty()))
+}
+
+/// Passes what the child says, until the end of `from`.
+fn move_lines(mut from: impl Read, mut to: impl Write, mut look: Look) -> io::Result<()> {
     let mut piece = vec![0; BODY_PIECE_BYTES_MAX];
     let mut line = Line::default();
-    loop {
-        let n = match from.read(&mut piece) {
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        let Some(mut rest) = piece.get(..n).filter(|rest| !rest.is_empty()) else {
-            break;
-        };
-        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-            let (part, later) = rest.split_at(at);
-            line.extend(part);
-            look(line.text())?;
-            to.write_all(&line.unpassed(part))?;
-            to.write_all(b"\n")?;
-            line = Line::default();
-            rest = later.get(1..).unwrap_or_default();
-        }
-        if !rest.is_empty() {
-            line.extend(rest);
-            let (last, now) = match rest.split_last() {
-                Some((last, before)) if hold == Hold::LastByte => (Some(*last), before),
-                _ => (None, rest),
-            };
-            to.write_all(&line.unpassed(now))?;
-            line.last = last;
+    while let Some(said) = next(&mut from, &mut piece)? {
+        for part in said.split_inclusive(|byte| *byte == b'\n') {
+            let (text, is_whole) = without_end(part);
+            line.extend(text);
+            if is_whole {
+                look(line.text())?;
+                line = Line::default();
+            }
+            to.write_all(part)?;
         }
         to.flush()?;
     }
     if line.is_begun() {
         look(line.text())?;
-        to.write_all(&line.unpassed(&[]))?;
+    }
+    Ok(())
+}
+
+/// Passes what the child is told, as far as it may be, until the end of `from`.
+fn judge_lines<W: Write>(
+    mut from: impl Read,
+    mut to: impl Write,
+    mut judge: Judge,
+    answers: &Output<W>,
+) -> io::Result<()> {
+    let mut piece = vec![0; BODY_PIECE_BYTES_MAX];
+    let mut line = Line::default();
+    // Of a line that is too long: whether it passes.
+    let mut passes = None;
+    let mut decide = |text: Option<&[u8]>| match judge(text)? {
+        Onward::Passes => Ok(true),
+        Onward::Stays(answer) => {
+            answer.map_or(Ok(()), |answer| answers.answer(&answer))?;
+            io::Result::Ok(false)
+        }
+    };
+    while let Some(said) = next(&mut from, &mut piece)? {
+        for part in said.split_inclusive(|byte| *byte == b'\n') {
+            let (text, is_whole) = without_end(part);
+            let held = line.extend(text);
+            match (passes, held) {
+                (Some(true), _) => to.write_all(part)?,
+                (Some(false), _) => {}
+                (None, Some(held)) => {
+                    let may = decide(None)?;
+                    if may {
+                        to.write_all(&held)?;
+                        to.write_all(part)?;
+                    }
+                    passes = Some(may);
+                }
+                (None, None) if is_whole => {
+                    if decide(line.text())? {
+                        line.copy.push(b'\n');
+                        to.write_all(&line.copy)?;
+                    }
+                }
+                (None, None) => {}
+            }
+            if is_whole {
+                (line, passes) = (Line::default(), None);
+            }
+        }
+        to.flush()?;
+    }
+    // Some end a message without the end of its line, when they have nothing more to say.
+    if passes.is_none() && line.is_begun() && decide(line.text())? {
+        to.write_all(&line.copy)?;
     }
     to.flush()
+}
+
+/// A part without the end of its line, and whether it has one.
+fn without_end(part: &[u8]) -> (&[u8], bool) {
+    match part.split_last() {
+        Some((b'\n', text)) => (text, true),
+        _ => (part, false),
+    }
 }
 
 /// A line under way.
@@ -144,18 +269,20 @@ struct Line {
     /// A copy of it, as long as it is not too long.
     copy: Vec<u8>,
     is_too_long: bool,
-    /// The byte that was not passed on.
-    last: Option<u8>,
 }
 
 impl Line {
-    fn extend(&mut self, part: &[u8]) {
-        if self.is_too_long || self.copy.len() + part.len() > MCP_MESSAGE_BYTES_MAX {
-            self.is_too_long = true;
-            self.copy = Vec::new();
-        } else {
-            self.copy.extend_from_slice(part);
+    /// Adds a part; gives back what was held when it becomes too long.
+    fn extend(&mut self, part: &[u8]) -> Option<Vec<u8>> {
+        if self.is_too_long {
+            return None;
         }
+        if self.copy.len() + part.len() > MCP_MESSAGE_BYTES_MAX {
+            self.is_too_long = true;
+            return Some(std::mem::take(&mut self.copy));
+        }
+        self.copy.extend_from_slice(part);
+        None
     }
 
     fn is_begun(&self) -> bool {
@@ -165,22 +292,12 @@ impl Line {
     fn text(&self) -> Option<&[u8]> {
         (!self.is_too_long).then_some(&self.copy)
     }
-
-    /// The byte that waits, and what follows it.
-    fn unpassed(&mut self, part: &[u8]) -> Vec<u8> {
-        self.last
-            .take()
-            .into_iter()
-            .chain(part.iter().copied())
-            .collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::{Arc, Mutex};
 
     /// Gives what it has in pieces of these lengths.
     struct Pieces(Vec<u8>, Vec<usize>);
@@ -198,6 +315,12 @@ mod tests {
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
 
+    impl Sink {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
     impl Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
@@ -211,10 +334,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_passes_and_no_line_before_it_was_looked_at(
+        fn what_a_child_says_passes_and_no_line_before_it_was_looked_at(
             input in "[a-c\n]{0,60}",
             cuts in proptest::collection::vec(1_usize..9, 1..5),
-            hold in prop_oneof![Just(Hold::LastByte), Just(Hold::Nothing)],
         ) {
             let sink = Sink::default();
             let (passed, seen) = (sink.clone(), Arc::new(Mutex::new(Vec::new())));
@@ -222,59 +344,127 @@ mod tests {
             let look: Look = Box::new(move |line| {
                 let mut lines = lines.lock().unwrap();
                 lines.extend_from_slice(line.unwrap());
-                // Not even the last byte of a line is there before it was looked at.
-                let there = passed.0.lock().unwrap().len();
-                let may_be_there = match hold {
-                    Hold::LastByte if line != Some(b"") => lines.len() - 1,
-                    Hold::LastByte | Hold::Nothing => lines.len(),
-                };
-                assert!(there <= may_be_there, "{there}");
+                // The end of the line is not there yet.
+                assert!(passed.text().len() <= lines.len());
                 lines.push(b'\n');
                 Ok(())
             });
-            move_lines(Pieces(input.clone().into(), cuts), sink.clone(), hold, look).unwrap();
-            prop_assert_eq!(&*sink.0.lock().unwrap(), input.as_bytes());
-            let mut expected = input.clone();
-            if !input.is_empty() && !input.ends_with('\n') {
-                expected.push('\n');
+            move_lines(Pieces(input.clone().into(), cuts), sink.clone(), look).unwrap();
+            prop_assert_eq!(&sink.text(), &input);
+            let seen = String::from_utf8(seen.lock().unwrap().clone()).unwrap();
+            prop_assert_eq!(seen, whole(&input));
+        }
+
+        #[test]
+        fn a_child_is_told_what_may_pass_and_not_a_byte_of_the_rest(
+            input in "[a-c\n]{0,60}",
+            cuts in proptest::collection::vec(1_usize..9, 1..5),
+        ) {
+            let (sink, answers) = (Sink::default(), Sink::default());
+            let (passed, seen) = (sink.clone(), Arc::new(Mutex::new(String::new())));
+            let lines = Arc::clone(&seen);
+            let judge: Judge = Box::new(move |line| {
+                let line = std::str::from_utf8(line.unwrap()).unwrap();
+                let mut lines = lines.lock().unwrap();
+                // Nothing of it is there before it was judged.
+                assert_eq!(passed.text(), allowed(&lines));
+                lines.push_str(line);
+                lines.push('\n');
+                Ok(match line.contains('b') {
+                    true => Onward::Stays(line.contains('c').then(|| format!("no {line}"))),
+                    false => Onward::Passes,
+                })
+            });
+            let output = Output::new(answers.clone());
+            judge_lines(Pieces(input.clone().into(), cuts), sink.clone(), judge, &output).unwrap();
+            prop_assert_eq!(sink.text(), allowed(&input));
+            let both = |line: &&str| line.contains('b') && line.contains('c');
+            let expected: Vec<String> =
+                input.lines().filter(both).map(|line| format!("no {line}\n")).collect();
+            prop_assert_eq!(answers.text(), expected.concat());
+        }
+
+        #[test]
+        fn an_answer_never_stands_inside_a_line(
+            said in proptest::collection::vec("[x\n]{1,6}", 1..8),
+            when in proptest::collection::vec(any::<bool>(), 8),
+        ) {
+            let sink = Sink::default();
+            let mut output = Output::new(sink.clone());
+            let mut answers = 0;
+            for (part, answers_now) in said.iter().zip(when) {
+                output.write_all(part.as_bytes()).unwrap();
+                if answers_now {
+                    output.answer("ours").unwrap();
+                    answers += 1;
+                }
             }
-            prop_assert_eq!(&*seen.lock().unwrap(), expected.as_bytes());
+            output.write_all(b"\n").unwrap();
+            let text = sink.text();
+            let ours = text.lines().filter(|line| *line == "ours").count();
+            prop_assert_eq!(ours, answers);
+            let theirs: String = text.replace("ours\n", "");
+            prop_assert_eq!(theirs, said.concat() + "\n");
+        }
+    }
+
+    /// The lines without a `b`.
+    fn allowed(lines: &str) -> String {
+        let lines = lines.split_inclusive('\n');
+        lines.filter(|line| !line.contains('b')).collect()
+    }
+
+    /// With the end of its last line, if that has begun.
+    fn whole(input: &str) -> String {
+        match input.is_empty() || input.ends_with('\n') {
+            true => input.to_owned(),
+            false => format!("{input}\n"),
         }
     }
 
     #[test]
-    fn a_line_that_may_not_pass_does_not_end() {
-        let hold = Hold::LastByte;
+    fn nothing_of_a_line_that_cannot_be_recorded_passes_nor_what_follows() {
         let sink = Sink::default();
-        let look: Look = Box::new(|line| match line {
+        let judge: Judge = Box::new(|line| match line {
             Some(b"no") => Err(io::Error::other("no")),
-            _ => Ok(()),
+            _ => Ok(Onward::Passes),
         });
         let input = b"yes\nno\nlater\n".to_vec();
-        assert!(move_lines(Pieces(input, vec![2]), sink.clone(), hold, look).is_err());
-        assert_eq!(&*sink.0.lock().unwrap(), b"yes\nn");
+        let output = Output::new(Sink::default());
+        assert!(judge_lines(Pieces(input, vec![2]), sink.clone(), judge, &output).is_err());
+        assert_eq!(sink.text(), "yes\n");
     }
 
     #[test]
-    fn a_line_that_is_too_long_passes_and_is_told() {
-        let hold = Hold::LastByte;
-        let sink = Sink::default();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let lines = Arc::clone(&seen);
-        let look: Look = Box::new(move |line| {
-            lines.lock().unwrap().push(line.map(<[u8]>::len));
-            Ok(())
-        });
+    fn a_line_that_is_too_long_is_told_before_it_passes() {
         let long = MCP_MESSAGE_BYTES_MAX + 7;
         let input = ["x".repeat(long), "after".into(), String::new()].join("\n");
-        move_lines(
-            Pieces(input.clone().into(), vec![1 << 20]),
-            sink.clone(),
-            hold,
-            look,
-        )
-        .unwrap();
-        assert_eq!(&*sink.0.lock().unwrap(), input.as_bytes());
-        assert_eq!(*seen.lock().unwrap(), [None, Some(5)]);
+        for (passes, told) in [(true, input.as_str()), (false, "after\n")] {
+            let sink = Sink::default();
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let (lines, passed) = (Arc::clone(&seen), sink.clone());
+            let judge: Judge = Box::new(move |line| {
+                assert_eq!(
+                    line.is_none(),
+                    passed.text().is_empty() && lines.lock().unwrap().is_empty()
+                );
+                lines.lock().unwrap().push(line.map(<[u8]>::len));
+                Ok(match line.is_some() || passes {
+                    true => Onward::Passes,
+                    false => Onward::Stays(None),
+                })
+            });
+            let output = Output::new(Sink::default());
+            let pieces = Pieces(input.clone().into(), vec![1 << 20]);
+            judge_lines(pieces, sink.clone(), judge, &output).unwrap();
+            assert_eq!(sink.text(), told);
+            assert_eq!(*seen.lock().unwrap(), [None, Some(5)]);
+        }
+        // What a child says passes, whatever its length.
+        let sink = Sink::default();
+        let look: Look = Box::new(|_| Ok(()));
+        let pieces = Pieces(input.clone().into(), vec![1 << 20]);
+        move_lines(pieces, sink.clone(), look).unwrap();
+        assert_eq!(sink.text(), input);
     }
 }

@@ -83,6 +83,14 @@ pub struct Message<'a> {
     pub kind: Kind<'a>,
 }
 
+impl Message<'_> {
+    /// Whether it wants an answer.
+    #[must_use]
+    pub const fn is_request(&self) -> bool {
+        self.id.is_some() && !matches!(self.kind, Kind::Answer { .. })
+    }
+}
+
 /// What a message is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind<'a> {

@@ -6,13 +6,16 @@
 //! (who may send what when); it decides nothing.
 //!
 //! - [`message`]: JSON-RPC 2.0 text → [`Message`]s
+//! - [`refusal`](refusal()): the answer to what is not passed on
 //! - [`sse`]: bytes of an event stream → events, however they are cut
 //! - [`tools`]: the tools of Datadog's own server → read, write or destroy
 
 pub mod message;
+mod refusal;
 pub mod sse;
 pub mod tools;
 
 pub use message::{Id, Kind, Message, NotUnderstood, Went, effect, parse, summary};
+pub use refusal::{refusal, refusals};
 pub use sse::{Event, EventStream};
 pub use tools::{Server, TAG};

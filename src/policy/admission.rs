@@ -1,4 +1,4 @@
-//! Who may open a session, and which of several credentials somebody gets.
+//! Who may open a session, which of several credentials somebody gets, and whether it is still theirs.
 //!
 //! Pure. Invariant: more requirements never admit more people; whom nobody verified is admitted by
 //! none; and where a provider left groups out, what they would decide is not decided. It reads no
@@ -97,6 +97,34 @@ pub enum NotAdmitted {
         /// The groups it is for.
         any_of: Vec<String>,
     },
+    /// The session's credential is for other groups than theirs are now.
+    #[error(
+        "{who} is in none of the groups that this session's credential `{credential}` is for ({}) any \
+         more; the sign-in shows {}",
+        listed(any_of),
+        shown(has)
+    )]
+    CredentialLost {
+        /// The person.
+        who: String,
+        /// The credential.
+        credential: String,
+        /// The groups it is for.
+        any_of: Vec<String>,
+        /// Their groups.
+        has: Vec<String>,
+    },
+}
+
+impl NotAdmitted {
+    /// Whether groups that were left out could change it.
+    #[must_use]
+    pub const fn is_unclear(&self) -> bool {
+        matches!(
+            self,
+            Self::GroupsIncomplete { .. } | Self::CredentialUnclear { .. }
+        )
+    }
 }
 
 /// Whether somebody is in one of several groups.
@@ -193,6 +221,46 @@ impl Requirements {
             words.push("a verified e-mail address".to_owned());
         }
         words.join(" and ")
+    }
+}
+
+/// The credential somebody got when their session opened, and the groups it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    credential: String,
+    any_of: Vec<String>,
+}
+
+impl Grant {
+    /// A credential, and the groups it is for (none: everybody).
+    #[must_use]
+    pub const fn new(credential: String, any_of: Vec<String>) -> Self {
+        Self { credential, any_of }
+    }
+
+    /// Checks whether it is still theirs. Groups that came meanwhile change nothing, even if they open
+    /// an entry that comes before this one: what a session may do does not change under it.
+    ///
+    /// # Errors
+    /// It is not, or that cannot be told.
+    pub fn check(&self, identity: &Identity) -> Result<(), NotAdmitted> {
+        let who = identity.label().to_owned();
+        let (credential, any_of) = (self.credential.clone(), self.any_of.clone());
+        match membership(identity, &any_of) {
+            Membership::Yes => Ok(()),
+            _ if any_of.is_empty() => Ok(()),
+            Membership::No => Err(NotAdmitted::CredentialLost {
+                who,
+                credential,
+                any_of,
+                has: identity.groups.clone(),
+            }),
+            Membership::Unknown => Err(NotAdmitted::CredentialUnclear {
+                who,
+                credential,
+                any_of,
+            }),
+        }
     }
 }
 
@@ -422,6 +490,25 @@ mod tests {
             matches!(&error, NotAdmitted::CredentialUnclear { credential, .. } if credential == "read"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_credential_stays_theirs_while_a_group_of_it_does() {
+        let grant = Grant::new("write".to_owned(), owned(&["sre", "dba"]));
+        grant.check(&alice(&["dba", "eng", "new"])).unwrap();
+        let lost = grant.check(&alice(&["eng"])).unwrap_err();
+        assert_eq!(
+            lost.to_string(),
+            "alice@x.test is in none of the groups that this session's credential `write` is for \
+             (sre, dba) any more; the sign-in shows the groups eng"
+        );
+        let cut = Identity {
+            groups_incomplete: true,
+            ..alice(&[])
+        };
+        assert!(grant.check(&cut).unwrap_err().is_unclear() && !lost.is_unclear());
+        let everybodys = Grant::new("rest".to_owned(), Vec::new());
+        everybodys.check(&cut).unwrap();
     }
 
     proptest! {

@@ -8,6 +8,6 @@ mod admission;
 mod decide;
 mod pattern;
 
-pub use admission::{NotAdmitted, Requirements, choose};
+pub use admission::{Grant, NotAdmitted, Requirements, choose};
 pub use decide::{Asked, DEFAULT, Policy, Verdict, decide};
 pub use pattern::{Pattern, PatternError, known};

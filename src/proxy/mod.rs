@@ -47,7 +47,7 @@ pub use keys::{Keys, Slot};
 pub use listener::{bind, serve};
 pub use origin::Origins;
 pub use respond::{CALL_HEADER, VERDICT_HEADER};
-pub use stdio::Wrapped;
+pub use stdio::{Spoken, Wrapped};
 pub use tools::ToolBook;
 pub use upstream::{TlsSource, Upstream};
 pub use whereabouts::Whereabouts;

@@ -1,8 +1,9 @@
 //! The tool calls of a wrapped MCP server, which go over its standard input and not through the
 //! gate: each is a call of its own in the record.
 //!
-//! Invariant: a message is on stable storage before its end is passed to the server. What is not
-//! understood is recorded as a call of which nobody knows what it was. The server's own calls to
+//! Invariant: a message is on stable storage before anything of it is passed to the server; while the
+//! identity has lapsed, none that may call a tool is. What is not understood is recorded as a call of
+//! which nobody knows what it was. The server's own calls to
 //! Datadog go through the gate like any other; they are tied to the tool calls by time alone.
 
 use std::sync::Arc;
@@ -11,12 +12,36 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Proxy;
+use super::lapse;
 use super::tools::{Waiting, content, id_text, named};
 use crate::journal::Refused;
 use crate::limits;
 use crate::mcp::{self, Kind, Message, Server};
+use crate::record::event::Decision;
+use crate::record::standing::LAPSED_RULE;
 use crate::record::tool::Via;
-use crate::record::{Effect, Event, Level, McpCall, Operation};
+use crate::record::{Effect, Event, LapseReason, Level, McpCall, Operation};
+
+/// Whether somebody vouches for who acts, and the rule of a call that goes on or not for want of it.
+type Standing = Result<Option<&'static str>, LapseReason>;
+
+/// What becomes of something the agent said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// The server gets it.
+    Passes,
+    /// It does not; the agent gets this line, if it wants an answer.
+    Refused(Option<String>),
+}
+
+impl Spoken {
+    fn by(standing: Standing, messages: &[Message<'_>], is_batch: bool) -> Self {
+        match standing {
+            Ok(_) => Self::Passes,
+            Err(why) => Self::Refused(mcp::refusals(messages, is_batch, &lapse::message(why))),
+        }
+    }
+}
 
 /// The two ends of a wrapped server. Cheap to clone: one for each direction.
 #[derive(Clone, Debug)]
@@ -47,43 +72,58 @@ impl Wrapped {
         }
     }
 
-    /// Records what the agent says, durably; `line` is none where it is too long to be looked into.
+    /// Judges what the agent says, and records what of it calls tools, durably; `line` is none where it
+    /// is too long to be looked into. While nobody vouches for whoever acts, no tool is called, as over
+    /// HTTP: what could call one stays, and the agent is answered.
     ///
     /// # Errors
     /// It cannot be recorded, and must not reach the server.
-    pub async fn said(&self, line: Option<&[u8]>) -> Result<(), Refused> {
-        let recorded = self.record(line).await;
-        if recorded.is_err() {
+    pub async fn said(&self, line: Option<&[u8]>) -> Result<Spoken, Refused> {
+        let judged = self.judge(line).await;
+        if judged.is_err() {
             self.proxy.count_unrecorded();
         }
-        recorded
+        judged
     }
 
-    async fn record(&self, line: Option<&[u8]>) -> Result<(), Refused> {
+    async fn judge(&self, line: Option<&[u8]>) -> Result<Spoken, Refused> {
         let Some(line) = line else {
             return self.unread("it is too long to be looked into").await;
         };
         if line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(());
+            return Ok(Spoken::Passes);
         }
         let line = Bytes::copy_from_slice(line);
         match mcp::parse(&line) {
             Err(why) => self.unread(&why.to_string()).await,
-            Ok(messages) => {
-                for message in &messages {
-                    self.call(&line, message).await?;
-                }
-                Ok(())
-            }
+            Ok(messages) => self.messages(&line, &messages).await,
         }
     }
 
-    async fn call(&self, line: &Bytes, message: &Message<'_>) -> Result<(), Refused> {
+    async fn messages(&self, line: &Bytes, messages: &[Message<'_>]) -> Result<Spoken, Refused> {
+        let calls_a_tool = |message: &Message<'_>| matches!(message.kind, Kind::Call { .. });
+        if !messages.iter().any(calls_a_tool) {
+            return Ok(Spoken::Passes);
+        }
+        let standing = lapse::judged(&self.proxy).await;
+        for message in messages {
+            self.call(line, message, standing).await?;
+        }
+        let is_batch = line.trim_ascii_start().starts_with(b"[");
+        Ok(Spoken::by(standing, messages, is_batch))
+    }
+
+    async fn call(
+        &self,
+        line: &Bytes,
+        message: &Message<'_>,
+        standing: Standing,
+    ) -> Result<(), Refused> {
         let Kind::Call { tool, arguments } = &message.kind else {
             return Ok(());
         };
         let known = &self.proxy.known;
-        let mut event = self.event();
+        let mut event = self.event(standing);
         event.tool = named(known, tool, limits::MCP_TOOL_CHARS_MAX);
         event.id = id_text(known, message.id.as_ref());
         event.access = mcp::effect(std::slice::from_ref(message), Server::Other);
@@ -101,7 +141,7 @@ impl Wrapped {
             .journal
             .admit(Event::McpCall(event), attachments)
             .await?;
-        if let Some(id) = &message.id {
+        if let (Some(id), Ok(_)) = (&message.id, standing) {
             self.proxy.tools.expect(Waiting {
                 server: self.server.clone(),
                 session: None,
@@ -114,16 +154,19 @@ impl Wrapped {
         Ok(())
     }
 
-    async fn unread(&self, why: &str) -> Result<(), Refused> {
-        let mut event = self.event();
+    /// What is not understood may call a tool.
+    async fn unread(&self, why: &str) -> Result<Spoken, Refused> {
+        let standing = lapse::judged(&self.proxy).await;
+        let mut event = self.event(standing);
         event.unkept = Some(why.to_owned());
         self.proxy
             .journal
             .admit(Event::McpCall(event), Vec::new())
-            .await
+            .await?;
+        Ok(Spoken::by(standing, &[], false))
     }
 
-    fn event(&self) -> McpCall {
+    fn event(&self, standing: Standing) -> McpCall {
         McpCall {
             call: self.proxy.journal.next_call(),
             nth: 0,
@@ -136,6 +179,8 @@ impl Wrapped {
             args: None,
             unkept: None,
             redactions: Vec::new(),
+            decision: standing.is_err().then_some(Decision::Deny),
+            rule: standing.unwrap_or(Some(LAPSED_RULE)).map(str::to_owned),
         }
     }
 

@@ -289,6 +289,8 @@ impl Exchange {
             args: None,
             unkept: None,
             redactions: Vec::new(),
+            decision: None,
+            rule: None,
         };
         let mut attachments = Vec::new();
         if let Some(arguments) = &called.arguments {

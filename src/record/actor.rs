@@ -16,6 +16,9 @@ pub enum Via {
     Browser,
     /// A refreshed sign-in (OpenID Connect Core 12) with a verified ID token.
     Refresh,
+    /// A refreshed sign-in without an ID token: the provider's userinfo endpoint (OpenID Connect Core
+    /// 5.3) said that it is the same subject. Nobody signed that.
+    Userinfo,
     /// A verified token that a CI system or a cloud gave to a workload: no person.
     Workload,
     /// The operating system's user name: nobody verified it.
@@ -54,7 +57,8 @@ pub struct Identity {
     pub groups_incomplete: bool,
     /// How it was established.
     pub via: Via,
-    /// `exp` of the ID token; none for [`Via::Local`].
+    /// `exp` of the ID token; where there is none, when the access token ends, and at most an hour
+    /// after it was confirmed; none for [`Via::Local`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<DateTime<Utc>>,
     /// What it is, where it is no person: for [`Via::Workload`].

@@ -23,6 +23,16 @@ pub enum Outcome {
     InDoubt,
 }
 
+impl Outcome {
+    /// What is to be said of a call that has no end on record.
+    const fn before_its_end(decision: Decision) -> Self {
+        match decision {
+            Decision::Allow => Self::InDoubt,
+            Decision::Deny => Self::Refused,
+        }
+    }
+}
+
 /// One tool call, folded from its call and, if there is one, its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolCall {
@@ -139,10 +149,7 @@ impl Call {
             operation: request.op,
             effect: request.access,
             resources: request.res,
-            outcome: match request.decision {
-                Decision::Allow => Outcome::InDoubt,
-                Decision::Deny => Outcome::Refused,
-            },
+            outcome: Outcome::before_its_end(request.decision),
             decision: request.decision,
             rule: request.rule,
             by: request.by,
@@ -163,6 +170,7 @@ impl Call {
     /// Begins the view of a call that has no HTTP exchange: a tool of a wrapped server.
     #[must_use]
     pub fn begin_stdio(call: McpCall, leaf: u64, at: DateTime<Utc>, mono_ns: u64) -> Self {
+        let decision = call.decision.unwrap_or(Decision::Allow);
         Self {
             number: call.call,
             at,
@@ -173,11 +181,11 @@ impl Call {
             operation: Some("tools/call".into()),
             effect: call.access,
             resources: Vec::new(),
-            decision: Decision::Allow,
-            rule: "default".into(),
+            decision,
+            rule: call.rule.clone().unwrap_or_else(|| "default".into()),
             by: None,
             level: call.level,
-            outcome: Outcome::InDoubt,
+            outcome: Outcome::before_its_end(decision),
             status: None,
             duration_us: None,
             error: None,

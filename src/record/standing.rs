@@ -47,8 +47,28 @@ pub enum LapseReason {
     AnotherPerson,
     /// Whoever it is no longer meets what the settings require.
     NotAdmitted,
+    /// Whoever it is left the groups that the session's credential is for.
+    CredentialLost,
     /// The session has had it for as long as the settings let it.
     MaxSession,
+}
+
+impl LapseReason {
+    /// Whether it is known who it is, and that they may not go on.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::NotAdmitted | Self::CredentialLost)
+    }
+
+    /// What becomes of calls, where the settings say this: an identity that nobody vouches for may be
+    /// let go on, one that is known to have lost its right is not.
+    #[must_use]
+    pub const fn calls(self, settings: OnLapse) -> OnLapse {
+        match self.is_refusal() {
+            true => OnLapse::Refuse,
+            false => settings,
+        }
+    }
 }
 
 impl fmt::Display for LapseReason {
@@ -58,6 +78,9 @@ impl fmt::Display for LapseReason {
             Self::SignedOut => "the sign-in was ended",
             Self::AnotherPerson => "somebody else is signed in now",
             Self::NotAdmitted => "it no longer meets what the settings require",
+            Self::CredentialLost => {
+                "it is in no group any more that this session's credential is for"
+            }
             Self::MaxSession => "it was held for as long as identity.max_session lets it",
         })
     }

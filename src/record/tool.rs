@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Commitment, RedactionCount, Side};
+use super::event::{Commitment, Decision, RedactionCount, Side};
 use super::operation::Effect;
 use super::recording::Level;
 use super::session::CallNumber;
@@ -52,6 +52,13 @@ pub struct McpCall {
     /// What was redacted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redactions: Vec<RedactionCount>,
+    /// The decision, where it was none of an HTTP exchange's and not the usual one: what was refused did
+    /// not reach the wrapped server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The rule behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// How a tool call went.

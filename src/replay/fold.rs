@@ -517,6 +517,8 @@ mod tests {
             args: None,
             unkept: None,
             redactions: Vec::new(),
+            decision: None,
+            rule: None,
         })
     }
 

@@ -94,7 +94,7 @@ fn overview(detail: &CallDetail, look: &Look) -> String {
         rows[1] = ("request", look.paint(tone(call), &request));
     }
     for tool in &call.tools {
-        rows.push(("tool", escape(&tools::line(tool)).into_owned()));
+        rows.push(("tool", escape(&tools::line(call, tool)).into_owned()));
     }
     if !call.resources.is_empty() {
         rows.push(("resource", escape(&detail.seen.resources()).into_owned()));

@@ -36,6 +36,7 @@ pub mod table;
 pub mod timeline;
 mod tools;
 pub mod words;
+pub mod workload;
 
 pub use printer::{PrintError, Printer, Talk};
 pub use progress::Progress;

@@ -33,6 +33,9 @@ pub(super) fn long(who: Option<&Identity>, look: &Look) -> String {
     }
     let verified = look.paint(Tone::Good, "verified");
     let mut text = format!("{label}, {verified} by {}", escape(&who.issuer));
+    if who.via == Via::Userinfo {
+        text.push_str(" (its userinfo, not a signed token)");
+    }
     if who.email.is_some() && who.email_verified != Some(true) {
         text.push_str(" (the e-mail address itself is not)");
     }

@@ -7,15 +7,20 @@ use super::escape::escape;
 use super::people;
 use super::style::{Look, Tone};
 use super::table::{Cell, Column, Table, fields};
+use super::workload::{self, WorkloadView};
 
+/// What stands behind an identity that was renewed without an ID token.
+const BY_USERINFO: &str = "the provider's userinfo, not by a signed token";
 /// How moments are written.
-const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
+pub(super) const MOMENT: &str = "%Y-%m-%d %H:%M:%S %:z";
 
 /// Everything `ddgate status` knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusView {
     /// The stored sign-in, if there is one.
     pub sign_in: Option<SignIn>,
+    /// The workload that a run would be, where it is none of a person.
+    pub workload: Option<WorkloadView>,
     /// The profile in force.
     pub profile: Option<String>,
     /// What a run would record: `oidc` or `local`.
@@ -53,6 +58,8 @@ pub struct SignIn {
     pub groups: Vec<String>,
     /// True when there are more.
     pub groups_incomplete: bool,
+    /// Whether the provider's userinfo said so, in the place of a signed ID token.
+    pub by_userinfo: bool,
     /// Where it is kept.
     pub kept_in: String,
     /// When it was last renewed.
@@ -130,8 +137,12 @@ pub struct ConfigEntry {
 /// Renders `ddgate status`.
 #[must_use]
 pub fn status(view: &StatusView, look: &Look) -> String {
-    let mut rows = vec![("signed in", sign_in(view, look))];
-    if let Some(sign_in) = &view.sign_in {
+    let mut rows = match &view.workload {
+        // Whoever else has signed in: here it is the job or nobody.
+        Some(workload) => workload::rows(workload, look),
+        None => vec![("signed in", sign_in(view, look))],
+    };
+    if let (Some(sign_in), None) = (&view.sign_in, &view.workload) {
         rows.extend(person(sign_in, look));
     }
     if let Some(profile) = &view.profile {
@@ -158,6 +169,9 @@ pub fn status(view: &StatusView, look: &Look) -> String {
     let mut text = fields(&rows, look);
     text.push('\n');
     text.push_str(&keys(&view.keys, look));
+    if let Some(workload) = &view.workload {
+        text.push_str(&workload::advice(workload, look));
+    }
     text
 }
 
@@ -193,6 +207,9 @@ fn person(sign_in: &SignIn, look: &Look) -> Vec<(&'static str, String)> {
         "groups",
         groups.unwrap_or_else(|| look.paint(Tone::Dim, "none")),
     ));
+    if sign_in.by_userinfo {
+        rows.push(("verified by", BY_USERINFO.to_owned()));
+    }
     rows.push(("kept in", escape(&sign_in.kept_in).into_owned()));
     let moment = |at| look.moment(at, MOMENT);
     rows.push(("renewed", moment(sign_in.renewed)));
@@ -326,11 +343,13 @@ pub(super) mod tests {
                 email_verified: Some(true),
                 groups: who.groups,
                 groups_incomplete: false,
+                by_userinfo: false,
                 kept_in: "the system keyring".into(),
                 renewed: started(),
                 expires: Some(started() + chrono::TimeDelta::minutes(60)),
                 next_refresh: Some(started() + chrono::TimeDelta::minutes(48)),
             }),
+            workload: None,
             profile: None,
             identity_mode: "oidc".into(),
             issuer: Some("https://idp.example".into()),
@@ -386,6 +405,9 @@ pub(super) mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
+        view.sign_in.as_mut().unwrap().by_userinfo = true;
+        let line = "verified by   the provider's userinfo, not by a signed token\n";
+        assert!(status(&view, &test_look()).contains(line));
         view.sign_in.as_mut().unwrap().email_verified = Some(false);
         assert!(status(&view, &test_look()).contains("alice@example.com (not verified)"));
     }

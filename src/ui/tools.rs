@@ -54,9 +54,13 @@ fn went(tool: &ToolCall) -> String {
 }
 
 /// A tool call in one line, for the head of a call: plain words, not escaped.
-pub(super) fn line(tool: &ToolCall) -> String {
+pub(super) fn line(call: &Call, tool: &ToolCall) -> String {
     let effect = effect_word(tool.effect);
-    let (name, server, went) = (tool_name(tool), &tool.server, went(tool));
+    let went = match call.outcome {
+        Outcome::Refused => "refused by the gate".to_owned(),
+        _ => went(tool),
+    };
+    let (name, server) = (tool_name(tool), &tool.server);
     let id = match tool.id.as_str() {
         "" => "no id".to_owned(),
         id => format!("id {id}"),

@@ -2,7 +2,8 @@
 //! test provider (`tests/provider`), and the lines of `man/ddgate-ci.5` are what is configured.
 //!
 //! `systems` has what works on each system and what is said where it does not, `refused` the tokens
-//! that are not believed, `settings` what may be configured and by whom, `renewal` the next token.
+//! that are not believed, `settings` what may be configured and by whom, `renewal` the next token, `status` what
+//! `ddgate status` says.
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
@@ -22,4 +23,5 @@ mod provider;
 mod refused;
 mod renewal;
 mod settings;
+mod status;
 mod systems;

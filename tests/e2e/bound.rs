@@ -64,7 +64,7 @@ fn a_sealed_session_proves_who_it_was_for() {
         &flags,
     ]
     .concat();
-    let told = world.ddgate(bound).succeeds().json();
+    let told = world.ddgate(&bound).succeeds().json();
     assert_eq!(told["bound"], true);
     assert_eq!(told["binding"]["method"], "oidc-nonce");
     assert_eq!(told["binding"]["subject"], "u-alice");
@@ -74,6 +74,38 @@ fn a_sealed_session_proves_who_it_was_for() {
     // Later sessions of the same sign-in, whose tokens were refreshed, too.
     run(&world, &provider);
     assert!(person(&world, &flags).contains("BOUND to alice"));
+
+    // With the keys as the provider publishes them nothing of that is open.
+    let fetched = std::process::Command::new("curl")
+        .args(["-s", &format!("{}/jwks", provider.issuer)])
+        .output()
+        .unwrap();
+    let published = world.root().join("jwks.json");
+    std::fs::write(&published, &fetched.stdout).unwrap();
+    let with = |file: &std::path::Path| {
+        let jwks = ["--jwks", file.to_str().unwrap()];
+        world.ddgate([&bound[..], &jwks].concat())
+    };
+    let told = with(&published).succeeds().json();
+    assert_eq!(told["binding"]["key_published"], true);
+    let open = told["not_checked"].to_string();
+    assert!(!open.contains("is really that of"), "{open}");
+    let flags_with = [&flags[..], &["--jwks", published.to_str().unwrap()]].concat();
+    assert!(person(&world, &flags).contains("BOUND to alice"));
+    let shown = world.ddgate([&["verify", "latest"][..], &flags_with].concat());
+    let shown = shown.succeeds().shown();
+    assert!(shown.contains(", with a key of --jwks"), "{shown}");
+    // Another provider's keys, under the same name: whoever made the record up has one of their own.
+    let mut foreign: serde_json::Value = serde_json::from_slice(&fetched.stdout).unwrap();
+    let keys = foreign["keys"].as_array_mut().unwrap();
+    keys.retain(|key| key["alg"] != "RS256");
+    let other = world.file("other.json", &foreign.to_string());
+    let told = with(&other).exits(2).json();
+    assert_eq!(told["bound"], false);
+    insta::assert_snapshot!(told["binding"]["why"].as_str().unwrap(), @"no key of those that were given as the provider's signed the ID token (it names `rs256-1`)");
+    let nothing = world.file("nothing.json", "<html>");
+    let said = with(&nothing).exits(2).said();
+    assert!(said.contains("holds no JSON Web Key Set"), "{said}");
 
     // Whoever cannot open it cannot tell, and is told so.
     insta::assert_snapshot!(person(&world, &[]), @"person  UNBOUND, what proves it is sealed: --age-identity FILE opens it");

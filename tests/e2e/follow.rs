@@ -156,6 +156,8 @@ fn tool(call: CallNumber) -> McpCall {
         args: None,
         unkept: None,
         redactions: Vec::new(),
+        decision: None,
+        rule: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::stub::{self, Answer};
 use crate::world::{Ddgate, Live, Outcome, World, wait_until};
 
 /// ID tokens that hold so many seconds more.
-fn holding(seconds: u32) -> String {
+pub(crate) fn holding(seconds: u32) -> String {
     format!(
         "idtoken@refresh_token.claims={{\"exp\":\"now-{}\"}}",
         60 - seconds
@@ -20,7 +20,7 @@ fn holding(seconds: u32) -> String {
 }
 
 /// A provider where `alice` signs in by herself, and a world she is signed in to.
-fn signed_in(settings: &str) -> Option<(TestProvider, World)> {
+pub(crate) fn signed_in(settings: &str) -> Option<(TestProvider, World)> {
     let provider = TestProvider::start(&[
         "--no-enforce-interval",
         "--interval",
@@ -35,18 +35,18 @@ fn signed_in(settings: &str) -> Option<(TestProvider, World)> {
     Some((provider, world))
 }
 
-fn at(ddgate: Ddgate, provider: &TestProvider) -> Ddgate {
+pub(crate) fn at(ddgate: Ddgate, provider: &TestProvider) -> Ddgate {
     ddgate
         .env("DDGATE_ISSUER", &provider.issuer)
         .env("DDGATE_CLIENT_ID", "ddgate-cli")
 }
 
-fn login(world: &World, provider: &TestProvider) -> Outcome {
+pub(crate) fn login(world: &World, provider: &TestProvider) -> Outcome {
     at(world.ddgate(["login"]), provider).succeeds()
 }
 
 /// A run whose agent does what `script` says.
-fn run(world: &World, provider: &TestProvider, script: &str) -> Live {
+pub(crate) fn run(world: &World, provider: &TestProvider, script: &str) -> Live {
     run_at(&world.sandbox.upstream(), world, provider, script)
 }
 
@@ -61,7 +61,7 @@ fn run_at(upstream: &str, world: &World, provider: &TestProvider, script: &str) 
 }
 
 /// How often a refresh token was exchanged.
-fn refreshes(provider: &TestProvider) -> usize {
+pub(crate) fn refreshes(provider: &TestProvider) -> usize {
     let log = provider.read("log");
     let is_refresh = |entry: &&Value| {
         entry["point"] == "token" && entry["params"]["grant_type"] == "refresh_token"
@@ -69,16 +69,16 @@ fn refreshes(provider: &TestProvider) -> usize {
     log.as_array().unwrap().iter().filter(is_refresh).count()
 }
 
-fn touch(world: &World, name: &str) {
+pub(crate) fn touch(world: &World, name: &str) {
     world.file(&format!("work/{name}"), "");
 }
 
 #[track_caller]
-fn until_touched(world: &World, name: &str) {
+pub(crate) fn until_touched(world: &World, name: &str) {
     wait_until(name, || world.work().join(name).exists());
 }
 
-fn count(world: &World, what: impl Fn(&Value) -> bool) -> usize {
+pub(crate) fn count(world: &World, what: impl Fn(&Value) -> bool) -> usize {
     let session = world.replay_json("latest");
     let changes = session["identity"].as_array().unwrap();
     changes.iter().filter(|change| what(change)).count()
@@ -138,7 +138,7 @@ fn refused_when_the_provider_is_away_and_back_when_it_is() {
 }
 
 /// What was said, without the moment.
-fn said(outcome: &Outcome) -> String {
+pub(crate) fn said(outcome: &Outcome) -> String {
     let text = outcome.said();
     let lines = text.lines().map(|line| match line.split_once(", until ") {
         Some((before, after)) => {
@@ -337,8 +337,9 @@ fn groups_that_change_are_on_record() {
 
 #[test]
 fn who_loses_a_group_that_is_required_loses_the_session_too() {
+    // What goes on unverified is not whoever may not go on.
     let settings = "scopes = [\"openid\", \"email\", \"offline_access\", \"groups\"]\n\
-                    require_groups = [\"eng\"]\n";
+                    require_groups = [\"eng\"]\non_lapse = \"record-unverified\"\n";
     let Some((provider, world)) = signed_in(settings) else {
         return;
     };
@@ -361,6 +362,89 @@ fn who_loses_a_group_that_is_required_loses_the_session_too() {
         said.contains("has lapsed: it no longer meets what the settings require ("),
         "{said}"
     );
+}
+
+/// What `[[credential]]` needs, with an identity that goes on unverified when it lapses.
+fn by_groups(credentials: &[(&str, &str)]) -> String {
+    let mut settings = "scopes = [\"openid\", \"email\", \"offline_access\", \"groups\"]\n\
+                        on_lapse = \"record-unverified\"\n"
+        .to_owned();
+    for (name, group) in credentials {
+        settings += &format!(
+            "[[credential]]\nname = \"{name}\"\ngroups = [\"{group}\"]\n\
+             env = {{ api_key = \"DD_API_KEY\", app_key = \"DD_APP_KEY\" }}\n"
+        );
+    }
+    settings
+}
+
+#[test]
+fn who_loses_the_group_of_the_credential_loses_the_credential() {
+    let Some((provider, world)) = signed_in(&by_groups(&[("write", "eng")])) else {
+        return;
+    };
+    provider.fault(&holding(40));
+    let script = "GET /api/v1/validate\ntouch began\nawait lapsed\nGET /api/v1/validate\ntouch refused\n\
+                  await back\nGET /api/v1/validate\n";
+    let live = run(&world, &provider, script);
+    until_touched(&world, "began");
+    provider.fault("idtoken@refresh_token.claims={\"groups\":[\"sre\"]}");
+    wait_until("the lapse is on record", || {
+        count(&world, |it| it["why"] == "credential-lost") == 1
+    });
+    touch(&world, "lapsed");
+    until_touched(&world, "refused");
+    provider.clear("faults");
+    wait_until("it is verified again", || {
+        let session = world.replay_json("latest");
+        session["identity"].as_array().unwrap().last().unwrap()["verified"] == true
+    });
+    touch(&world, "back");
+    let outcome = live.end();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let answers = world.answers();
+    assert!(answers[0].starts_with("200 -"), "{answers:?}");
+    // Whatever becomes of calls of somebody whom nobody vouches for: it is known who this is.
+    insta::assert_snapshot!(answers[1], @r#"403 identity-lapsed {"errors":["ddgate: the identity this session runs under has lapsed: it is in no group any more that this session's credential is for; nothing was sent; a new session gets the credential of the groups as they are now"]}"#);
+    assert!(answers[2].starts_with("200 -"), "{answers:?}");
+    insta::assert_snapshot!(said(&outcome), @r"
+    ddgate: credential: write
+    ddgate: warning: the identity alice@example.test has lapsed: it is in no group any more that this session's credential is for (alice@example.test is in none of the groups that this session's credential `write` is for (eng) any more; the sign-in shows the groups sre); new Datadog calls are refused; to go on, a new `ddgate run`
+    ddgate: alice@example.test is verified again, until [WHEN]
+    ddgate: session [ID]: 3 calls (1 denied) as alice@example.test, replay with: ddgate replay [ID]
+    ");
+    let lapse = &world.replay_json("latest")["identity"];
+    let lapse = lapse.as_array().unwrap();
+    let lapse = lapse.iter().find(|it| it["verified"] == false).unwrap();
+    assert_eq!(lapse["calls"], "refuse", "{lapse}");
+    world.ddgate(["verify", "latest"]).succeeds();
+}
+
+#[test]
+fn groups_that_come_meanwhile_change_nothing() {
+    let list = by_groups(&[("read", "sre"), ("write", "eng")]);
+    let Some((provider, world)) = signed_in(&list) else {
+        return;
+    };
+    provider.fault(&holding(40));
+    let live = run(
+        &world,
+        &provider,
+        "touch began\nawait changed\nGET /api/v1/validate\n",
+    );
+    until_touched(&world, "began");
+    provider.fault("idtoken@refresh_token.claims={\"groups\":[\"eng\",\"sre\"]}");
+    wait_until("the change is on record", || {
+        count(&world, |it| it["changed"] == serde_json::json!(["groups"])) == 1
+    });
+    touch(&world, "changed");
+    let outcome = live.end();
+    assert!(world.answers()[0].starts_with("200 -"), "{outcome:?}");
+    assert_eq!(world.replay_json("latest")["credential_name"], "write");
+    assert!(!outcome.said().contains("lapsed"), "{outcome:?}");
+    // The next run begins with the groups as they are now.
+    let outcome = run(&world, &provider, "").end();
+    assert!(outcome.said().contains("credential: read"), "{outcome:?}");
 }
 
 #[test]

@@ -60,4 +60,5 @@ mod sign_in;
 mod stub;
 mod tokens;
 mod upstream;
+mod userinfo;
 mod world;

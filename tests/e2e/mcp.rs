@@ -7,6 +7,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::lapse;
 use crate::world::{Ddgate, World, wait_until};
 
 /// Answers every line with a result of its own making, and says what it got on standard error.
@@ -167,6 +168,135 @@ fn nothing_waits_for_more_to_come() {
     }
     drop(input);
     assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+/// While nobody vouches for whoever acts, tool calls are refused as they are over HTTP, and the protocol
+/// goes on.
+#[test]
+fn tool_calls_of_a_lapsed_identity_stay_outside() {
+    let settings = "[journal]\ndurability = \"process\"\n";
+    let Some((provider, world)) = lapse::signed_in(settings) else {
+        return;
+    };
+    provider.fault(&lapse::holding(9));
+    let upstream = world.sandbox.upstream();
+    let (api, application) = world.keys();
+    let heard = std::fs::File::create(world.root().join("stderr")).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ddgate"))
+        .args(["mcp", "--upstream", &upstream, "--", "sh", "-c", SERVER])
+        .env_clear()
+        .env("HOME", world.home())
+        .env("DDGATE_CONFIG", world.root().join("config/ddgate.toml"))
+        .env("DDGATE_DATA_DIR", world.data())
+        .env("DDGATE_ISSUER", &provider.issuer)
+        .env("DDGATE_CLIENT_ID", "ddgate-cli")
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("DD_API_KEY", api)
+        .env("DD_APP_KEY", application)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(heard)
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut ask = |line: &str| -> Value {
+        writeln!(input, "{line}").unwrap();
+        let mut answer = String::new();
+        output.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{e}: {answer}"))
+    };
+    let first = ask(&call(1, "before", &json!({})));
+    assert!(first["result"].is_object(), "{first}");
+    provider.clear("faults");
+    provider.fault("token@refresh_token.status=503");
+    wait_until("the lapse is on record", || {
+        lapse::count(&world, |it| it["verified"] == false) == 1
+    });
+    let refused = ask(&call(2, "meanwhile", &json!({"of": "secrets"})));
+    assert_eq!(refused["id"], 2);
+    assert_eq!(refused["error"]["code"], -32000);
+    insta::assert_snapshot!(refused["error"]["message"].as_str().unwrap(), @"ddgate: the identity this session runs under has lapsed: it expired and could not be verified again; nothing was sent; calls pass again when the person has signed in anew (ddgate login, in another terminal)");
+    let batch = format!(
+        "[{},{}]",
+        call(3, "meanwhile", &json!({})),
+        request(4, "ping")
+    );
+    let refused = ask(&batch);
+    let ids: Vec<&Value> = refused
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["id"])
+        .collect();
+    assert_eq!(ids, [&json!(3), &json!(4)], "{refused}");
+    let refused = ask("this may be anything");
+    assert_eq!(
+        (&refused["id"], &refused["error"]["code"]),
+        (&Value::Null, &json!(-32000))
+    );
+    let passed = ask(&request(5, "ping"));
+    assert!(passed["result"].is_object(), "{passed}");
+    provider.clear("faults");
+    wait_until("it is verified again", || {
+        lapse::count(&world, |it| it["verified"] == true) == 1
+    });
+    let last = ask(&call(6, "after", &json!({})));
+    assert!(last["result"].is_object(), "{last}");
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+
+    let heard = std::fs::read_to_string(world.root().join("stderr")).unwrap();
+    let got: Vec<&str> = heard
+        .lines()
+        .filter(|line| line.starts_with("got "))
+        .collect();
+    assert_eq!(got.len(), 3, "{heard}");
+    assert!(
+        !heard.contains("meanwhile") && !heard.contains("may be anything"),
+        "{heard}"
+    );
+    let session = world.replay_json("latest");
+    let calls = session["calls"].as_array().unwrap();
+    let told: Vec<String> = calls
+        .iter()
+        .map(|it| {
+            let text = |member: &str| it[member].as_str().unwrap().to_owned();
+            [
+                text("label"),
+                text("decision"),
+                text("rule"),
+                text("outcome"),
+            ]
+            .join(", ")
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "tools/call before, allow, default, answered",
+            "tools/call meanwhile, deny, identity-lapsed, refused",
+            "tools/call meanwhile, deny, identity-lapsed, refused",
+            "tools/call (not understood), deny, identity-lapsed, refused",
+            "tools/call after, allow, default, answered",
+        ]
+    );
+    assert_eq!(session["counts"]["denied"], 3);
+    assert_eq!(session["counts"]["in_doubt"], 0);
+    let show = world.ddgate(["show", "latest", "2"]).succeeds().shown();
+    assert!(
+        show.contains("meanwhile (unknown) of sh, id 2: refused by the gate"),
+        "{show}"
+    );
+    assert!(show.contains("secrets"), "{show}");
+    world.ddgate(["verify", "latest"]).succeeds();
+    let out = world.root().join("out");
+    let out = out.to_str().unwrap();
+    world
+        .ddgate(["export", "latest", "--output", out])
+        .succeeds();
+    let verified = world.ddgate(["verify", "--dir", out]).succeeds().shown();
+    assert!(verified.contains("VERIFIED"), "{verified}");
 }
 
 /// A server that says much at its end loses nothing, and a process it leaves behind holds nobody.

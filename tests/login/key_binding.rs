@@ -239,13 +239,22 @@ fn the_switch_is_a_setting_and_a_refused_proof_names_the_next_step() {
     for said in [
         "is tied to is not accepted",
         "ddgate: hint: is this computer's clock right?",
-        "ddgate logout, then ddgate login",
+        "to sign in anew, with another key: ddgate login",
     ] {
         assert!(ran.stderr.contains(said), "{ran:?}");
     }
     desk.provider.clear("faults");
     let ran = desk.home.run(command(&desk, &upstream, &keys));
     assert!(ran.status.success(), "nothing was lost: {ran:?}");
+    // Somebody who can be asked is, and told why.
+    desk.provider
+        .fault("token@refresh_token.error=invalid_dpop_proof");
+    let (running, screen) = desk.begin_login();
+    desk.decide("approve", &screen);
+    let ran = running.finish();
+    assert!(ran.status.success(), "{ran:?}");
+    assert!(ran.stderr.contains("is tied to is not accepted"), "{ran:?}");
+    desk.provider.clear("faults");
     assert!(desk.run(&["logout"]).status.success());
 
     let file = desk.home.path().join("ddgate.toml");

@@ -77,6 +77,10 @@ impl SignInScreen for Desk {
         panic!("nothing is polled: {what}");
     }
 
+    fn again(&self, why: &AuthError) {
+        panic!("nobody has to sign in again: {why}");
+    }
+
     fn foreign_answer(&self) {
         *self.foreign.lock().unwrap() += 1;
     }
@@ -186,7 +190,7 @@ async fn it_ties_the_key_of_a_session_to_the_person_today_and_later() {
     for via in [Via::Browser, Via::Refresh] {
         let http = client();
         let allowed = Prompting::Allowed;
-        let established = session::establish(&settings, &store, &http, &desk, allowed);
+        let established = session::establish(&settings, &store, &http, &desk, allowed, &|_| None);
         let (sign_in, _) = Box::pin(established).await.unwrap();
         assert_eq!(sign_in.identity.via, via);
         let Binding::Bound(evidence) = &sign_in.binding else {

@@ -23,6 +23,7 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use ddgate::auth::AuthError;
 use ddgate::auth::identity::{BrowserPrompt, DevicePrompt, IssuerSettings, SignInScreen};
 use ddgate::net::{Dialer, HttpsClient};
 use provider::TestProvider;
@@ -74,6 +75,10 @@ impl SignInScreen for Person<'_> {
 
     fn address(&self, prompt: &BrowserPrompt) {
         panic!("no browser was asked for: {prompt:?}");
+    }
+
+    fn again(&self, why: &AuthError) {
+        panic!("nobody has to sign in again: {why}");
     }
 
     fn foreign_answer(&self) {

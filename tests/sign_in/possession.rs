@@ -8,7 +8,7 @@ use ddgate::auth::identity::binding::{Binding, Unbound, check};
 use ddgate::auth::identity::{self, IssuerSettings, SignIn};
 use ddgate::auth::secret_store::{SecretStore, Storage, StoreSettings, refresh_token_name};
 use ddgate::auth::session::{self, Prompting};
-use ddgate::record::{BindingMethod, Secret};
+use ddgate::record::{BindingMethod, Secret, Via};
 use serde_json::{Value, json};
 
 use super::provider::TestProvider;
@@ -76,7 +76,8 @@ impl Place {
         prompting: Prompting,
     ) -> Result<SignIn, AuthError> {
         let (store, http) = (self.store(), client());
-        let established = session::establish(&self.settings, &store, &http, person, prompting);
+        let established =
+            session::establish(&self.settings, &store, &http, person, prompting, &|_| None);
         Ok(Box::pin(established).await?.0)
     }
 
@@ -255,6 +256,26 @@ async fn what_nobody_else_can_read_binds_nothing_but_is_kept() {
         );
     }
     assert!(place.kept().unwrap()["key"].is_string());
+}
+
+#[tokio::test]
+async fn userinfo_is_asked_with_a_proof_where_the_token_is_tied_to_the_key() {
+    for arguments in [&["--dpop"][..], &["--dpop-nonce", "--dpop-alg", "ES256"]] {
+        let Some(place) = Place::with(arguments) else {
+            return;
+        };
+        place.sign_in().await;
+        place.provider.fault("ref-no-id-token");
+        let renewed = place.renew().await.unwrap();
+        assert_eq!(renewed.identity.via, Via::Userinfo);
+        assert_eq!(renewed.identity.subject, "u-alice");
+        assert_eq!(renewed.identity.groups, ["eng", "oncall"]);
+        assert!(
+            matches!(renewed.binding, Binding::Unbound(Unbound::NotSigned)),
+            "{:?}",
+            renewed.binding
+        );
+    }
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn a_session_outlives_runs_and_ends_when_its_token_is_used_twice() {
     };
     let establish = async |person: &Person<'_>, prompting| {
         let store = store(home.path());
-        session::establish(&settings, &store, &http, person, prompting).await
+        session::establish(&settings, &store, &http, person, prompting, &|_| None).await
     };
     let nobody = Person::nobody();
 
@@ -120,7 +120,8 @@ async fn signing_out_forgets_here_even_if_the_provider_does_not() {
     for (fault, works) in [(None, true), (Some("rev-500"), false)] {
         let person = Person::approving(&provider);
         let allowed = Prompting::Allowed;
-        let established = session::establish(&settings, &store, &http, &person, allowed).await;
+        let established =
+            session::establish(&settings, &store, &http, &person, allowed, &|_| None).await;
         let token = established.unwrap().0.refresh_token.unwrap();
         if let Some(fault) = fault {
             provider.fault(fault);

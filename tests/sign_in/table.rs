@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ddgate::auth::AuthError;
 use ddgate::auth::identity::{self, IssuerSettings, SignIn, Unverified};
-use ddgate::record::Identity;
+use ddgate::record::{Identity, Via};
 
 use super::provider::TestProvider;
 use super::{LIMIT, Person, client, nothing_leaks, settings};
@@ -184,6 +184,16 @@ fn in_particular(name: &str, result: &Result<Identity, AuthError>) -> bool {
             .as_ref()
             .is_ok_and(|who| who.email_verified == Some(false)),
         "ref-invalid-grant" => matches!(result, Err(E::SignedOut { .. })),
+        "ref-no-id-token" | "ref-userinfo-jwt" => result
+            .as_ref()
+            .is_ok_and(|who| who.via == Via::Userinfo && who.groups == ["eng", "oncall"]),
+        "ref-no-userinfo" => result.as_ref().is_ok_and(|who| who.via == Via::Device),
+        "ref-userinfo-no-groups" => result.as_ref().is_ok_and(|who| who.groups_incomplete),
+        "ref-userinfo-sub" => matches!(result, Err(E::Unconfirmed { why, .. })
+            if why.is_somebody_else()),
+        name if name.starts_with("ref-userinfo-") && result.is_err() => {
+            matches!(result, Err(E::Unconfirmed { .. }))
+        }
         "ref-sub-changes" => matches!(result, Err(E::Verify(Unverified::SubjectChanged))),
         name if name.starts_with("id-") && result.is_err() => matches!(result, Err(E::Verify(_))),
         _ => true,

@@ -3,16 +3,19 @@
 //! none: `workload`.
 //!
 //! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
-//! `verify`. Tokens leave it only as what `binding` proves with them. This is the only room
-//! that knows the openidconnect crate's protocol types.
+//! `verify`, or what replaces one in a refresh those of `userinfo`. Tokens leave it only as what
+//! `binding` proves with them. This is the only room that knows the openidconnect crate's protocol
+//! types.
 
 pub mod binding;
 mod browser;
 mod claims;
 mod device;
+mod person;
 mod provider;
 mod redirect;
 mod refresh;
+mod userinfo;
 mod verify;
 pub mod workload;
 
@@ -28,6 +31,7 @@ pub use claims::clean;
 pub(super) use provider::Provider;
 pub(super) use refresh::Refreshed;
 pub use refresh::Revocation;
+pub use userinfo::NotConfirmed;
 pub use verify::Unverified;
 
 /// How a person signs in.
@@ -125,6 +129,8 @@ pub trait SignInScreen: Send + Sync {
     /// Called when a browser brought an answer that does not belong to this sign-in. It was turned
     /// away, and the right one is still waited for.
     fn foreign_answer(&self);
+    /// Called before a person is asked who has signed in already: why that is not enough.
+    fn again(&self, why: &AuthError);
 }
 
 /// A verified person, and the way to verify them again later.
@@ -158,7 +164,8 @@ pub async fn sign_in(
 }
 
 /// Verifies a person again with their refresh token. `before` is who it was: the subject must not
-/// change, and a provider that sends no new ID token leaves that identity as it was.
+/// change; a provider that sends no new ID token is asked for its userinfo, and where it has none that
+/// identity stays as it was.
 ///
 /// The refresh token in the answer replaces the old one, which may be dead from then on. No key is
 /// shown: a provider that has tied the token to one refuses.

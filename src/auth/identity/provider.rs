@@ -17,14 +17,15 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AdditionalClaims, AuthType, AuthUrl, Client, ClientId, ClientSecret, DeviceAuthorizationUrl,
-    EmptyExtraTokenFields, EndpointNotSet, EndpointSet, ErrorResponseType, IdToken, IdTokenFields,
-    IssuerUrl, RequestTokenError, StandardErrorResponse, StandardTokenResponse, TokenUrl,
+    EmptyExtraTokenFields, EndpointNotSet, EndpointSet, ErrorResponseType, HttpRequest,
+    HttpResponse, IdToken, IdTokenFields, IssuerUrl, RequestTokenError, StandardErrorResponse,
+    StandardTokenResponse, TokenUrl,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::binding::Offer;
+use super::binding::{Offer, TokenClient};
 use super::claims::{clean, is_hidden};
 use super::{IssuerSettings, Unverified};
 use crate::auth::AuthError;
@@ -89,6 +90,8 @@ pub(in crate::auth) struct Provider<'a> {
     pub(super) answers_name_issuer: bool,
     pub(super) device_endpoint: Option<DeviceAuthorizationUrl>,
     pub(super) revocation_endpoint: Option<Url>,
+    /// As it came: looked at when it is needed, so that it costs no other sign-in.
+    pub(super) userinfo_endpoint: Option<String>,
     pub(super) auth_type: AuthType,
     /// What it says of proofs of possession.
     pub(super) dpop: Offer,
@@ -107,6 +110,7 @@ struct Document {
     jwks_uri: Option<String>,
     device_authorization_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    userinfo_endpoint: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Vec<String>,
     #[serde(default)]
@@ -168,6 +172,7 @@ impl<'a> Provider<'a> {
                 "revocation_endpoint",
                 document.revocation_endpoint.as_ref(),
             )?,
+            userinfo_endpoint: document.userinfo_endpoint,
             auth_type: auth_type(&document.token_endpoint_auth_methods_supported),
             dpop: match settings.dpop {
                 true => Offer::read(
@@ -361,7 +366,11 @@ pub(super) fn checked_issuer(settings: &IssuerSettings) -> Result<IssuerUrl, Aut
     Ok(issuer)
 }
 
-fn checked_endpoint(settings: &IssuerSettings, name: &str, text: &str) -> Result<Url, AuthError> {
+pub(super) fn checked_endpoint(
+    settings: &IssuerSettings,
+    name: &str,
+    text: &str,
+) -> Result<Url, AuthError> {
     let url = Url::parse(text).ok().filter(is_allowed);
     url.filter(|_| !text.chars().any(is_hidden)).ok_or_else(|| {
         let why = format!("`{name}` is refused, it is not https: {text}");
@@ -379,7 +388,7 @@ fn auth_type(methods: &[String]) -> AuthType {
     }
 }
 
-/// Gets a JSON document; a passing failure is forgiven once.
+/// Gets a JSON document.
 async fn fetch_json(
     settings: &IssuerSettings,
     http: &HttpsClient,
@@ -387,15 +396,7 @@ async fn fetch_json(
     what: &'static str,
     unreachable: impl Fn(NetError) -> AuthError,
 ) -> Result<Vec<u8>, AuthError> {
-    let response = match fetch(http, url).await {
-        // A second wait of the same length would only annoy.
-        Err(error) if error.is_transient() && !matches!(error, NetError::Timeout { .. }) => {
-            tokio::time::sleep(RETRY_PAUSE / settings.time_scale.max(1)).await;
-            fetch(http, url).await
-        }
-        other => other,
-    }
-    .map_err(unreachable)?;
+    let response = fetch(settings, http, url).await.map_err(unreachable)?;
     let status = response.status();
     if status != http::StatusCode::OK {
         return Err(answer(settings, what, &format!("{url} answered {status}")));
@@ -410,14 +411,37 @@ async fn fetch_json(
     }
 }
 
-async fn fetch(http: &HttpsClient, url: &Url) -> Result<http::Response<Vec<u8>>, NetError> {
+async fn fetch(
+    settings: &IssuerSettings,
+    http: &HttpsClient,
+    url: &Url,
+) -> Result<HttpResponse, NetError> {
     let mut request = http::Request::new(Vec::new());
     *request.uri_mut() = url.as_str().parse().map_err(|_| NetError::Host {
         host: url.host_str().unwrap_or_default().to_owned(),
     })?;
     let json = http::HeaderValue::from_static("application/json");
     request.headers_mut().insert(ACCEPT, json);
-    available(http.send(request).await?, url)
+    let http = TokenClient { http, prover: None };
+    forgiving(settings, http, url, request).await
+}
+
+/// Sends something that may be sent twice; a passing failure is forgiven once.
+pub(super) async fn forgiving(
+    settings: &IssuerSettings,
+    http: TokenClient<'_>,
+    url: &Url,
+    request: HttpRequest,
+) -> Result<HttpResponse, NetError> {
+    let once = async |request| available(http.send(request).await?, url);
+    match once(request.clone()).await {
+        // A second wait of the same length would only annoy.
+        Err(error) if error.is_transient() && !matches!(error, NetError::Timeout { .. }) => {
+            tokio::time::sleep(RETRY_PAUSE / settings.time_scale.max(1)).await;
+            once(request).await
+        }
+        other => other,
+    }
 }
 
 /// Turns what a server says when it is overloaded into a failure that may pass.

@@ -1,4 +1,5 @@
-//! Refresh (OpenID Connect Core, section 12) and revocation (RFC 7009).
+//! Refresh (OpenID Connect Core, section 12) and revocation (RFC 7009). Where no ID token comes with
+//! it, `userinfo` is asked.
 //!
 //! A refresh token may work only once: the answer is handed over before its ID token is looked
 //! at, so that the caller can put the new token away first.
@@ -61,7 +62,8 @@ impl Refreshed {
         binding(provider, &self.0, keys, possession, subject)
     }
 
-    /// Verifies who this is. `before` stands in when there is no new ID token, until it expires.
+    /// Verifies who this is. Without a new ID token the userinfo endpoint has to say that it is
+    /// `subject`; where there is none, `before` stands in until it expires.
     pub(in crate::auth) async fn identity(
         &self,
         provider: &Provider<'_>,
@@ -71,6 +73,10 @@ impl Refreshed {
         possession: Option<&Possession>,
     ) -> Result<Identity, AuthError> {
         if self.0.id_token().is_none() {
+            if let (Some(endpoint), Some(subject)) = (&provider.userinfo_endpoint, subject) {
+                let confirmed = provider.confirmed(endpoint, &self.0, keys, subject, possession);
+                return Box::pin(confirmed).await;
+            }
             let still = before.filter(|identity| identity.expires > Some(Utc::now()));
             return still.cloned().ok_or_else(|| AuthError::NoIdToken {
                 issuer: provider.settings.issuer.clone(),

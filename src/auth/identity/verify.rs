@@ -15,12 +15,11 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use super::binding::{KEY_BOUND, Possession, confirmed_key, is_key_bound, jose_types};
-use super::claims::{clean, groups, is_hidden};
+use super::claims::clean;
+use super::person::Said;
 use super::provider::{OurIdToken, Provider, Tokens};
 use crate::auth::AuthError;
-use crate::limits::{
-    CLOCK_LEEWAY, LABEL_CHARS_MAX, PROVIDER_TEXT_CHARS_MAX, SUBJECT_CHARS_MAX, TOKEN_AGE_MAX,
-};
+use crate::limits::{CLOCK_LEEWAY, PROVIDER_TEXT_CHARS_MAX, TOKEN_AGE_MAX};
 use crate::net::HttpsClient;
 use crate::record::{Identity, Via};
 
@@ -132,13 +131,14 @@ impl Expectation<'_> {
     }
 }
 
-struct Rules<'a> {
-    issuer: &'a IssuerUrl,
-    client_id: &'a str,
-    hosted_domain: Option<&'a str>,
-    groups_claims: &'a [String],
-    expectation: &'a Expectation<'a>,
-    now: DateTime<Utc>,
+/// What is asked of whatever says who somebody is.
+pub(super) struct Rules<'a> {
+    pub(super) issuer: &'a IssuerUrl,
+    pub(super) client_id: &'a str,
+    pub(super) hosted_domain: Option<&'a str>,
+    pub(super) groups_claims: &'a [String],
+    pub(super) expectation: &'a Expectation<'a>,
+    pub(super) now: DateTime<Utc>,
 }
 
 impl Provider<'_> {
@@ -253,41 +253,15 @@ fn check(
             return Err(Unverified::AccessTokenHash);
         }
     }
-    if let Some(expected) = rules.hosted_domain
-        && more.get("hd").and_then(Value::as_str) != Some(expected)
-    {
-        // A consumer account has no `hd` at all: that is refused as well.
-        return Err(Unverified::HostedDomain {
-            expected: expected.to_owned(),
-        });
-    }
-    let subject = claims.subject().as_str();
-    // Cleaning it would let two people share one key in the record.
-    if subject.is_empty()
-        || subject.chars().nth(SUBJECT_CHARS_MAX).is_some()
-        || subject.chars().any(is_hidden)
-    {
-        return Err(Unverified::Subject);
-    }
-    if rules.expectation.subject.is_some_and(|old| old != subject) {
-        return Err(Unverified::SubjectChanged);
-    }
-    let label = |text: &str| Some(clean(text, LABEL_CHARS_MAX)).filter(|text| !text.is_empty());
-    let name = claims.name().and_then(|names| names.get(None));
-    let name = name.and_then(|name| label(name.as_str()));
-    let (groups, groups_incomplete) = groups(more, rules.groups_claims);
-    Ok(Identity {
-        issuer: rules.issuer.to_string(),
-        subject: subject.to_owned(),
-        name: name.or_else(|| label(claims.preferred_username()?.as_str())),
-        email: claims.email().and_then(|email| label(email.as_str())),
+    let said = Said {
+        subject: claims.subject().as_str(),
+        name: claims.name().and_then(|names| names.get(None)),
+        username: claims.preferred_username(),
+        email: claims.email(),
         email_verified: claims.email_verified(),
-        groups,
-        groups_incomplete,
-        via: rules.expectation.via,
-        expires: Some(claims.expiration()),
-        workload: None,
-    })
+        more,
+    };
+    said.person(rules, claims.expiration())
 }
 
 /// Checks a token that stands alone, as workloads have them: what a person's must be, with the
@@ -343,7 +317,7 @@ fn not_before_passed(claims: &Map<String, Value>, latest: DateTime<Utc>) -> bool
     }
 }
 
-fn crate_says(error: ClaimsVerificationError) -> Unverified {
+pub(super) fn crate_says(error: ClaimsVerificationError) -> Unverified {
     use ClaimsVerificationError as Claims;
     let short = |text: &str| clean(text, PROVIDER_TEXT_CHARS_MAX);
     match error {
@@ -377,6 +351,7 @@ fn signature_says(error: SignatureVerificationError) -> Unverified {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SUBJECT_CHARS_MAX;
     use base64::prelude::{BASE64_STANDARD, Engine as _};
     use openidconnect::core::CoreEdDsaPrivateSigningKey;
     use openidconnect::{JsonWebKeyId, PrivateSigningKey};

@@ -17,7 +17,7 @@ use crate::config::IdentityMode;
 use crate::error::CliError;
 use crate::limits::CLOCK_LEEWAY;
 use crate::net::HttpsClient;
-use crate::record::Identity;
+use crate::record::{Identity, Via};
 use crate::ui::doctor::Finding;
 
 /// All of them.
@@ -142,10 +142,14 @@ fn signed_in(identity: &Identity) -> Finding {
         ),
     };
     let label = identity.label();
+    let by = match identity.via {
+        Via::Userinfo => "; its userinfo says so, not a signed token",
+        _ => "",
+    };
     match identity.via.is_verified() {
         true => Finding::ok(
             SIGN_IN,
-            format!("{label} at {} ({groups})", identity.issuer),
+            format!("{label} at {} ({groups}){by}", identity.issuer),
         ),
         false => Finding::ok(SIGN_IN, format!("{label}, unverified")),
     }

@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::shapes::time;
-use crate::record::{LapseReason, OnLapse};
+use crate::record::{LapseReason, OnLapse, Via};
 use crate::replay::IdentityChange;
 
 #[derive(Serialize)]
 pub(super) struct IdentityJson<'a> {
     at: String,
     verified: bool,
+    via: Option<Via>,
     expires: Option<String>,
     changed: &'a [String],
     why: Option<LapseReason>,
@@ -24,6 +25,7 @@ impl<'a> IdentityJson<'a> {
             IdentityChange::Refresh(refresh) => Self {
                 at,
                 verified: true,
+                via: Some(refresh.via),
                 expires: refresh.expires.map(time),
                 changed: &refresh.changed,
                 why: None,
@@ -32,6 +34,7 @@ impl<'a> IdentityJson<'a> {
             IdentityChange::Lapse(lapse) => Self {
                 at,
                 verified: false,
+                via: None,
                 expires: None,
                 changed: &[],
                 why: Some(lapse.why),

@@ -49,7 +49,7 @@ use shapes::{
 ///   "calls": [ … as in `show --json`, without `request` and `response` … ],
 ///   "tunnels": [{"ended", "host", "sent", "received", "duration_us", "error", "rule", "by": … | null}],
 ///   "distrusted": [{"host", "refused", "left", "by": […]}],
-///   "identity": [{"at", "verified", "expires", "changed": ["groups"], "why", "calls"}],
+///   "identity": [{"at", "verified", "via", "expires", "changed": ["groups"], "why", "calls"}],
 ///   "contradictions": ["…"]
 /// }
 /// ```
@@ -202,13 +202,16 @@ pub fn sessions(list: &[(Summary, Contents)]) -> String {
 }
 
 /// `ddgate status --json`: one object: `{"signed_in": {"issuer", "subject", "name", "email",
-/// "email_verified", "groups": [], "groups_incomplete", "kept_in", "renewed", "expires",
-/// "next_refresh"} | null, "profile", "identity_mode", "issuer", "site", "upstream", "keys":
+/// "email_verified", "groups": [], "groups_incomplete", "by_userinfo", "kept_in", "renewed", "expires",
+/// "next_refresh"} | null, "workload": {"system", "known": {"label", "issuer", "subject", "workload",
+/// "audience", "pins": [["claim", "value"]], "groups", "expires", "renewable"} | null, "unknown":
+/// {"message", "causes": [], "hints": []} | null} | null, "profile", "identity_mode", "issuer", "site", "upstream", "keys":
 /// [{"name", "source"}], "data_dir", "config_files": [], "sessions"}`.
 #[must_use]
 pub fn status(view: &StatusView) -> String {
     document(&StatusJson {
         signed_in: view.sign_in.as_ref(),
+        workload: view.workload.as_ref(),
         profile: view.profile.as_deref(),
         identity_mode: &view.identity_mode,
         issuer: view.issuer.as_deref(),

@@ -13,6 +13,7 @@ use crate::record::{
 use crate::replay::{Body, Caller, Counts, Message, Seen, State, ToolDetail};
 
 use super::super::status::{KeyView, SignIn};
+use super::super::workload::WorkloadView;
 use super::identity::IdentityJson;
 use super::outside::{DistrustingJson, TunnelJson};
 
@@ -64,6 +65,7 @@ pub(super) struct SummaryJson<'a> {
 #[derive(Serialize)]
 pub(super) struct StatusJson<'a> {
     pub(super) signed_in: Option<&'a SignIn>,
+    pub(super) workload: Option<&'a WorkloadView>,
     pub(super) profile: Option<&'a str>,
     pub(super) identity_mode: &'a str,
     pub(super) issuer: Option<&'a str>,

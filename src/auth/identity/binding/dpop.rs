@@ -1,5 +1,6 @@
 //! Proof of possession at the token endpoint (RFC 9449), with the code's hash where the ID token is
-//! to be tied to the key (OpenID Connect Key Binding 1.0, draft 03).
+//! to be tied to the key (OpenID Connect Key Binding 1.0, draft 03), and where a token that is tied to
+//! the key is shown (section 7: the userinfo endpoint).
 //!
 //! Every request has a proof of its own. A provider that wants its own nonce in it gets that once a
 //! request (section 8). A sign-in that a provider refuses only for the proof goes on without one: many
@@ -10,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use chrono::{TimeDelta, Utc};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use openidconnect::{HttpRequest, HttpResponse};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value, json};
@@ -177,6 +179,9 @@ impl Prover {
         {
             claims["c_s256"] = Value::from(hash);
         }
+        if let Some(hash) = token_hash(request.headers()) {
+            claims["ath"] = Value::from(hash);
+        }
         let header = json!({
             "alg": self.alg, "jwk": self.key.public().jwk(), "typ": "dpop+jwt",
         });
@@ -204,7 +209,7 @@ impl Prover {
     }
 }
 
-/// The client for token requests.
+/// The client for token requests, and for others that show a token.
 pub(in crate::auth::identity) struct TokenClient<'a> {
     pub(in crate::auth::identity) http: &'a HttpsClient,
     pub(in crate::auth::identity) prover: Option<&'a Prover>,
@@ -259,6 +264,13 @@ fn code_hash(form: &[u8]) -> Option<String> {
     let (_, code) = form_urlencoded::parse(form)
         .find(|(name, _)| matches!(name.as_ref(), "code" | "device_code"))?;
     Some(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(code.as_bytes())))
+}
+
+/// RFC 9449, section 4.2: SHA-256 of the access token that is shown, in base64url.
+fn token_hash(headers: &HeaderMap) -> Option<String> {
+    let shown = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let token = shown.strip_prefix("DPoP ")?;
+    Some(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token)))
 }
 
 /// RFC 9449, section 8.1: `NQCHAR`.

@@ -14,7 +14,8 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use chrono::{DateTime, Utc};
 use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use openidconnect::{
-    ClientId, IdTokenVerifier, IssuerUrl, JsonWebTokenType, Nonce, NormalizedJsonWebTokenType,
+    ClaimsVerificationError, ClientId, IdTokenVerifier, IssuerUrl, JsonWebTokenType, Nonce,
+    NormalizedJsonWebTokenType,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -126,6 +127,21 @@ pub struct BoundTo {
     /// The provider's key, by the name the token gives it; whether it is the provider's own, only
     /// the provider can say.
     pub key_id: Option<String>,
+    /// Whether that key was found among those that were given as the provider's.
+    pub is_published: bool,
+}
+
+/// The keys of a provider as somebody got them from the provider itself, not from a record.
+#[derive(Clone, Debug)]
+pub struct PublishedKeys(CoreJsonWebKeySet);
+
+impl PublishedKeys {
+    /// Reads a JSON Web Key Set (RFC 7517); none if it is none, or an empty one.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let keys: CoreJsonWebKeySet = serde_json::from_slice(text).ok()?;
+        (!keys.keys().is_empty()).then_some(Self(keys))
+    }
 }
 
 /// Why a proof proves nothing.
@@ -145,6 +161,18 @@ pub enum NotBound {
         /// What is wrong with it.
         why: String,
     },
+    /// The key.
+    #[error(
+        "no key of those that were given as the provider's signed the {}{}",
+        token_kind(*method),
+        key_id.as_ref().map_or_else(String::new, |id| format!(" (it names `{id}`)"))
+    )]
+    NotPublished {
+        /// What kind of token it is.
+        method: BindingMethod,
+        /// The key's name, as the token gives it; cleaned.
+        key_id: Option<String>,
+    },
 }
 
 /// What people call the token that a method goes by.
@@ -156,11 +184,25 @@ pub const fn token_kind(method: BindingMethod) -> &'static str {
     }
 }
 
-/// Checks what [`Evidence::proof`] made, for a session with the key `vkey` that opened then.
+/// Checks what [`Evidence::proof`] made, for a session with the key `vkey` that opened then, with the
+/// provider's keys that it brings along.
 ///
 /// # Errors
 /// It does not tie that key to anybody.
 pub fn check(proof: &[u8], vkey: &str, opened: DateTime<Utc>) -> Result<BoundTo, NotBound> {
+    check_with(proof, vkey, opened, None)
+}
+
+/// The same with the provider's keys as they were got elsewhere.
+///
+/// # Errors
+/// As [`check`], and [`NotBound::NotPublished`].
+pub fn check_with(
+    proof: &[u8],
+    vkey: &str,
+    opened: DateTime<Utc>,
+    published: Option<&PublishedKeys>,
+) -> Result<BoundTo, NotBound> {
     let proof: Proof = serde_json::from_slice(proof).map_err(|_| NotBound::Unreadable)?;
     let decoded = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).ok();
     let (method, key) = match (proof.v, proof.method, &proof.key) {
@@ -187,8 +229,31 @@ pub fn check(proof: &[u8], vkey: &str, opened: DateTime<Utc>) -> Result<BoundTo,
         client_id: proof.client_id,
         token: proof.token,
     };
-    let judged = word.about(&key, keys, opened);
-    judged.map_err(|why| NotBound::Token { method, why })
+    let keys = published.map_or(keys, |published| published.0.clone());
+    match word.about(&key, keys, opened) {
+        Ok(to) => Ok(BoundTo {
+            is_published: published.is_some(),
+            ..to
+        }),
+        Err(Doubt::Signature(_)) if published.is_some() => Err(NotBound::NotPublished {
+            method,
+            key_id: key_id(&word.token),
+        }),
+        Err(Doubt::Signature(why) | Doubt::Other(why)) => Err(NotBound::Token { method, why }),
+    }
+}
+
+/// What is wrong with a token.
+enum Doubt {
+    /// Who signed it.
+    Signature(String),
+    Other(String),
+}
+
+impl From<&str> for Doubt {
+    fn from(why: &str) -> Self {
+        Self::Other(why.to_owned())
+    }
 }
 
 /// A token, and what it is to be.
@@ -206,8 +271,8 @@ impl Word {
         key: &PublicKey,
         keys: CoreJsonWebKeySet,
         opened: DateTime<Utc>,
-    ) -> Result<BoundTo, String> {
-        let token = OurIdToken::from_str(&self.token).map_err(|_| "it does not read".to_owned())?;
+    ) -> Result<BoundTo, Doubt> {
+        let token = OurIdToken::from_str(&self.token).map_err(|_| "it does not read")?;
         let expected = key.nonce();
         let is_by_nonce = self.method == BindingMethod::OidcNonce;
         let nonce = |nonce: Option<&Nonce>| match nonce {
@@ -215,32 +280,37 @@ impl Word {
             _ if !is_by_nonce => Ok(()),
             _ => Err("its nonce is not the hash of that key".to_owned()),
         };
-        let verifier = self.verifier(keys, opened)?;
-        let claims = token.claims(&verifier, nonce);
-        let claims = claims.map_err(|error| chain(&error))?;
+        let verifier = self.verifier(keys, opened).map_err(Doubt::Other)?;
+        let claims = token.claims(&verifier, nonce).map_err(|error| {
+            let why = chain(&error);
+            match error {
+                ClaimsVerificationError::SignatureVerification(_) => Doubt::Signature(why),
+                _ => Doubt::Other(why),
+            }
+        })?;
         if claims.issue_time() > opened + leeway() {
-            return Err("it is younger than the session".to_owned());
+            return Err("it is younger than the session".into());
         }
         let more = &claims.additional_claims().0;
         match self.method {
             BindingMethod::OidcNonce => {}
             BindingMethod::OidcCnf => {
                 if !is_key_bound(&self.token) {
-                    return Err("it is not of the type of those with a key in them".to_owned());
+                    return Err("it is not of the type of those with a key in them".into());
                 }
                 if confirmed_key(more).as_ref() != Some(key) {
-                    return Err("the key in it is another (cnf)".to_owned());
+                    return Err("the key in it is another (cnf)".into());
                 }
             }
             BindingMethod::DpopJkt => {
                 let thumbprint = more.get("cnf").and_then(|cnf| cnf.get("jkt")?.as_str());
                 if thumbprint != Some(key.thumbprint().as_str()) {
-                    return Err("it is not bound to that key (cnf)".to_owned());
+                    return Err("it is not bound to that key (cnf)".into());
                 }
                 let party = claims.authorized_party().map(|party| party.as_str());
                 self.is_for_us(more, party)?;
             }
-            BindingMethod::None => return Err("nothing ties it to a key".to_owned()),
+            BindingMethod::None => return Err("nothing ties it to a key".into()),
         }
         let email = claims.email().map(|email| clean(email, LABEL_CHARS_MAX));
         Ok(BoundTo {
@@ -250,6 +320,7 @@ impl Word {
             email,
             issued: claims.issue_time(),
             key_id: key_id(&self.token),
+            is_published: false,
         })
     }
 
@@ -278,13 +349,13 @@ impl Word {
     }
 
     /// Whether an access token was made for this client: RFC 9068, section 2.2, and what others call it.
-    fn is_for_us(&self, claims: &Map<String, Value>, party: Option<&str>) -> Result<(), String> {
+    fn is_for_us(&self, claims: &Map<String, Value>, party: Option<&str>) -> Result<(), Doubt> {
         let other = ["client_id", "cid"];
         let named = other.into_iter().filter_map(|name| claims.get(name));
         let named: Vec<_> = named.map(Value::as_str).chain(party.map(Some)).collect();
         match named.iter().all(|name| *name == Some(&*self.client_id)) {
             true if !named.is_empty() => Ok(()),
-            _ => Err("it was not made for this client (client_id)".to_owned()),
+            _ => Err("it was not made for this client (client_id)".into()),
         }
     }
 }

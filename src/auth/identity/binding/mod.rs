@@ -23,7 +23,7 @@ use super::provider::{Provider, Tokens};
 use crate::record::{BindingMethod, Secret};
 
 pub(super) use dpop::{BOUND_KEY, Offer, Prover, TokenClient, possession};
-pub use evidence::{BoundTo, Evidence, NotBound, check, token_kind};
+pub use evidence::{BoundTo, Evidence, NotBound, PublishedKeys, check, check_with, token_kind};
 pub(super) use evidence::{KEY_BOUND, confirmed_key, is_key_bound, jose_types};
 #[cfg(test)]
 pub(in crate::auth) use key::KeyKind;
@@ -56,6 +56,12 @@ pub enum Unbound {
     /// The provider left the nonce out, or did not repeat it.
     #[error("the identity provider does not put the nonce of a sign-in into this ID token")]
     NoNonce,
+    /// A refresh without an ID token.
+    #[error(
+        "the identity provider renewed this sign-in without an ID token: its userinfo says who it \
+         is, and nobody signs that"
+    )]
+    NotSigned,
     /// It bound its tokens to the key, in a way that only it can read.
     #[error(
         "the identity provider bound its tokens to the key of the sign-in, but nobody else can see \
@@ -72,8 +78,12 @@ pub(super) fn binding(
     possession: Option<&Possession>,
     subject: &str,
 ) -> Binding {
+    let is_signed = tokens.id_token().is_some();
     let Some(possession) = possession else {
-        return Binding::Unbound(Unbound::NoKey);
+        return Binding::Unbound(match is_signed {
+            true => Unbound::NoKey,
+            false => Unbound::NotSigned,
+        });
     };
     let id_token = tokens.id_token().map(ToString::to_string);
     let access_token = possession
@@ -99,9 +109,10 @@ pub(super) fn binding(
         let judged = check(proof.expose().as_bytes(), "", chrono::Utc::now()).ok()?;
         (judged.subject == subject).then_some(evidence)
     });
-    match (evidence.into_iter().next(), possession.is_demonstrated) {
-        (Some(evidence), _) => Binding::Bound(evidence),
-        (None, true) => Binding::Unbound(Unbound::Opaque),
-        (None, false) => Binding::Unbound(Unbound::NoNonce),
+    match evidence.into_iter().next() {
+        Some(evidence) => Binding::Bound(evidence),
+        None if !is_signed => Binding::Unbound(Unbound::NotSigned),
+        None if possession.is_demonstrated => Binding::Unbound(Unbound::Opaque),
+        None => Binding::Unbound(Unbound::NoNonce),
     }
 }

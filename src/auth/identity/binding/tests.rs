@@ -9,7 +9,7 @@ use openidconnect::{JsonWebKeyId, PrivateSigningKey as _};
 use serde_json::{Value, json};
 
 use super::key::KeyKind;
-use super::{BoundTo, Evidence, NotBound, SignInKey, check};
+use super::{BoundTo, Evidence, NotBound, PublishedKeys, SignInKey, check, check_with, token_kind};
 use crate::record::{BindingMethod, Secret};
 
 const VKEY: &str = "host/ddgate/1+00000000+AAAA";
@@ -289,6 +289,30 @@ fn proofs_of_the_last_release_hold() {
         let judged = judge(&Secret::new(changed.to_string()));
         assert_eq!(judged, Err(NotBound::Unreadable), "{method:?}");
     }
+}
+
+#[test]
+fn keys_that_were_got_elsewhere_replace_those_of_the_record() {
+    for method in METHODS {
+        let proof = good(method, KeyKind::P256).proof(VKEY);
+        let judge = |seed| {
+            let keys = CoreJsonWebKeySet::new(vec![provider_key(seed).as_verification_key()]);
+            let keys = PublishedKeys::read(&serde_json::to_vec(&keys).unwrap()).unwrap();
+            check_with(proof.expose().as_bytes(), VKEY, Utc::now(), Some(&keys))
+        };
+        assert!(judge(7).unwrap().is_published, "{method:?}");
+        let by_the_record = check(proof.expose().as_bytes(), VKEY, Utc::now());
+        assert!(!by_the_record.unwrap().is_published, "{method:?}");
+        // A provider of somebody's own making, whose key has the right name.
+        let refused = judge(8).unwrap_err();
+        let expected = format!(
+            "no key of those that were given as the provider's signed the {} (it names `one`)",
+            token_kind(method)
+        );
+        assert_eq!(refused.to_string(), expected);
+    }
+    assert!(PublishedKeys::read(b"{\"keys\":[]}").is_none());
+    assert!(PublishedKeys::read(b"<html>").is_none());
 }
 
 #[test]

@@ -123,13 +123,31 @@ impl WorkloadSource {
         })
     }
 
+    /// The system, as people call it.
+    #[must_use]
+    pub const fn system(&self) -> &'static str {
+        self.system.name
+    }
+
+    /// Fetches a token and verifies whose it is, as [`Self::known`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn verify(&self, before: Option<&Identity>) -> Result<Identity, WorkloadError> {
+        let (identity, _) = Box::pin(self.known(before)).await?;
+        Ok(identity)
+    }
+
     /// Fetches a token and verifies whose it is. The first of the accepted workloads that fits
-    /// counts. `before` is who it was, where it is verified again: it must still be the same.
+    /// counts, and is given with it. `before` is who it was, where it is verified again: it must still be the same.
     ///
     /// # Errors
     /// No workload is configured for this system; there is no token, or none can be fetched; or it
     /// is not believed.
-    pub async fn verify(&self, before: Option<&Identity>) -> Result<Identity, WorkloadError> {
+    pub async fn known(
+        &self,
+        before: Option<&Identity>,
+    ) -> Result<(Identity, &WorkloadSettings), WorkloadError> {
         let mine: Vec<_> = self
             .accepted
             .iter()
@@ -146,7 +164,7 @@ impl WorkloadSource {
         let mut failures = Vec::new();
         for settings in mine {
             match Box::pin(self.verify_as(settings, before)).await {
-                Ok(identity) => return Ok(identity),
+                Ok(identity) => return Ok((identity, settings)),
                 Err(error) => failures.push((settings.name.clone(), error)),
             }
         }
