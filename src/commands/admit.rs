@@ -30,7 +30,7 @@ pub(super) fn check(context: &Context, identity: &Identity) -> Result<(), CliErr
     checked.map_err(|refused| required(context, refused.into()))
 }
 
-/// What of the settings cannot be told of somebody, because groups were left out.
+/// What of the settings cannot be told of somebody, because the provider left it out.
 pub(super) fn missing(context: &Context, identity: &Identity) -> Option<String> {
     let required = context.config.admission.rules.check(identity).err();
     let refused = required.or_else(|| chosen(context, identity)?.err());

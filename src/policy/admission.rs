@@ -42,6 +42,8 @@ pub enum NotAdmitted {
     Email {
         /// What the provider says instead.
         found: String,
+        /// Whether it says that the address is not verified; else it says nothing.
+        is_denied: bool,
     },
     /// In none of the groups.
     #[error(
@@ -117,12 +119,17 @@ pub enum NotAdmitted {
 }
 
 impl NotAdmitted {
-    /// Whether groups that were left out could change it.
+    /// Whether something that was left out could change it.
     #[must_use]
     pub const fn is_unclear(&self) -> bool {
         matches!(
             self,
-            Self::GroupsIncomplete { .. } | Self::CredentialUnclear { .. }
+            Self::GroupsIncomplete { .. }
+                | Self::CredentialUnclear { .. }
+                | Self::Email {
+                    is_denied: false,
+                    ..
+                }
         )
     }
 }
@@ -319,7 +326,10 @@ fn check_email(identity: &Identity) -> Result<(), NotAdmitted> {
         }
         (None, _) => format!("{} sent no e-mail address", identity.issuer),
     };
-    Err(NotAdmitted::Email { found })
+    Err(NotAdmitted::Email {
+        found,
+        is_denied: identity.email.is_some() && identity.email_verified == Some(false),
+    })
 }
 
 fn listed(groups: &[String]) -> String {
@@ -437,7 +447,9 @@ mod tests {
                 email_verified: verified,
                 ..who.clone()
             };
-            assert!(refusal(&required, &who).ends_with(found), "{found}");
+            let refused = required.check(&who).unwrap_err();
+            assert!(refused.to_string().ends_with(found), "{found}");
+            assert_eq!(refused.is_unclear(), verified != Some(false), "{found}");
         }
         // Two places that want different issuers admit nobody.
         required.restrict(None, Some("https://other.test".to_owned()), false);

@@ -153,7 +153,7 @@ fn where_userinfo_does_not_say_it_the_person_does() {
 }
 
 #[test]
-fn groups_that_userinfo_leaves_out_are_asked_for_where_they_matter() {
+fn what_userinfo_leaves_out_is_asked_for_where_it_matters() {
     let Some((provider, world)) = signed_in(SCOPES) else {
         return;
     };
@@ -196,6 +196,26 @@ fn groups_that_userinfo_leaves_out_are_asked_for_where_they_matter() {
         assert_eq!(shown["via"], "device", "{shown}");
         assert_eq!(shown["groups"], serde_json::json!(["eng", "oncall"]));
     }
+    // The same for an address: nothing is said against it.
+    provider.clear("faults");
+    provider.fault(NO_ID_TOKEN);
+    provider.fault("userinfo.patch={\"email_verified\":null}");
+    world.settings(&format!(
+        "[identity]\nstorage = \"file\"\n{SCOPES}require_verified_email = true\n"
+    ));
+    let unsaid = "does not say that alice@example.test is verified";
+    let refused = run_of_true(&world, &provider, "never").exits(3).said();
+    assert!(refused.contains(unsaid), "{refused}");
+    let asked = run_of_true(&world, &provider, "always").succeeds().said();
+    assert!(asked.contains("a sign-in anew is needed"), "{asked}");
+    assert_eq!(who(&world)["via"], "device");
+    // What is said against it counts, and no sign-in anew would change that.
+    provider.fault("userinfo.patch={\"email_verified\":false}");
+    let refused = run_of_true(&world, &provider, "always").exits(3).said();
+    assert!(
+        refused.contains("says that alice@example.test is not verified"),
+        "{refused}"
+    );
 }
 
 #[test]
