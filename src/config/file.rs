@@ -463,6 +463,7 @@ mod tests {
             on_lapse = "refuse"
             max_session = "8h"
             flow = "browser"
+            dpop = "off"
             require_groups = ["sre"]
             require_issuer = "https://i"
             require_verified_email = true
