@@ -168,6 +168,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The format')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write this directory; it must not exist, or be empty')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write this directory; it must not exist, or be empty')
+            [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of the user''s configuration file')
@@ -182,6 +183,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
         'ddgate;prove' {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write this directory; it must not exist, or be empty')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write this directory; it must not exist, or be empty')
+            [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use this profile of the user''s configuration file')

@@ -159,6 +159,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --format 'The format'
             cand -o 'Write this directory; it must not exist, or be empty'
             cand --output 'Write this directory; it must not exist, or be empty'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --profile 'Use this profile of the user''s configuration file'
@@ -172,6 +173,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
         &'ddgate;prove'= {
             cand -o 'Write this directory; it must not exist, or be empty'
             cand --output 'Write this directory; it must not exist, or be empty'
+            cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'
             cand --profile 'Use this profile of the user''s configuration file'

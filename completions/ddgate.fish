@@ -167,6 +167,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s v -l verbose -d
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l format -d 'The format' -r -f -a "tlog\t'A directory of C2SP tiles and checkpoints, with openings and contents'"
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s o -l output -d 'Write this directory; it must not exist, or be empty' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l profile -d 'Use this profile of the user\'s configuration file' -r
@@ -177,6 +178,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand export" -l json -d 'Print 
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -s o -l output -d 'Write this directory; it must not exist, or be empty' -r -f -a "(__fish_complete_directories)"
+complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand prove" -l profile -d 'Use this profile of the user\'s configuration file' -r

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::look::call_number;
+use super::sealed::IdentityFileArgs;
 
 /// What follows `ddgate export`.
 #[derive(Debug, Args)]
@@ -12,6 +13,7 @@ use super::look::call_number;
 Examples:
   ddgate export latest -o session
   ddgate export 3f2a9c1e --format tlog -o session --json
+  ddgate export 3f2a9c1e --age-identity key.txt -o opened    Sealed contents, in the open
   ddgate verify --dir session            Check what was written, here or elsewhere")]
 pub struct ExportArgs {
     /// The session: an id, the beginning of one, or `latest`
@@ -26,6 +28,9 @@ pub struct ExportArgs {
     /// Print one JSON object about what was written
     #[arg(long)]
     pub json: bool,
+    /// What opens sealed contents: they are written in the open then.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }
 
 /// What an export is written as.
@@ -54,4 +59,7 @@ pub struct ProveArgs {
     /// Print one JSON object about what was written
     #[arg(long)]
     pub json: bool,
+    /// What opens sealed contents: they are written in the open then.
+    #[command(flatten)]
+    pub identity: IdentityFileArgs,
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use serde_json::json;
 
 use super::context::Context;
+use super::look::identities_to_hand_on;
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::export::session::{self, Written};
 use crate::journal::catalog::{Catalog, SessionDir};
-use crate::journal::{Audit, reader};
+use crate::journal::{Audit, Identities, reader};
 use crate::limits;
 use crate::ui::escape::escape;
 use crate::ui::{Printer, Progress, json, words};
@@ -18,9 +19,10 @@ use crate::ui::{Printer, Progress, json, words};
 pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Exit, CliError> {
     let dir = Catalog::new(context.config.sessions()).find(&args.session)?;
     let printer = &context.printer;
+    let identities = identities_to_hand_on(context, &dir)?;
     let bar = long_work(&dir, printer, "exporting");
     let written = match args.format {
-        ExportFormat::Tlog => session::write(&dir, &args.output, &mut |done, all| {
+        ExportFormat::Tlog => session::write(&dir, &args.output, &identities, &mut |done, all| {
             if let Some(bar) = &bar {
                 bar.at(done, all);
             }
@@ -28,6 +30,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Exit, CliError
     };
     drop(bar);
     tell(&written, &args.output, printer);
+    opened(&identities, &args.output, printer);
     if args.json {
         let format = "tlog";
         printer.data(&json::value(&document(&written, format, &args.output)))?;
@@ -57,7 +60,7 @@ fn tell(written: &Written, to: &Path, printer: &Printer) {
         words::count(written.checkpoints, "checkpoint"),
         match written.is_broken() {
             true => "as far as they are still proven",
-            false if audit.sealed > 0 => "the contents sealed as they are, the others checked",
+            false if written.sealed > 0 => "the contents sealed as they are, the others checked",
             false => "all of them checked",
         }
     ));
@@ -68,6 +71,16 @@ fn tell(written: &Written, to: &Path, printer: &Printer) {
         printer.say(&format!(
             "what is wrong stands in {}",
             escape(&marked.to_string_lossy())
+        ));
+    }
+}
+
+/// Says that what was sealed no longer is.
+pub(super) fn opened(identities: &Identities, to: &Path, printer: &Printer) {
+    if !identities.is_empty() {
+        printer.say(&format!(
+            "what the session keeps sealed is in the open there: whoever can read {} can read it",
+            escape(&to.to_string_lossy())
         ));
     }
 }
@@ -126,7 +139,7 @@ fn document(written: &Written, format: &str, to: &Path) -> serde_json::Value {
         "calls": audit.calls,
         "checkpoints": written.checkpoints,
         "openings": written.openings,
-        "sealed": audit.sealed,
+        "sealed": written.sealed,
         "erased": audit.erased,
         "blobs": written.blobs,
         "unreadable": written.unreadable,

@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::config::Origin;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::journal::catalog::{self, Catalog};
+use crate::journal::catalog::{self, Catalog, SessionDir};
 use crate::journal::reader;
 use crate::journal::{
     Audit, Beside, Depth, Identities, JournalError, Pass, SessionReader, Verdict,
@@ -53,6 +53,18 @@ pub(super) fn identities_for(context: &Context, pass: &Pass) -> Result<Identitie
             Ok(Identities::default())
         }
         other => Ok(other.map(|()| found)?),
+    }
+}
+
+/// Those that open a session for good, to be handed on: named for this command, since what is
+/// written in the open stays so. None where nothing is sealed.
+pub(super) fn identities_to_hand_on(
+    context: &Context,
+    dir: &SessionDir,
+) -> Result<Identities, CliError> {
+    match context.config.journal.age_identities.origin {
+        Origin::Flag(_) => identities_for(context, &Pass::open(dir.clone())?),
+        _ => Ok(Identities::default()),
     }
 }
 

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::context::Context;
-use super::export::{broken, leaves, left_out, long_work};
+use super::export::{broken, leaves, left_out, long_work, opened};
+use super::look::identities_to_hand_on;
 use crate::cli::ProveArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -16,9 +17,10 @@ use crate::ui::{json, words};
 pub(super) fn run(args: &ProveArgs, context: &Context) -> Result<Exit, CliError> {
     let dir = Catalog::new(context.config.sessions()).find(&args.session)?;
     let printer = &context.printer;
+    let identities = identities_to_hand_on(context, &dir)?;
     let bar = long_work(&dir, printer, "proving");
     let number = CallNumber(args.call);
-    let proven = prove::write(&dir, number, &args.output, &mut |done, all| {
+    let proven = prove::write(&dir, number, &args.output, &identities, &mut |done, all| {
         if let Some(bar) = &bar {
             bar.at(done, all);
         }
@@ -32,6 +34,7 @@ pub(super) fn run(args: &ProveArgs, context: &Context) -> Result<Exit, CliError>
         words::count(proven.openings, "content"),
         leaves(proven.signed.size),
     ));
+    opened(&identities, &args.output, printer);
     if proven.left_out > 0 {
         left_out(&proven.audit, proven.left_out, printer);
     }

@@ -12,7 +12,7 @@ use super::tree::Tree;
 use super::{ExportError, Progress};
 use crate::journal::catalog::SessionDir;
 use crate::journal::walk::{FieldOpening, Found, walk};
-use crate::journal::{Audit, JournalError, Signed};
+use crate::journal::{Audit, Identities, JournalError, Signed};
 use crate::record::CallNumber;
 use crate::tlog::{Levels, SignedNote, TlogProof, leaf_hash};
 
@@ -58,10 +58,12 @@ pub fn write(
     dir: &SessionDir,
     number: CallNumber,
     to: &Path,
+    identities: &Identities,
     progress: Progress<'_>,
 ) -> Result<Proven, ExportError> {
     let mut tree = Tree::begin(to)?;
-    let (audit, signed, key) = checked(dir)?;
+    let (audit, signed, key) = checked(dir, identities)?;
+    let session = audit.session;
     tree.write("vkey", format!("{key}\n").as_bytes())?;
     let mut lines = BufWriter::new(tree.create("openings.jsonl")?);
     let mut levels = Levels::new();
@@ -74,7 +76,7 @@ pub fn write(
         unreadable: 0,
         left_out: 0,
     };
-    for found in walk(dir)? {
+    for found in walk(dir, session, identities)? {
         let leaf = match found? {
             Found::Opening(opening) => {
                 pending.push(opening);
@@ -112,7 +114,7 @@ pub fn write(
     let path = tree.path("openings.jsonl");
     lines.flush().map_err(ExportError::io("write", &path))?;
     drop(lines);
-    let session = proven.audit.session.short();
+    let session = session.short();
     if levels.size() < signed.size || levels.root_at(signed.size)? != signed.root {
         return Err(ExportError::Changed(session));
     }

@@ -13,7 +13,7 @@ use super::tree::Tree;
 use super::{ExportError, Progress};
 use crate::journal::catalog::SessionDir;
 use crate::journal::walk::{FieldOpening, Found, walk};
-use crate::journal::{Audit, Expected, Signed, audit};
+use crate::journal::{Audit, Expected, Identities, Signed, audit};
 use crate::tlog::{
     Levels, TILE_WIDTH, Tile, TileKind, VerifierKey, encode_bundle, leaf_hash, tiles_of,
 };
@@ -31,6 +31,8 @@ pub struct Written {
     pub checkpoints: u64,
     /// Openings written.
     pub openings: u64,
+    /// Those of them that are written as they are sealed.
+    pub sealed: u64,
     /// Blobs written.
     pub blobs: u64,
     /// Openings that were left out because their content cannot be read.
@@ -50,8 +52,15 @@ impl Written {
 }
 
 /// Checks a record, and gives the signature that counts and its key.
-pub(super) fn checked(dir: &SessionDir) -> Result<(Audit, Signed, VerifierKey), ExportError> {
-    let audit = audit(dir, &Expected::default())?;
+pub(super) fn checked(
+    dir: &SessionDir,
+    identities: &Identities,
+) -> Result<(Audit, Signed, VerifierKey), ExportError> {
+    let expected = Expected {
+        identities: identities.clone(),
+        ..Expected::default()
+    };
+    let audit = audit(dir, &expected)?;
     match (audit.signed, audit.key.clone()) {
         (Some(signed), Some(key)) => Ok((audit, signed, key)),
         _ => Err(ExportError::Unsigned {
@@ -60,16 +69,23 @@ pub(super) fn checked(dir: &SessionDir) -> Result<(Audit, Signed, VerifierKey), 
     }
 }
 
-/// Writes a session to the directory `to`, which must not be there or be empty.
+/// Writes a session to the directory `to`, which must not be there or be empty. What `identities`
+/// open is written in the open, but for what binds the session's key to a person.
 ///
 /// # Errors
 /// Nothing is signed, the record cannot be read, or the directory cannot be written: then it does
 /// not appear.
-pub fn write(dir: &SessionDir, to: &Path, progress: Progress<'_>) -> Result<Written, ExportError> {
+pub fn write(
+    dir: &SessionDir,
+    to: &Path,
+    identities: &Identities,
+    progress: Progress<'_>,
+) -> Result<Written, ExportError> {
     let mut tree = Tree::begin(to)?;
-    let (audit, signed, key) = checked(dir)?;
+    let (audit, signed, key) = checked(dir, identities)?;
     tree.write("vkey", format!("{key}\n").as_bytes())?;
     let left_out = audit.leaves.saturating_sub(signed.size);
+    let session = audit.session;
     let lines = tree.create("openings.jsonl")?;
     let mut writer = Writer {
         tree,
@@ -86,13 +102,14 @@ pub fn write(dir: &SessionDir, to: &Path, progress: Progress<'_>) -> Result<Writ
             left_out,
             checkpoints: 0,
             openings: 0,
+            sealed: 0,
             blobs: 0,
             unreadable: 0,
             files: 0,
             bytes: 0,
         },
     };
-    for found in walk(dir)? {
+    for found in walk(dir, session, identities)? {
         let is_last = writer.take(found?)?;
         if is_last {
             break;
@@ -141,6 +158,7 @@ impl Writer {
                 Kept::Inline => self.done.openings += 1,
                 Kept::Sealed(blobs) => {
                     self.done.openings += 1;
+                    self.done.sealed += 1;
                     self.done.blobs += blobs;
                 }
                 Kept::Blob(is_new) => {

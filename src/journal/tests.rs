@@ -396,7 +396,7 @@ async fn a_record_of_several_files_is_checked_and_walked_as_one() {
     assert_eq!(audit.verdict(), Verdict::Verified, "{:?}", audit.findings);
 
     let (mut leaves, mut bodies) = (0, 0);
-    for found in walk::walk(&dir).unwrap() {
+    for found in walk::walk(&dir, SessionId::from_bytes([5; 16]), &Identities::default()).unwrap() {
         match found.unwrap() {
             walk::Found::Leaf(bytes) => {
                 assert_eq!(Leaf::from_bytes(&bytes).unwrap().i, leaves);

@@ -78,6 +78,11 @@ impl Vault {
         self.cipher.as_deref()
     }
 
+    /// The same, to be kept.
+    pub(super) fn shared_cipher(&self) -> Option<Arc<Cipher>> {
+        self.cipher.clone()
+    }
+
     /// The frame as it was before it was sealed; none when it cannot be opened.
     pub(super) fn opened(&self, frame: Frame) -> Option<Frame> {
         match self.cipher() {

@@ -6,17 +6,25 @@
 //! frames' own checksums and passes over damage; that is the business of [`super::audit()`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::catalog::SessionDir;
 use super::content::{self, Opening};
+use super::crypt::{Cipher, Identities};
 use super::frame::{Frame, Kind};
 use super::pack::{self, Coding};
 use super::seal::Signed;
+use super::vault::Vault;
 use super::wal::{Position, Scanner, Step};
 use super::{JournalError, erase, index};
+use crate::record::SessionId;
+
+/// What is carried elsewhere only as it is sealed: what binds a session's key to a person holds
+/// their ID token, which opens whatever takes it until it expires.
+const STAYS_SEALED: [&str; 1] = ["bind"];
 
 /// What a walk meets. A leaf's openings come before it, a checkpoint after the leaves it covers.
 #[derive(Clone, Debug)]
@@ -42,6 +50,18 @@ pub struct FieldOpening {
     place: Place,
     /// The age header of the session, if it has one.
     keys: Arc<[u8]>,
+    /// What opens its pieces.
+    cipher: Option<Opener>,
+}
+
+/// The key of a session that was opened. Shows nothing of it.
+#[derive(Clone)]
+struct Opener(Arc<Cipher>);
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opener([secret])")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -108,7 +128,10 @@ impl FieldOpening {
                 (Some(Err(JournalError::io("read", &*self.dir)(gone))), &[])
             }
         };
-        let stored = stored.iter().map(|at| index::plain(&self.dir, *at, None));
+        let cipher = self.cipher.as_ref().map(|it| &*it.0);
+        let stored = stored
+            .iter()
+            .map(move |at| index::plain(&self.dir, *at, cipher));
         inline.into_iter().chain(stored)
     }
 
@@ -117,12 +140,18 @@ impl FieldOpening {
     }
 }
 
-/// Begins a walk.
+/// Begins a walk. Of a session that `identities` open, what is sealed is met as if it were not.
 ///
 /// # Errors
-/// The record cannot be opened.
-pub fn walk(dir: &SessionDir) -> Result<Walk, JournalError> {
+/// The record cannot be opened, or not by any of the identities.
+pub fn walk(
+    dir: &SessionDir,
+    session: SessionId,
+    identities: &Identities,
+) -> Result<Walk, JournalError> {
     let path = dir.path();
+    let mut vault = Vault::of(dir, session)?;
+    vault.unlock(identities)?;
     let scanner =
         Scanner::open(path, Position::START).map_err(|e| JournalError::io("read", path)(e))?;
     Ok(Walk {
@@ -130,6 +159,7 @@ pub fn walk(dir: &SessionDir) -> Result<Walk, JournalError> {
         scanner,
         pieces: HashMap::new(),
         keys: Arc::default(),
+        cipher: vault.shared_cipher().map(Opener),
         ended: false,
     })
 }
@@ -142,6 +172,7 @@ pub struct Walk {
     pieces: HashMap<u64, Vec<Position>>,
     /// The age header of the session.
     keys: Arc<[u8]>,
+    cipher: Option<Opener>,
     ended: bool,
 }
 
@@ -169,6 +200,7 @@ impl Walk {
                     dir: Arc::clone(&self.dir),
                     place: Place::Erased,
                     keys: Arc::clone(&self.keys),
+                    cipher: None,
                 }))
             }
             Kind::Segment | Kind::Seal => None,
@@ -176,6 +208,7 @@ impl Walk {
     }
 
     fn opening(&mut self, frame: Frame) -> Option<FieldOpening> {
+        let frame = self.opened(frame);
         let opening = Opening::parse(&frame.header)?;
         // Of a sealed one the pieces are known too: their number is not sealed.
         let pieces = self.pieces.remove(&opening.content).unwrap_or_default();
@@ -191,7 +224,20 @@ impl Walk {
             dir: Arc::clone(&self.dir),
             place,
             keys: Arc::clone(&self.keys),
+            cipher: self.cipher.clone(),
         })
+    }
+
+    /// An opening as it was before it was sealed, where that can and may be.
+    fn opened(&self, frame: Frame) -> Frame {
+        let Some(Opener(cipher)) = &self.cipher else {
+            return frame;
+        };
+        if Opening::parse(&frame.header).is_some_and(|it| STAYS_SEALED.contains(&&*it.field)) {
+            return frame;
+        }
+        // What is damaged stays as it is; that is for the check to say.
+        content::unseal(frame.clone(), cipher).unwrap_or(frame)
     }
 }
 

@@ -347,7 +347,7 @@ impl Victim {
         let id: SessionId = only_session(&world).parse().unwrap();
         let dir = SessionDir::new(&world.sessions(), id);
         let export = world.root().join("export");
-        export::session::write(&dir, &export, &mut |_, _| {}).unwrap();
+        export::session::write(&dir, &export, &Default::default(), &mut |_, _| {}).unwrap();
         let log = Log::read(&dir, id);
         // Opened, eight calls (the first with a body of its own leaf), closed.
         assert!(log.size() >= 18, "{}", log.size());

@@ -116,6 +116,17 @@ fn a_sealed_session_proves_who_it_was_for() {
         assert_eq!(holds(&world.sessions(), &token), None, "{token}");
     }
 
+    // Nor does it leave the record with what is opened to be handed on.
+    let to = world.root().join("opened");
+    let export = ["export", "latest", "--age-identity", &key, "--json", "-o"];
+    let told = world
+        .ddgate(export.into_iter().chain(to.to_str()))
+        .succeeds();
+    assert_eq!(told.json()["sealed"], 1, "{told:?}");
+    for token in provider.issued() {
+        assert_eq!(holds(&to, &token), None, "{token}");
+    }
+
     // The token is kept nowhere else, so without a seal there is no proof.
     settings("");
     run(&world, &provider);

@@ -241,6 +241,49 @@ fn sealed_and_then_erased() {
     accepted(&world, &to, &summary, 0);
 }
 
+/// Whoever can open them may hand them on in the open, if they say so for this one command.
+#[test]
+fn sealed_and_opened_on_the_way_out() {
+    let world = World::new();
+    let (recipient, key) = crate::sealed::pair(&world, "key");
+    let key = key.to_str().unwrap();
+    world.settings(&format!(
+        "[journal]\nrecipients = [\"{recipient}\"]\nage_identities = [\"{key}\"]\n"
+    ));
+    world.agent(&crate::sealed::script()).succeeds();
+    // Settings that name an identity are for looking.
+    let to = world.root().join("sealed");
+    let shut = export(&world, &world.data(), &to);
+    crate::sealed::nothing_in_the_open(&world, &to);
+
+    let to = world.root().join("opened");
+    let flags = ["export", "latest", "--json", "--age-identity", key, "-o"];
+    let told = world
+        .ddgate(flags.into_iter().chain(to.to_str()))
+        .succeeds();
+    let summary = told.json();
+    assert_eq!(summary["sealed"], 0, "{summary:#}");
+    assert_eq!(summary["openings"], shut["openings"]);
+    let said = told.said();
+    assert!(said.contains("is in the open there"), "{said}");
+    assert!(crate::sealed::holds(&to, crate::sealed::MARK).is_some());
+    accepted(&world, &to, &summary, 0);
+
+    let to = world.root().join("call");
+    let flags = ["prove", "latest", "2", "--age-identity", key, "-o"];
+    world
+        .ddgate(flags.into_iter().chain(to.to_str()))
+        .succeeds();
+    // The body of 5 MiB: its pieces were sealed one by one.
+    assert!(crate::sealed::holds(&to, crate::sealed::MARK).is_some());
+    if let Some(counted) = python(&["--proof".as_ref(), &to]) {
+        counted.unwrap();
+    }
+    world
+        .ddgate(["verify", "--proof", to.to_str().unwrap()])
+        .succeeds();
+}
+
 #[test]
 fn more_than_two_full_tiles() {
     let world = World::new();

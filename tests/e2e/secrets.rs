@@ -45,8 +45,9 @@ fn nowhere(secret: &str, place: &str, bytes: &[u8]) {
 pub(crate) fn recorded(world: &World) -> Vec<(String, Vec<u8>)> {
     let mut recorded = Vec::new();
     for id in world.session_ids() {
-        let dir = SessionDir::new(&world.sessions(), id.parse().unwrap());
-        for found in walk::walk(&dir).unwrap() {
+        let id = id.parse().unwrap();
+        let dir = SessionDir::new(&world.sessions(), id);
+        for found in walk::walk(&dir, id, &Default::default()).unwrap() {
             match found.unwrap() {
                 walk::Found::Leaf(bytes) => recorded.push(("a leaf".into(), bytes)),
                 walk::Found::Opening(opening) => {
