@@ -212,6 +212,8 @@ pub const GROUP_CHARS_MAX: usize = 256;
 pub const GROUPS_NAMED_MAX: usize = 20;
 /// Free text of a provider is cut to this length.
 pub const PROVIDER_TEXT_CHARS_MAX: usize = 300;
+/// The longest nonce of a provider that goes into a proof of possession (RFC 9449, section 8).
+pub const DPOP_NONCE_CHARS_MAX: usize = 1024;
 /// What is kept of a sign-in, token and labels: Windows takes no more in one credential.
 pub const KEPT_BYTES_MAX: usize = 2560;
 /// How long another ddgate may hold the sign-in or the secret file before we give up.

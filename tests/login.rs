@@ -14,6 +14,8 @@ mod absent;
 #[expect(dead_code, reason = "shared: each test uses a part of it")]
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "login/key_binding.rs"]
+mod key_binding;
 #[path = "login/people.rs"]
 mod people;
 #[expect(dead_code, reason = "shared: each test uses a part of it")]
@@ -135,9 +137,11 @@ impl Desk {
     fn nothing_leaked(&self) {
         let issued = self.provider.issued();
         assert!(!issued.is_empty());
-        for (path, bytes) in self.home.files() {
-            for secret in &issued {
-                let Some(how) = gate::found(&bytes, secret) else {
+        let files = self.home.files();
+        for secret in &issued {
+            let found = gate::finder(secret);
+            for (path, bytes) in &files {
+                let Some(how) = found(bytes) else {
                     continue;
                 };
                 let is_kept = path.ends_with("secrets.json");

@@ -109,6 +109,14 @@ pub enum AuthError {
         /// The issuer.
         issuer: String,
     },
+    /// The refresh token is tied to a key, and that is of no use.
+    #[error("the key that the sign-in at {issuer} is tied to is not accepted: {why}")]
+    Possession {
+        /// The issuer.
+        issuer: String,
+        /// What is wrong with it, or with its proof.
+        why: String,
+    },
     /// A refresh without an ID token, and no userinfo in its place.
     #[error(
         "the identity provider {issuer} renewed the sign-in without an ID token, and its userinfo \

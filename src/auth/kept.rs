@@ -5,10 +5,14 @@
 //! left out, never the token. No ID token and no access token is ever in it. Who may use it when is
 //! for `session`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::identity::Possession;
+use super::identity::binding::SignInKey;
 use crate::limits::{KEPT_BYTES_MAX, REFRESH_AT_SHARE};
 use crate::record::{Identity, Secret, Via};
 
@@ -77,10 +81,18 @@ pub(super) struct Kept {
     /// and would be a second write to the keyring each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     life: Option<i64>,
-    /// The key of the sign-in, where the provider vouches for it (see `identity::binding`).
+    /// The key of the sign-in, where the provider vouches for it, or ties its tokens to it (see
+    /// `identity::binding`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<String>,
+    key: Option<String>,
+    /// The token may be worth nothing without that key (RFC 9449).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    dpop: bool,
 }
+
+/// The key of a sign-in is not what was kept.
+#[derive(Debug)]
+pub(super) struct KeyLost;
 
 const VERSION: u32 = 1;
 /// Lives are rounded to this, in seconds: a renewal takes a moment more or less.
@@ -113,6 +125,7 @@ impl Kept {
             by_userinfo: identity.via == Via::Userinfo,
             life: identity.expires.map(life),
             key: None,
+            dpop: false,
         };
         kept.fit();
         kept
@@ -133,16 +146,30 @@ impl Kept {
             by_userinfo: self.by_userinfo,
             life: self.life,
             key: self.key.clone(),
+            dpop: self.dpop,
         };
         kept.fit();
         kept
     }
 
     /// The same with the key of the sign-in.
-    pub(super) fn keyed(mut self, key: Option<String>) -> Self {
-        self.key = key;
+    pub(super) fn keyed(mut self, possession: Option<&Possession>) -> Self {
+        self.key = possession.map(|held| held.key.text().expose().clone());
+        self.dpop = possession.is_some_and(|held| held.is_demonstrated);
         self.fit();
         self
+    }
+
+    /// The key of the sign-in, if one was kept.
+    pub(super) fn possession(&self) -> Result<Option<Possession>, KeyLost> {
+        let key = self.key.as_deref().and_then(SignInKey::read);
+        match key {
+            None if self.dpop => Err(KeyLost),
+            key => Ok(key.map(|key| Possession {
+                key: Arc::new(key),
+                is_demonstrated: self.dpop,
+            })),
+        }
     }
 
     pub(super) fn read(text: &str) -> Option<Self> {
@@ -189,7 +216,8 @@ impl Kept {
         }
     }
 
-    /// Leaves out what there is no room for: groups from the end, then the name, the address, the key.
+    /// Leaves out what there is no room for: groups from the end, then the name, the address, and the
+    /// key, unless the token is worth nothing without it.
     fn fit(&mut self) {
         let size = |kept: &Self| {
             let text = serde_json::to_vec(kept).map(Zeroizing::new);
@@ -201,7 +229,7 @@ impl Kept {
             } else if self.name.take().is_none() {
                 if self.email.take().is_some() {
                     self.email_verified = None;
-                } else if self.key.take().is_none() {
+                } else if self.dpop || self.key.take().is_none() {
                     return;
                 }
             }
@@ -211,6 +239,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use super::super::identity::binding::KeyKind;
     use super::*;
 
     fn person(groups: usize) -> Identity {
@@ -265,6 +294,36 @@ mod tests {
         // Too much all by itself: nothing of the token is ever cut.
         let token = Secret::new("r".repeat(4000));
         assert_eq!(Kept::of(&person(1), &token).rt.len(), 4000);
+    }
+
+    #[test]
+    fn a_key_that_the_token_is_tied_to_stays_with_it() {
+        let key = Arc::new(SignInKey::generate(KeyKind::P256).unwrap());
+        for (is_demonstrated, bytes, stays) in [
+            (false, 1200, true),
+            (true, 1200, true),
+            (false, 2450, false),
+            (true, 2450, true),
+            (true, 4000, true),
+        ] {
+            let possession = Possession {
+                key: Arc::clone(&key),
+                is_demonstrated,
+            };
+            let kept = Kept::of(&person(3), &Secret::new("r".repeat(bytes)));
+            let kept = kept.keyed(Some(&possession));
+            for kept in [kept.with(&Secret::new("n".repeat(bytes))), kept] {
+                let read = Kept::read(kept.text().unwrap().expose()).unwrap();
+                let held = read.possession().unwrap();
+                assert_eq!(held.is_some(), stays, "{is_demonstrated} {bytes}");
+                if let Some(held) = held {
+                    assert_eq!(held.is_demonstrated, is_demonstrated);
+                    assert_eq!(held.key.nonce(), key.nonce());
+                }
+            }
+        }
+        let lost = r#"{"v":1,"rt":"x","at":0,"sub":"s","dpop":true}"#;
+        assert!(Kept::read(lost).unwrap().possession().is_err());
     }
 
     #[test]

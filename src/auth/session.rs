@@ -6,12 +6,11 @@
 
 use super::AuthError;
 use super::aside::aside;
-use super::identity::binding::SignInKey;
 use super::identity::{
-    self, Binding, IssuerSettings, Provider, Refreshed, Revocation, SignIn, SignInScreen,
-    Unverified,
+    self, Binding, IssuerSettings, Possession, Provider, Refreshed, Revocation, SignIn,
+    SignInScreen, Unverified,
 };
-use super::kept::Kept;
+use super::kept::{Kept, KeyLost};
 use super::lock::Lock;
 use super::secret_store::{SecretStore, StoreError, refresh_token_name};
 use crate::net::HttpsClient;
@@ -83,10 +82,12 @@ pub async fn establish(
         Ok(None) => AuthError::NotSignedIn {
             issuer: settings.issuer.clone(),
         },
-        // Nobody who renewed it says who it is: that leaves the front door.
+        // Nobody who renewed it says who it is, or it cannot be renewed without its key: that leaves
+        // the front door.
         Err(
             error @ (AuthError::SignedOut { .. }
             | AuthError::NoIdToken { .. }
+            | AuthError::Possession { .. }
             | AuthError::Unconfirmed { .. }),
         ) => error,
         Err(error) => return Err(error),
@@ -105,11 +106,10 @@ pub async fn establish(
     let sign_in = Box::pin(identity::sign_in(settings, http, screen)).await?;
     let how = match &sign_in.refresh_token {
         Some(token) => {
-            let key = match &sign_in.binding {
-                Binding::Nonce(evidence) => Some(evidence.key().text().expose().clone()),
-                Binding::Unbound(_) => None,
-            };
-            let kept = Kept::of(&sign_in.identity, token).keyed(key);
+            let is_bound = matches!(sign_in.binding, Binding::Bound(_));
+            let possession = sign_in.possession.as_ref();
+            let possession = possession.filter(|held| is_bound || held.is_demonstrated);
+            let kept = Kept::of(&sign_in.identity, token).keyed(possession);
             // A run that is renewing the sign-in before this one puts its token away first. Without the
             // lock this goes on all the same: what somebody has just approved is not thrown away.
             let _lock = beside(store, |store| store.lock(LOCK)).await;
@@ -227,7 +227,12 @@ impl Ready<'_> {
         } = self;
         let settings = provider.settings();
         let old = Secret::new(kept.rt.clone());
-        let exchange = Box::pin(exchange(&provider, store, &kept, &old));
+        let possession = kept.possession().map_err(|KeyLost| AuthError::Possession {
+            issuer: settings.issuer.clone(),
+            why: "what is kept of it does not read".to_owned(),
+        })?;
+        let possession = possession.as_ref();
+        let exchange = Box::pin(exchange(&provider, store, &kept, &old, possession));
         let (keys, exchanged) = tokio::join!(provider.keys(), exchange);
         let (refreshed, how) = match exchanged {
             Err(error @ AuthError::SignedOut { .. }) => {
@@ -237,15 +242,14 @@ impl Ready<'_> {
             other => other?,
         };
         let keys = keys?;
-        let key = kept.key.as_deref().and_then(SignInKey::read);
-        let binding = refreshed.binding(&provider, &keys, key);
-        let person = refreshed.identity(&provider, keys, Some(&kept.sub), before);
+        let binding = refreshed.binding(&provider, &keys, possession, &kept.sub);
+        let person = refreshed.identity(&provider, keys, Some(&kept.sub), before, possession);
         let person = Box::pin(person).await?;
         let new = refreshed.refresh_token();
         // A token that was replaced is on file already, with the time of now.
         let is_on_file = new.as_ref().is_some_and(|new| new.expose() != old.expose());
         let newest = new.unwrap_or(old);
-        let now = Kept::of(&person, &newest).keyed(kept.key.clone());
+        let now = Kept::of(&person, &newest).keyed(possession);
         let how = match how {
             // Names change rarely: usually there is nothing more to write.
             HowKept::Kept { .. } if !is_on_file || !now.says_the_same(&kept) => {
@@ -257,6 +261,7 @@ impl Ready<'_> {
             identity: person,
             refresh_token: Some(newest),
             binding,
+            possession: possession.cloned(),
         };
         Ok((sign_in, how))
     }
@@ -268,8 +273,9 @@ async fn exchange(
     store: &SecretStore,
     kept: &Kept,
     old: &Secret<String>,
+    possession: Option<&Possession>,
 ) -> Result<(Refreshed, HowKept), AuthError> {
-    let refreshed = provider.refresh(old).await?;
+    let refreshed = provider.refresh(old, possession).await?;
     let how = match refreshed.refresh_token() {
         None => how_kept(store),
         Some(new) if new.expose() == old.expose() => how_kept(store),

@@ -13,7 +13,7 @@ use crate::auth::identity::binding::{BoundTo, PublishedKeys, check_with};
 use crate::error::CliError;
 use crate::journal::{Beside, Depth, Pass};
 use crate::record::event::SessionOpen;
-use crate::record::{Contents, Event};
+use crate::record::{BindingMethod, Contents, Event};
 
 /// Whom a session's key is tied to, or why to nobody.
 pub(super) type Bound = Result<BoundTo, String>;
@@ -65,10 +65,14 @@ pub(super) fn words(bound: &Bound) -> String {
     match bound {
         Err(why) => format!("UNBOUND, {why}"),
         Ok(to) => format!(
-            "BOUND to {} ({}) by {}, which signed that at {}{}",
-            to.email.as_deref().unwrap_or(&to.subject),
-            to.subject,
+            "BOUND to {} by {} ({}), which signed that at {}{}",
+            match &to.email {
+                Some(email) => format!("{email} ({})", to.subject),
+                // Access tokens often say no more.
+                None => to.subject.clone(),
+            },
             to.issuer,
+            how(to.method),
             to.issued.format("%Y-%m-%d %H:%M:%S UTC"),
             if to.is_published {
                 ", with a key of --jwks"
@@ -76,6 +80,16 @@ pub(super) fn words(bound: &Bound) -> String {
                 ""
             },
         ),
+    }
+}
+
+/// What kind of word the provider gave.
+const fn how(method: BindingMethod) -> &'static str {
+    match method {
+        BindingMethod::OidcCnf => "an ID token with the key in it, cnf",
+        BindingMethod::DpopJkt => "an access token bound to the key, DPoP",
+        BindingMethod::OidcNonce => "an ID token with the key's hash as its nonce",
+        BindingMethod::None => "nothing",
     }
 }
 
@@ -97,6 +111,7 @@ pub(super) fn document(bound: &Bound) -> Value {
     match bound {
         Err(why) => json!({ "why": why }),
         Ok(to) => json!({
+            "method": to.method,
             "issuer": to.issuer,
             "subject": to.subject,
             "email": to.email,

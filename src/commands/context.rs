@@ -145,6 +145,7 @@ impl Context {
                 config::Flow::Device => Flow::Device,
                 config::Flow::Browser => Flow::Browser,
             },
+            dpop: who.dpop.value == config::Dpop::Auto,
             ..IssuerSettings::new(issuer, client_id)
         })
     }

@@ -40,6 +40,7 @@ pub(super) async fn identify(
             identity: local_identity(&host, &user_name(&context.lookup)),
             refresh_token: None,
             binding: Binding::Unbound(Unbound::Nobody),
+            possession: None,
         });
     }
     let asking = prompting(context, asked_for);
@@ -48,6 +49,7 @@ pub(super) async fn identify(
             identity: workload,
             refresh_token: None,
             binding: Binding::Unbound(Unbound::Workload),
+            possession: None,
         });
     }
     let settings = context.issuer()?;

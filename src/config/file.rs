@@ -76,6 +76,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("identity.on_lapse", Kind::Text),
     ("identity.max_session", Kind::Text),
     ("identity.flow", Kind::Text),
+    ("identity.dpop", Kind::Text),
     ("identity.require_groups", Kind::Texts),
     ("identity.require_issuer", Kind::Text),
     ("identity.require_verified_email", Kind::Flag),
@@ -462,6 +463,7 @@ mod tests {
             on_lapse = "refuse"
             max_session = "8h"
             flow = "browser"
+            dpop = "off"
             require_groups = ["sre"]
             require_issuer = "https://i"
             require_verified_email = true

@@ -39,5 +39,5 @@ pub use settings::{
     EgressSettings, EnforceSettings, IdentitySettings, JournalSettings, Origin, PolicySettings,
     RecordingSettings, Row, Setting,
 };
-pub use value::{Flow, IdentityMode, Prompt, Storage};
+pub use value::{Dpop, Flow, IdentityMode, Prompt, Storage};
 pub use workload::AcceptedWorkload;

@@ -22,7 +22,7 @@ use super::recording;
 use super::settings::{
     Config, CredentialCommand, DatadogSettings, IdentitySettings, JournalSettings, Setting,
 };
-use super::value::{self, Choice, Flow, IdentityMode, Prompt, Storage};
+use super::value::{self, Choice, Dpop, Flow, IdentityMode, Prompt, Storage};
 use super::workload;
 use crate::journal::Recipients;
 use crate::record::Secret;
@@ -134,6 +134,11 @@ fn meant(
                 |value| Flow::parse(value.text()),
             )?
             .unwrap_or(Setting::default(Flow::Device)),
+        dpop: layers
+            .pick("identity.dpop", None, &[], |value| {
+                Dpop::parse(value.text())
+            })?
+            .unwrap_or(Setting::default(Dpop::Auto)),
     };
     let datadog = DatadogSettings {
         site: layers.site(flag("--site", &overrides.site))?,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::lapse::{LapseSettings, Span};
-use super::value::{Choice, Flow, IdentityMode, Prompt, Storage};
+use super::value::{Choice, Dpop, Flow, IdentityMode, Prompt, Storage};
 use super::workload::AcceptedWorkload;
 use crate::journal::Recipients;
 use crate::policy::{Policy, Requirements};
@@ -130,6 +130,8 @@ pub struct IdentitySettings {
     pub prompt: Setting<Prompt>,
     /// `identity.flow`
     pub flow: Setting<Flow>,
+    /// `identity.dpop`
+    pub dpop: Setting<Dpop>,
 }
 
 /// Settings about the Datadog side.
@@ -308,6 +310,7 @@ impl Config {
                 span.as_ref().map_or_else(String::new, Span::to_string)
             }),
             row("identity.flow", &who.flow, |flow| flow.word().to_owned()),
+            row("identity.dpop", &who.dpop, |dpop| dpop.word().to_owned()),
             row("identity.require_groups", &self.admission.groups, |lists| {
                 let lists: Vec<_> = lists.iter().map(|list| list.join(" or ")).collect();
                 lists.join("; and ")

@@ -53,6 +53,15 @@ pub enum Flow {
     Browser,
 }
 
+/// Whether a sign-in proves that it has its key (RFC 9449).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dpop {
+    /// Where the provider offers that.
+    Auto,
+    /// Nowhere.
+    Off,
+}
+
 /// A setting that is one of a few words.
 pub(super) trait Choice: Copy + PartialEq + 'static {
     /// Every word and what it stands for.
@@ -140,6 +149,10 @@ impl Choice for Prompt {
 impl Choice for Flow {
     const WORDS: &'static [(&'static str, Self)] =
         &[("device", Self::Device), ("browser", Self::Browser)];
+}
+
+impl Choice for Dpop {
+    const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("off", Self::Off)];
 }
 
 /// Reads a Datadog site: a DNS name, lower case. Private deployments have their own.

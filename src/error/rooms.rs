@@ -108,6 +108,10 @@ impl From<AuthError> for CliError {
                 "did the browser show an error? the client has to allow the redirect URI \
                  http://127.0.0.1/callback with any port (RFC 8252)",
             ),
+            AuthError::Refused { code, .. } if code == "invalid_dpop_proof" => told.hint(
+                "the provider offers DPoP and does not take the proof: `identity.dpop = \"off\"` signs in \
+                 without",
+            ),
             AuthError::Refused { .. } => told
                 .hint("is `identity.client_id` a public client that may sign people in this way there?"),
             AuthError::Denied { .. } => told.hint("if that was a mistake, try again"),
@@ -119,6 +123,9 @@ impl From<AuthError> for CliError {
                     "a provider that sends one at sign-in only, and has no userinfo endpoint, leaves \
                      nothing to verify later: then each run asks (--prompt always)",
                 ),
+            AuthError::Possession { .. } => told
+                .hint("is this computer's clock right?")
+                .hint("to sign in anew, with another key: ddgate login"),
             AuthError::Unconfirmed { .. } | AuthError::NotEnough { .. } => told.hint(
                 "where somebody can be asked, a run asks them instead: --prompt always; or have the \
                  provider send ID tokens when it refreshes",

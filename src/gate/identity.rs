@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Opening, committed};
 use crate::auth::identity::Binding;
+use crate::auth::identity::binding::token_kind;
 use crate::auth::renewal::{IdentitySource, Renewal};
 use crate::auth::standing::{Standing, holds_until};
 use crate::journal::{Attachment, Recipients, commit};
@@ -341,10 +342,6 @@ impl<'a> Keeper<'a> {
     }
 }
 
-/// Why a session that is not sealed proves nothing.
-const NOT_SEALED: &str = "the proof holds the ID token, and is kept only where contents are sealed \
-     (`journal.recipients`)";
-
 /// Says in the first leaf what ties the session's key to the person; gives what proves it, where that
 /// may be kept.
 pub(super) fn bind(
@@ -355,13 +352,20 @@ pub(super) fn bind(
     let vkey = open.vkey.clone().unwrap_or_default();
     let (method, token, why) = match binding {
         Binding::Unbound(why) => (BindingMethod::None, None, Some(why.to_string())),
-        Binding::Nonce(evidence) => {
-            let why = recipients.is_empty().then(|| NOT_SEALED.to_owned());
-            (BindingMethod::OidcNonce, Some(evidence.token_hash()), why)
+        Binding::Bound(evidence) => {
+            let method = evidence.method();
+            let why = recipients.is_empty().then(|| {
+                format!(
+                    "the proof holds the {}, and is kept only where contents are sealed \
+                     (`journal.recipients`)",
+                    token_kind(method)
+                )
+            });
+            (method, Some(evidence.token_hash()), why)
         }
     };
     open.binding = Some(SessionBinding { method, token, why });
-    let (Binding::Nonce(evidence), false) = (binding, recipients.is_empty()) else {
+    let (Binding::Bound(evidence), false) = (binding, recipients.is_empty()) else {
         return None;
     };
     let proof = commit("bind", redact::sealed_proof(&evidence.proof(&vkey)));

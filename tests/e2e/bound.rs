@@ -58,7 +58,7 @@ fn a_sealed_session_proves_who_it_was_for() {
     at(world.ddgate(["login"]), &provider).succeeds();
     run(&world, &provider);
     let flags = ["--age-identity", &key];
-    insta::assert_snapshot!(person(&world, &flags), @"person  BOUND to alice@example.test (u-alice) by http://127.0.0.1:[PORT], which signed that at [WHEN]");
+    insta::assert_snapshot!(person(&world, &flags), @"person  BOUND to alice@example.test (u-alice) by http://127.0.0.1:[PORT] (an ID token with the key's hash as its nonce), which signed that at [WHEN]");
     let bound = [
         &["verify", "latest", "--require-bound", "--json"][..],
         &flags,
@@ -66,6 +66,7 @@ fn a_sealed_session_proves_who_it_was_for() {
     .concat();
     let told = world.ddgate(&bound).succeeds().json();
     assert_eq!(told["bound"], true);
+    assert_eq!(told["binding"]["method"], "oidc-nonce");
     assert_eq!(told["binding"]["subject"], "u-alice");
     assert_eq!(told["binding"]["issuer"], provider.issuer);
     let open = told["not_checked"].to_string();

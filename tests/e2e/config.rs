@@ -25,6 +25,7 @@ fn every_layer_is_named() {
     identity.on_lapse  refuse  default
     identity.max_session  not set  default
     identity.flow  device  default
+    identity.dpop  auto  default
     identity.require_groups  not set  default
     identity.require_issuer  not set  default
     identity.require_verified_email  false  default

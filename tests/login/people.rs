@@ -25,7 +25,7 @@ fn walk(provider: &TestProvider, address: &str, login: &str) -> Value {
 }
 
 /// Signs somebody in with a browser.
-fn in_browser(desk: &Desk, arguments: &[&str], login: &str) -> Ran {
+pub(crate) fn in_browser(desk: &Desk, arguments: &[&str], login: &str) -> Ran {
     let mut running = desk.home.start(desk.ddgate(arguments));
     let address = says(&mut running, address);
     walk(&desk.provider, &address, login);

@@ -193,7 +193,7 @@ async fn it_ties_the_key_of_a_session_to_the_person_today_and_later() {
         let established = session::establish(&settings, &store, &http, &desk, allowed, &|_| None);
         let (sign_in, _) = Box::pin(established).await.unwrap();
         assert_eq!(sign_in.identity.via, via);
-        let Binding::Nonce(evidence) = &sign_in.binding else {
+        let Binding::Bound(evidence) = &sign_in.binding else {
             panic!("{:?}", sign_in.binding);
         };
         let proof = evidence.proof("some-key");

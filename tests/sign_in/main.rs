@@ -1,7 +1,7 @@
 //! Signing in against a real OpenID Provider, well-behaved and not (`tests/provider`).
 //!
-//! `flow` is the device flow, `browser` the one with a browser, `session` what happens across runs, `table` every misbehaviour the
-//! provider knows.
+//! `flow` is the device flow, `browser` the one with a browser, `session` what happens across runs,
+//! `possession` tokens that are tied to a key, `table` every misbehaviour the provider knows.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,6 +13,7 @@
 mod absent;
 mod browser;
 mod flow;
+mod possession;
 #[path = "../provider/start.rs"]
 mod provider;
 mod session;

@@ -170,10 +170,17 @@ impl Drop for Running {
 
 /// How a secret is spelt in these bytes, if it is there.
 pub(crate) fn found(bytes: &[u8], secret: &str) -> Option<&'static str> {
+    finder(secret)(bytes)
+}
+
+/// The same for many: a search is made once.
+pub(crate) fn finder(secret: &str) -> impl Fn(&[u8]) -> Option<&'static str> + use<> {
     let spellings = spellings(secret);
     let search = AhoCorasick::new(spellings.iter().map(|(_, text)| text)).unwrap();
-    let hit = search.find(bytes)?;
-    Some(spellings[hit.pattern().as_usize()].0)
+    move |bytes| {
+        let hit = search.find(bytes)?;
+        Some(spellings[hit.pattern().as_usize()].0)
+    }
 }
 
 /// The ways a secret may be written: as it is, in upper case, every character percent-encoded or

@@ -5,14 +5,17 @@
 //! the code only with our verifier, the ID token only with our nonce. It opens no browser, and it
 //! ends at the latest after [`BROWSER_WAIT_MAX`].
 
+use std::sync::Arc;
+
 use openidconnect::core::{CoreAuthenticationFlow, CoreJsonWebKeySet};
 use openidconnect::{
     AuthorizationCode, CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
 };
+use tokio::time::Instant;
 
-use super::binding::{SignInKey, binding};
+use super::binding::{BOUND_KEY, SignInKey, TokenClient, binding, possession};
 use super::provider::{Provider, Tokens};
-use super::redirect::{Answer, Listener};
+use super::redirect::{Answer, Listener, Window};
 use super::refresh::{Refreshing, refresh_token};
 use super::verify::Expectation;
 use super::{BrowserPrompt, SignIn, SignInScreen};
@@ -30,7 +33,9 @@ struct Question {
     state: CsrfToken,
     nonce: Nonce,
     /// The key the nonce is of.
-    key: Option<SignInKey>,
+    key: Option<Arc<SignInKey>>,
+    /// Whether an ID token with that key in it was asked for.
+    binds: bool,
     verifier: PkceCodeVerifier,
 }
 
@@ -42,21 +47,49 @@ pub(super) async fn sign_in(
     // A provider without keys is found out before anybody is sent to a browser.
     let keys = provider.keys().await?;
     let listener = Listener::bind().await.map_err(AuthError::Loopback)?;
-    let mut question = ask(provider, &listener)?;
-    let key = question.key.take();
+    let question = ask(provider, &listener, provider.dpop.binds_id_tokens)?;
     screen.address(&question.prompt);
-    let foreign = || screen.foreign_answer();
-    let waiting = listener.answer(question.state.secret(), foreign);
-    let limit = BROWSER_WAIT_MAX / provider.settings.time_scale.max(1);
-    let answered = tokio::time::timeout(limit, waiting).await;
-    let (answer, window) = answered.map_err(|_| AuthError::NobodyCame)?;
-    let result = Box::pin(conclude(provider, &question, &answer, keys, key)).await;
+    let end = Instant::now() + BROWSER_WAIT_MAX / provider.settings.time_scale.max(1);
+    let (answer, window) = answered(listener, &question, screen, end).await?;
+    let (question, answer, window) = match is_too_much(provider, &question, &answer) {
+        false => (question, answer, window),
+        true => {
+            // The browser goes on by itself, with a question that every provider knows.
+            let listener = Listener::bind().await.map_err(AuthError::Loopback)?;
+            let question = ask(provider, &listener, false)?;
+            window.go_on(&question.prompt.url).await;
+            let (answer, window) = answered(listener, &question, screen, end).await?;
+            (question, answer, window)
+        }
+    };
+    let result = Box::pin(conclude(provider, &question, &answer, keys)).await;
     window.show(result.is_ok()).await;
     result
 }
 
-/// Makes the authorization request (OpenID Connect Core, section 3.1.2.1).
-fn ask(provider: &Provider<'_>, listener: &Listener) -> Result<Question, AuthError> {
+/// Waits for the answer to this question.
+async fn answered(
+    listener: Listener,
+    question: &Question,
+    screen: &dyn SignInScreen,
+    end: Instant,
+) -> Result<(Answer, Window), AuthError> {
+    let foreign = || screen.foreign_answer();
+    let waiting = listener.answer(question.state.secret(), foreign);
+    let answered = tokio::time::timeout_at(end, waiting).await;
+    answered.map_err(|_| AuthError::NobodyCame)
+}
+
+/// Whether the provider refuses to bind an ID token for this client, which its metadata offered.
+fn is_too_much(provider: &Provider<'_>, question: &Question, answer: &Answer) -> bool {
+    let refusals = ["invalid_scope", "invalid_request"];
+    question.binds
+        && matches!(code(provider, answer), Err(AuthError::Refused { code, .. }) if refusals.contains(&code.as_str()))
+}
+
+/// Makes the authorization request (OpenID Connect Core, section 3.1.2.1). `binds`: it asks for an ID
+/// token with the key in it (Key Binding, section 2.1).
+fn ask(provider: &Provider<'_>, listener: &Listener, binds: bool) -> Result<Question, AuthError> {
     let settings = provider.settings;
     let Some(endpoint) = provider.authorization_endpoint.clone() else {
         return Err(AuthError::NoAuthorizationEndpoint {
@@ -66,8 +99,8 @@ fn ask(provider: &Provider<'_>, listener: &Listener) -> Result<Question, AuthErr
     let redirect_uri = RedirectUrl::new(listener.redirect_uri())
         .map_err(|error| provider.answer(AUTHORIZATION_ANSWER, &error.to_string()))?;
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-    let key = SignInKey::generate();
-    let nonce = key.as_ref().map(SignInKey::nonce);
+    let key = provider.dpop.key();
+    let nonce = key.as_ref().map(|key| key.nonce());
     let client = provider
         .client()
         .set_auth_uri(endpoint)
@@ -85,6 +118,13 @@ fn ask(provider: &Provider<'_>, listener: &Listener) -> Result<Question, AuthErr
     if wants_consent(provider) {
         request = request.add_extra_param("prompt", "consent");
     }
+    let bound = key.as_ref().filter(|_| binds);
+    if let Some(key) = bound {
+        request = request
+            .add_scope(Scope::new(BOUND_KEY.to_owned()))
+            .add_extra_param("dpop_jkt", key.thumbprint());
+    }
+    let binds = bound.is_some();
     let (url, state, nonce) = request.url();
     Ok(Question {
         prompt: BrowserPrompt {
@@ -96,6 +136,7 @@ fn ask(provider: &Provider<'_>, listener: &Listener) -> Result<Question, AuthErr
         state,
         nonce,
         key,
+        binds,
         verifier,
     })
 }
@@ -115,20 +156,34 @@ async fn conclude(
     question: &Question,
     answer: &Answer,
     keys: CoreJsonWebKeySet,
-    key: Option<SignInKey>,
 ) -> Result<SignIn, AuthError> {
     let code = code(provider, answer)?;
-    let tokens = exchange(provider, question, code).await?;
+    let prover = provider.dpop.prover(question.key.as_ref(), question.binds);
+    let http = TokenClient {
+        http: provider.http,
+        prover: prover.as_ref(),
+    };
+    let tokens = exchange(provider, question, code, http).await?;
+    let possession = possession(question.key.clone(), prover.as_ref());
     let expectation = Expectation {
         via: Via::Browser,
         subject: None,
         nonce: Some(question.nonce.secret()),
+        possession: possession.as_ref(),
     };
     let identity = Box::pin(provider.verified(&tokens, keys.clone(), &expectation)).await?;
+    let binding = binding(
+        provider,
+        &tokens,
+        &keys,
+        possession.as_ref(),
+        &identity.subject,
+    );
     Ok(SignIn {
         identity,
         refresh_token: refresh_token(&tokens),
-        binding: binding(provider, &tokens, &keys, key),
+        binding,
+        possession,
     })
 }
 
@@ -159,6 +214,7 @@ async fn exchange(
     provider: &Provider<'_>,
     question: &Question,
     code: AuthorizationCode,
+    http: TokenClient<'_>,
 ) -> Result<Tokens, AuthError> {
     let client = provider
         .client()
@@ -167,7 +223,7 @@ async fn exchange(
         .exchange_code(code)
         // The type is not `Clone`, on purpose of its makers; this is its one use.
         .set_pkce_verifier(PkceCodeVerifier::new(question.verifier.secret().clone()))
-        .request_async(&Refreshing(provider.http))
+        .request_async(&Refreshing(http))
         .await
         .map_err(|error| provider.failed(TOKEN_ANSWER, error))
 }

@@ -14,15 +14,15 @@ use openidconnect::core::CoreDeviceAuthorizationResponse;
 use openidconnect::{AsyncHttpClient, AuthType, HttpRequest, HttpResponse, Scope};
 use url::Url;
 
-use super::binding::{SignInKey, binding};
+use super::binding::{BOUND_KEY, Prover, SignInKey, TokenClient, binding, possession};
 use super::claims::{chain, is_hidden};
 use super::provider::{Provider, Tokens, available};
 use super::verify::Expectation;
 use super::{DevicePrompt, SignIn, SignInScreen};
 use crate::auth::AuthError;
 use crate::limits::{DEVICE_CODE_WAIT_MAX, USER_CODE_CHARS_MAX};
+use crate::net::NetError;
 use crate::net::http::is_allowed;
-use crate::net::{HttpsClient, NetError};
 use crate::record::Via;
 
 const DEVICE_ANSWER: &str = "device code";
@@ -41,29 +41,60 @@ pub(super) async fn sign_in(
 ) -> Result<SignIn, AuthError> {
     // Keys are fetched beside the code: a provider without keys is found out before anybody is
     // sent to a browser.
-    let key = SignInKey::generate();
-    let nonce = key.as_ref().map(SignInKey::nonce);
-    let (keys, details) = tokio::try_join!(provider.keys(), begin(provider, nonce.as_deref()))?;
+    let key = provider.dpop.key();
+    let nonce = key.as_ref().map(|key| key.nonce());
+    let (keys, begun) = tokio::try_join!(provider.keys(), begin(provider, key.as_deref()))?;
+    let (details, binds) = begun;
     let prompt = prompt(provider, &details)?;
     let wait = prompt.expires_in;
     screen.code(&prompt);
-    let tokens = poll(provider, screen, &details, wait).await?;
+    let prover = provider.dpop.prover(key.as_ref(), binds);
+    let tokens = poll(provider, screen, &details, wait, prover.as_ref()).await?;
+    let possession = possession(key, prover.as_ref());
     let expectation = Expectation {
         via: Via::Device,
         subject: None,
         nonce: nonce.as_deref(),
+        possession: possession.as_ref(),
     };
     let identity = Box::pin(provider.verified(&tokens, keys.clone(), &expectation)).await?;
+    let binding = binding(
+        provider,
+        &tokens,
+        &keys,
+        possession.as_ref(),
+        &identity.subject,
+    );
     Ok(SignIn {
         identity,
         refresh_token: super::refresh::refresh_token(&tokens),
-        binding: binding(provider, &tokens, &keys, key),
+        binding,
+        possession,
     })
 }
 
+/// Asks for a code, and, where that is offered, for an ID token with the key in it (Key Binding,
+/// section 3.1); the answer says whether that was asked for. A provider that refuses this client the
+/// latter is asked again.
 async fn begin(
     provider: &Provider<'_>,
-    nonce: Option<&str>,
+    key: Option<&SignInKey>,
+) -> Result<(CoreDeviceAuthorizationResponse, bool), AuthError> {
+    let binds = key.is_some() && provider.dpop.binds_id_tokens;
+    match ask(provider, key, binds).await {
+        Err(AuthError::Refused { code, .. })
+            if binds && matches!(code.as_str(), "invalid_scope" | "invalid_request") =>
+        {
+            Ok((ask(provider, key, false).await?, false))
+        }
+        asked => Ok((asked?, binds)),
+    }
+}
+
+async fn ask(
+    provider: &Provider<'_>,
+    key: Option<&SignInKey>,
+    binds: bool,
 ) -> Result<CoreDeviceAuthorizationResponse, AuthError> {
     let settings = provider.settings;
     let Some(endpoint) = provider.device_endpoint.clone() else {
@@ -77,9 +108,14 @@ async fn begin(
     let mut request = client
         .exchange_device_code()
         .add_scopes(scopes.cloned().map(Scope::new));
-    if let Some(nonce) = nonce {
+    if let Some(key) = key {
         // A provider that does not know it here leaves it out (RFC 6749, section 3.2).
-        request = request.add_extra_param("nonce", nonce.to_owned());
+        request = request.add_extra_param("nonce", key.nonce());
+        if binds {
+            request = request
+                .add_scope(Scope::new(BOUND_KEY.to_owned()))
+                .add_extra_param("dpop_jkt", key.thumbprint());
+        }
     }
     if settings.client_secret.is_some() && matches!(provider.auth_type, AuthType::BasicAuth) {
         // With Basic the crate leaves it out, but some device endpoints look only here.
@@ -133,10 +169,14 @@ async fn poll(
     screen: &dyn SignInScreen,
     details: &CoreDeviceAuthorizationResponse,
     wait: Duration,
+    prover: Option<&Prover>,
 ) -> Result<Tokens, AuthError> {
     let scale = provider.settings.time_scale.max(1);
     let http = Polling {
-        http: provider.http,
+        http: TokenClient {
+            http: provider.http,
+            prover,
+        },
         screen,
         failures: AtomicU32::new(0),
         end: Mutex::new(None),
@@ -172,7 +212,7 @@ async fn poll(
 /// The client the crate polls with. The crate goes on after every transport error and stops at
 /// every answer that is no OAuth error; here overload goes on, and what cannot heal stops.
 struct Polling<'a> {
-    http: &'a HttpsClient,
+    http: TokenClient<'a>,
     screen: &'a dyn SignInScreen,
     failures: AtomicU32,
     /// The failure that ended it.

@@ -3,8 +3,9 @@
 //! none: `workload`.
 //!
 //! An [`Identity`] with an issuer leaves this room only after its ID token passed every check of
-//! `verify`, or what replaces one in a refresh those of `userinfo`. Access tokens never leave it at all, ID tokens only as what `binding` proves with them. This is the only room that knows the
-//! openidconnect crate's protocol types.
+//! `verify`, or what replaces one in a refresh those of `userinfo`. Tokens leave it only as what
+//! `binding` proves with them. This is the only room that knows the openidconnect crate's protocol
+//! types.
 
 pub mod binding;
 mod browser;
@@ -24,7 +25,7 @@ use crate::net::HttpsClient;
 use crate::record::{Identity, Secret, Via};
 
 use super::AuthError;
-pub use binding::{Binding, Unbound};
+pub use binding::{Binding, Possession, Unbound};
 pub(super) use claims::chain;
 pub use claims::clean;
 pub(super) use provider::Provider;
@@ -64,6 +65,8 @@ pub struct IssuerSettings {
     pub device_authorization_endpoint: Option<String>,
     /// Replaces what discovery says.
     pub token_endpoint: Option<String>,
+    /// Whether new sign-ins prove that they have their key, where the provider offers that (RFC 9449).
+    pub dpop: bool,
     /// Tests divide every wait by this.
     #[doc(hidden)]
     pub time_scale: u32,
@@ -85,6 +88,7 @@ impl IssuerSettings {
             flow: Flow::default(),
             device_authorization_endpoint: None,
             token_endpoint: None,
+            dpop: true,
             time_scale: 1,
         }
     }
@@ -138,6 +142,8 @@ pub struct SignIn {
     pub refresh_token: Option<Secret<String>>,
     /// What ties a session's key to them.
     pub binding: Binding,
+    /// What the refresh token may be worth nothing without.
+    pub possession: Option<Possession>,
 }
 
 /// Signs a person in, the way the settings say.
@@ -161,7 +167,8 @@ pub async fn sign_in(
 /// change; a provider that sends no new ID token is asked for its userinfo, and where it has none that
 /// identity stays as it was.
 ///
-/// The refresh token in the answer replaces the old one, which may be dead from then on.
+/// The refresh token in the answer replaces the old one, which may be dead from then on. No key is
+/// shown: a provider that has tied the token to one refuses.
 ///
 /// # Errors
 /// [`AuthError::SignedOut`] when the provider no longer accepts the token, and as [`sign_in`].
@@ -172,14 +179,15 @@ pub async fn refresh(
     before: Option<&Identity>,
 ) -> Result<SignIn, AuthError> {
     let provider = Provider::discover(settings, http).await?;
-    let (keys, refreshed) = tokio::join!(provider.keys(), provider.refresh(refresh_token));
+    let (keys, refreshed) = tokio::join!(provider.keys(), provider.refresh(refresh_token, None));
     let refreshed = refreshed?;
     let newest = refreshed.refresh_token().unwrap_or(refresh_token.clone());
     let subject = before.map(|identity| identity.subject.as_str());
     Ok(SignIn {
-        identity: Box::pin(refreshed.identity(&provider, keys?, subject, before)).await?,
+        identity: Box::pin(refreshed.identity(&provider, keys?, subject, before, None)).await?,
         refresh_token: Some(newest),
         binding: Binding::Unbound(Unbound::NoKey),
+        possession: None,
     })
 }
 

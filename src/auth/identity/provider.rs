@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::binding::{Offer, TokenClient};
 use super::claims::{clean, is_hidden};
 use super::{IssuerSettings, Unverified};
 use crate::auth::AuthError;
@@ -92,6 +93,8 @@ pub(in crate::auth) struct Provider<'a> {
     /// As it came: looked at when it is needed, so that it costs no other sign-in.
     pub(super) userinfo_endpoint: Option<String>,
     pub(super) auth_type: AuthType,
+    /// What it says of proofs of possession.
+    pub(super) dpop: Offer,
     token_endpoint: TokenUrl,
     jwks_uri: Url,
 }
@@ -110,6 +113,10 @@ struct Document {
     userinfo_endpoint: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Vec<String>,
+    #[serde(default)]
+    dpop_signing_alg_values_supported: Value,
+    #[serde(default)]
+    scopes_supported: Value,
 }
 
 const DOCUMENT: &str = "discovery document";
@@ -167,6 +174,13 @@ impl<'a> Provider<'a> {
             )?,
             userinfo_endpoint: document.userinfo_endpoint,
             auth_type: auth_type(&document.token_endpoint_auth_methods_supported),
+            dpop: match settings.dpop {
+                true => Offer::read(
+                    &document.dpop_signing_alg_values_supported,
+                    &document.scopes_supported,
+                ),
+                false => Offer::default(),
+            },
             token_endpoint: TokenUrl::from_url(token),
             jwks_uri: jwks.ok_or_else(|| missing("jwks_uri"))?,
         })
@@ -408,13 +422,14 @@ async fn fetch(
     })?;
     let json = http::HeaderValue::from_static("application/json");
     request.headers_mut().insert(ACCEPT, json);
+    let http = TokenClient { http, prover: None };
     forgiving(settings, http, url, request).await
 }
 
 /// Sends something that may be sent twice; a passing failure is forgiven once.
 pub(super) async fn forgiving(
     settings: &IssuerSettings,
-    http: &HttpsClient,
+    http: TokenClient<'_>,
     url: &Url,
     request: HttpRequest,
 ) -> Result<HttpResponse, NetError> {

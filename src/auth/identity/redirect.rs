@@ -102,6 +102,13 @@ impl Answer {
 }
 
 impl Window {
+    /// Sends the browser to another page. `url` is one that the sign-in made.
+    pub(super) async fn go_on(self, url: &str) {
+        let location = format!("303 See Other\r\nLocation: {url}");
+        let page = page(&location, "Going on", "The sign-in goes on.");
+        drop(timeout(REDIRECT_HEAD_TIMEOUT, write(self.0, page)).await);
+    }
+
     /// Shows how it ended. If the browser is gone by now, nobody has to be told.
     pub(super) async fn show(self, signed_in: bool) {
         let (title, text) = if signed_in {

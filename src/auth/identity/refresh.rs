@@ -16,11 +16,11 @@ use openidconnect::{
 };
 use url::{Url, form_urlencoded};
 
-use super::binding::{Binding, SignInKey, Unbound, binding};
+use super::binding::{Binding, Possession, TokenClient, binding};
 use super::provider::{Provider, Tokens, available};
 use super::verify::Expectation;
 use crate::auth::AuthError;
-use crate::net::{HttpsClient, NetError};
+use crate::net::NetError;
 use crate::record::{Identity, Secret, Via};
 
 const REFRESH_ANSWER: &str = "refreshed token";
@@ -51,17 +51,15 @@ impl Refreshed {
         refresh_token(&self.0)
     }
 
-    /// What its ID token ties to the key of the sign-in.
+    /// What its tokens tie to the key of the sign-in, for the person `subject`.
     pub(in crate::auth) fn binding(
         &self,
         provider: &Provider<'_>,
         keys: &CoreJsonWebKeySet,
-        key: Option<SignInKey>,
+        possession: Option<&Possession>,
+        subject: &str,
     ) -> Binding {
-        if self.0.id_token().is_none() {
-            return Binding::Unbound(Unbound::NotSigned);
-        }
-        binding(provider, &self.0, keys, key)
+        binding(provider, &self.0, keys, possession, subject)
     }
 
     /// Verifies who this is. Without a new ID token the userinfo endpoint has to say that it is
@@ -72,10 +70,11 @@ impl Refreshed {
         keys: CoreJsonWebKeySet,
         subject: Option<&str>,
         before: Option<&Identity>,
+        possession: Option<&Possession>,
     ) -> Result<Identity, AuthError> {
         if self.0.id_token().is_none() {
             if let (Some(endpoint), Some(subject)) = (&provider.userinfo_endpoint, subject) {
-                let confirmed = provider.confirmed(endpoint, &self.0, keys, subject);
+                let confirmed = provider.confirmed(endpoint, &self.0, keys, subject, possession);
                 return Box::pin(confirmed).await;
             }
             let still = before.filter(|identity| identity.expires > Some(Utc::now()));
@@ -87,29 +86,45 @@ impl Refreshed {
             via: Via::Refresh,
             subject,
             nonce: None,
+            possession,
         };
         provider.verified(&self.0, keys, &expectation).await
     }
 }
 
 impl Provider<'_> {
-    /// Exchanges a refresh token. Tried again only where the provider cannot have taken the first
-    /// one: a token used twice ends the whole sign-in.
+    /// Exchanges a refresh token, with a proof of the key it may be tied to. Tried again only where
+    /// the provider cannot have taken the first one: a token used twice ends the whole sign-in.
     pub(in crate::auth) async fn refresh(
         &self,
         token: &Secret<String>,
+        possession: Option<&Possession>,
     ) -> Result<Refreshed, AuthError> {
         let client = self.client();
+        let prover = self.dpop.renewing_prover(possession);
         let token = RefreshToken::new(token.expose().clone());
         let result = client
             .exchange_refresh_token(&token)
-            .request_async(&Refreshing(self.http))
+            .request_async(&Refreshing(TokenClient {
+                http: self.http,
+                prover: prover.as_ref(),
+            }))
             .await;
         match result {
             Ok(tokens) => Ok(Refreshed(tokens)),
             Err(error) => Err(match self.failed(REFRESH_ANSWER, error) {
                 AuthError::Refused { issuer, code, .. } if code == "invalid_grant" => {
                     AuthError::SignedOut { issuer }
+                }
+                AuthError::Refused {
+                    issuer,
+                    code,
+                    description,
+                } if matches!(code.as_str(), "invalid_dpop_proof" | "use_dpop_nonce") => {
+                    AuthError::Possession {
+                        issuer,
+                        why: description.unwrap_or(code),
+                    }
                 }
                 other => other,
             }),
@@ -174,7 +189,7 @@ impl Provider<'_> {
 }
 
 /// Tries once more when the first request certainly did nothing. For tokens and codes that work once.
-pub(super) struct Refreshing<'a>(pub(super) &'a HttpsClient);
+pub(super) struct Refreshing<'a>(pub(super) TokenClient<'a>);
 
 impl Refreshing<'_> {
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, NetError> {

@@ -21,6 +21,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::binding::{Possession, TokenClient};
 use super::claims::{clean, look_up};
 use super::person::Said;
 use super::provider::{AnyClaims, Provider, Tokens, checked_endpoint, forgiving};
@@ -68,10 +69,11 @@ impl Provider<'_> {
         tokens: &Tokens,
         keys: CoreJsonWebKeySet,
         subject: &str,
+        possession: Option<&Possession>,
     ) -> Result<Identity, AuthError> {
         // Its life began when it was issued, which is before anybody was asked about it.
         let expires = expires(tokens, Utc::now());
-        let asked = Box::pin(self.ask(endpoint, tokens)).await;
+        let asked = Box::pin(self.ask(endpoint, tokens, possession)).await;
         let said = asked.and_then(|answer| self.read(&answer, keys, subject, expires));
         said.map_err(|why| AuthError::Unconfirmed {
             issuer: self.settings.issuer.clone(),
@@ -79,15 +81,30 @@ impl Provider<'_> {
         })
     }
 
-    async fn ask(&self, endpoint: &str, tokens: &Tokens) -> Result<HttpResponse, NotConfirmed> {
-        if !matches!(tokens.token_type(), CoreTokenType::Bearer) {
-            return Err(NotConfirmed::Refused(Unverified::TokenType));
-        }
+    async fn ask(
+        &self,
+        endpoint: &str,
+        tokens: &Tokens,
+        possession: Option<&Possession>,
+    ) -> Result<HttpResponse, NotConfirmed> {
+        // A token that is tied to our key is shown with a proof of it (RFC 9449, section 7.1).
+        let prover = self.dpop.renewing_prover(possession);
+        let (scheme, prover) = match (tokens.token_type(), prover) {
+            (CoreTokenType::Bearer, _) => ("Bearer", None),
+            (CoreTokenType::Extension(kind), Some(prover)) if kind.eq_ignore_ascii_case("dpop") => {
+                ("DPoP", Some(prover))
+            }
+            _ => return Err(NotConfirmed::Refused(Unverified::TokenType)),
+        };
+        let http = TokenClient {
+            http: self.http,
+            prover: prover.as_ref(),
+        };
         let url = checked_endpoint(self.settings, "userinfo_endpoint", endpoint);
         let url =
             url.map_err(|_| NotConfirmed::Answer("at an address that is not https".into()))?;
-        let request = request(&url, tokens.access_token().secret())?;
-        let answer = forgiving(self.settings, self.http, &url, request).await;
+        let request = request(&url, scheme, tokens.access_token().secret())?;
+        let answer = forgiving(self.settings, http, &url, request).await;
         let answer = answer.map_err(NotConfirmed::Unreachable)?;
         match answer.status() {
             http::StatusCode::OK => Ok(answer),
@@ -108,6 +125,7 @@ impl Provider<'_> {
             via: Via::Userinfo,
             subject: Some(subject),
             nonce: None,
+            possession: None,
         };
         let rules = Rules {
             issuer: &self.issuer,
@@ -182,16 +200,16 @@ fn expires(tokens: &Tokens, now: DateTime<Utc>) -> DateTime<Utc> {
     now.trunc_subsecs(0) + life
 }
 
-fn request(url: &Url, token: &str) -> Result<HttpRequest, NotConfirmed> {
-    let bearer = Zeroizing::new(format!("Bearer {token}"));
-    let mut bearer =
-        HeaderValue::from_str(&bearer).map_err(|_| NotConfirmed::Refused(Unverified::TokenType))?;
-    bearer.set_sensitive(true);
+fn request(url: &Url, scheme: &str, token: &str) -> Result<HttpRequest, NotConfirmed> {
+    let shown = Zeroizing::new(format!("{scheme} {token}"));
+    let mut shown =
+        HeaderValue::from_str(&shown).map_err(|_| NotConfirmed::Refused(Unverified::TokenType))?;
+    shown.set_sensitive(true);
     let mut request = HttpRequest::new(Vec::new());
     // An address that is no `Uri` stays `/`, which the client refuses.
     *request.uri_mut() = url.as_str().parse().unwrap_or_default();
     let json = HeaderValue::from_static("application/json");
     request.headers_mut().insert(ACCEPT, json);
-    request.headers_mut().insert(AUTHORIZATION, bearer);
+    request.headers_mut().insert(AUTHORIZATION, shown);
     Ok(request)
 }

@@ -14,6 +14,7 @@ use openidconnect::{
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
+use super::binding::{KEY_BOUND, Possession, confirmed_key, is_key_bound, jose_types};
 use super::claims::clean;
 use super::person::Said;
 use super::provider::{OurIdToken, Provider, Tokens};
@@ -42,8 +43,11 @@ pub enum Unverified {
     #[error("it cannot be read, or lacks one of iss, sub, aud, exp, iat")]
     Malformed,
     /// The access token beside it is of an unknown type.
-    #[error("the access token beside it is not of type Bearer")]
+    #[error("the access token beside it is neither of type Bearer nor bound to our key (DPoP)")]
     TokenType,
+    /// `cnf`.
+    #[error("it is tied to another key (cnf)")]
+    Confirmation,
     /// `alg`.
     #[error("its signature algorithm is not accepted")]
     Algorithm,
@@ -115,6 +119,16 @@ pub(super) struct Expectation<'a> {
     pub(super) subject: Option<&'a str>,
     /// The nonce that was sent, and has to come back; in the device flow a provider need not know it.
     pub(super) nonce: Option<&'a str>,
+    /// The key of the sign-in, and whether the token was asked for with a proof of it.
+    pub(super) possession: Option<&'a Possession>,
+}
+
+impl Expectation<'_> {
+    /// The key that tokens may be tied to.
+    fn proven(&self) -> Option<&Possession> {
+        self.possession
+            .filter(|possession| possession.is_demonstrated)
+    }
 }
 
 /// What is asked of whatever says who somebody is.
@@ -135,7 +149,15 @@ impl Provider<'_> {
         keys: CoreJsonWebKeySet,
         expectation: &Expectation<'_>,
     ) -> Result<Identity, AuthError> {
-        if !matches!(tokens.token_type(), CoreTokenType::Bearer) {
+        let is_known = match tokens.token_type() {
+            CoreTokenType::Bearer => true,
+            // RFC 9449, section 5: only an answer to a proof can be bound to our key.
+            CoreTokenType::Extension(kind) => {
+                kind.eq_ignore_ascii_case("dpop") && expectation.proven().is_some()
+            }
+            _ => false,
+        };
+        if !is_known {
             return Err(AuthError::Verify(Unverified::TokenType));
         }
         let Some(token) = tokens.id_token() else {
@@ -172,12 +194,20 @@ fn check(
     rules: &Rules<'_>,
 ) -> Result<Identity, Unverified> {
     let (now, leeway) = (rules.now, leeway());
+    // Of a type of its own, and only where it was asked for with a proof.
+    let text = token.to_string();
+    let proven = rules.expectation.proven().filter(|_| is_key_bound(&text));
     let client_id = ClientId::new(rules.client_id.to_owned());
     // A public client even if we hold a secret: with one the crate would accept HS256.
     let verifier = IdTokenVerifier::new_public_client(client_id, rules.issuer.clone(), keys)
         .set_allowed_algs(ALGORITHMS)
         .set_other_audience_verifier_fn(|_| false)
         .set_time_fn(move || now - leeway);
+    let verifier = match proven {
+        None => verifier,
+        Some(_) => verifier
+            .set_allowed_jose_types(jose_types(&[KEY_BOUND]).map_err(Unverified::Unsupported)?),
+    };
     let refreshing = rules.expectation.via == Via::Refresh;
     // A refreshed token may repeat an older one.
     let is_wish = rules.expectation.via == Via::Device;
@@ -192,6 +222,11 @@ fn check(
     };
     let claims = token.claims(&verifier, nonce).map_err(crate_says)?;
     let more = &claims.additional_claims().0;
+    if let Some(possession) = proven
+        && confirmed_key(more) != Some(possession.key.public())
+    {
+        return Err(Unverified::Confirmation);
+    }
 
     // A workload's token names the workload there (Google: the service account).
     let is_workload = rules.expectation.via == Via::Workload;
@@ -249,6 +284,7 @@ pub(super) fn check_alone(
             via,
             subject,
             nonce: None,
+            possession: None,
         },
         now: Utc::now(),
     };
@@ -365,6 +401,7 @@ mod tests {
                 via,
                 subject,
                 nonce: (via != Via::Refresh).then_some("n-1"),
+                possession: None,
             },
             now: DateTime::from_timestamp(NOW, 0).unwrap(),
         };
