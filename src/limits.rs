@@ -117,6 +117,12 @@ pub const MCP_ID_CHARS_MAX: usize = 64;
 /// When a wrapped server has ended, what it wrote is passed on for this long; a process it left
 /// behind may hold the pipe open for ever.
 pub const MCP_OUTPUT_DRAIN: Duration = Duration::from_secs(5);
+/// What is answered in a wrapped server's place waits for the end of the line the server has begun, as
+/// long as the server goes on writing it. After so long a silence the line is ended for it: a server
+/// that asks for something and ends no line must not hold up the agent.
+pub const MCP_LINE_SILENCE: Duration = Duration::from_secs(2);
+/// The same for one that writes and writes: the largest messages have long come to their end.
+pub const MCP_LINE_WAIT: Duration = Duration::from_secs(30);
 /// Connections the gate serves at once, tunnels among them; more wait in the backlog.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// After a failed accept (no descriptors left), wait this long before the next.

@@ -17,6 +17,7 @@ mod jks;
 pub mod key_files;
 mod launcher;
 mod no_proxy;
+mod output;
 pub mod pipe;
 mod preload;
 pub mod sandbox;

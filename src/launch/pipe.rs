@@ -3,17 +3,18 @@
 //! Invariant: bytes pass in their order, unchanged, and whoever looks at a line has seen all of it
 //! before its end is passed on. Towards the child nothing of a line passes before it was looked at: it
 //! may be answered in the child's place, and then the child never sees it. What is answered so stands
-//! on a line of its own among the child's. A line is held up to a bound. It knows nothing of what the
-//! lines say.
+//! on a line of its own among the child's (`output`). A line is held up to a bound; it ends at `\n`,
+//! and who looks at it knows what else ends one. It knows nothing of what the lines say.
 
 use std::io::{self, Read, Write};
 use std::process::{ChildStdin, ChildStdout};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::output::Output;
 use crate::limits::{BODY_PIECE_BYTES_MAX, MCP_MESSAGE_BYTES_MAX};
 
 /// What becomes of a line.
@@ -61,7 +62,8 @@ pub fn pass(
     start("ddgate-stdin", Box::new(inward))?;
     let outward = move || {
         // Whoever reads our output may be gone: then the child hears of it by its own pipe.
-        drop(move_lines(stdout, ours, from_child));
+        drop(move_lines(stdout, ours.clone(), from_child));
+        drop(ours.end());
         let _ = done.send(());
     };
     start("ddgate-stdout", Box::new(outward))?;
@@ -100,73 +102,6 @@ pub fn first_line(patience: Duration) -> Option<Vec<u8>> {
         .filter(|line| !line.is_empty())
 }
 
-/// Our standard output, for what the child says and for what is answered in its place.
-struct Output<W>(Arc<Mutex<Said<W>>>);
-
-struct Said<W> {
-    to: W,
-    /// Whether the child has begun a line.
-    is_mid_line: bool,
-    /// Answers that wait for its end.
-    waiting: Vec<u8>,
-}
-
-impl<W> Clone for Output<W> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<W: Write> Output<W> {
-    fn new(to: W) -> Self {
-        Self(Arc::new(Mutex::new(Said {
-            to,
-            is_mid_line: false,
-            waiting: Vec::new(),
-        })))
-    }
-
-    /// Writes a line of ours, as soon as the child is between two of its own.
-    fn answer(&self, line: &str) -> io::Result<()> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !said.is_mid_line {
-            said.to.write_all(format!("{line}\n").as_bytes())?;
-            return said.to.flush();
-        }
-        // A child that ends no line gets whoever asks no more answers than this.
-        if said.waiting.len() + line.len() < MCP_MESSAGE_BYTES_MAX {
-            said.waiting.extend_from_slice(line.as_bytes());
-            said.waiting.push(b'\n');
-        }
-        Ok(())
-    }
-}
-
-impl<W: Write> Write for Output<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = &mut *said;
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let part = match end {
-            Some(at) if !said.waiting.is_empty() => &bytes[..=at],
-            _ => bytes,
-        };
-        let n = said.to.write(part)?;
-        if let Some(last) = part[..n].last() {
-            said.is_mid_line = *last != b'\n';
-        }
-        if !said.is_mid_line && !said.waiting.is_empty() {
-            said.to.write_all(&std::mem::take(&mut said.waiting))?;
-        }
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        said.to.flush()
-    }
-}
-
 /// Reads the next piece; none at the end.
 fn next<'p>(from: &mut impl Read, piece: &'p mut [u8]) -> io::Result<Option<&'p [u8]>> {
     let n = loop {
@@ -202,7 +137,7 @@ fn move_lines(mut from: impl Read, mut to: impl Write, mut look: Look) -> io::Re
 }
 
 /// Passes what the child is told, as far as it may be, until the end of `from`.
-fn judge_lines<W: Write>(
+fn judge_lines<W: Write + Send + 'static>(
     mut from: impl Read,
     mut to: impl Write,
     mut judge: Judge,
@@ -296,6 +231,9 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::output::Sink;
     use super::*;
     use proptest::prelude::*;
 
@@ -309,26 +247,6 @@ mod tests {
             buffer[..n].copy_from_slice(&self.0[..n]);
             self.0.drain(..n);
             Ok(n)
-        }
-    }
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Sink {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
         }
     }
 
@@ -382,29 +300,6 @@ mod tests {
             let expected: Vec<String> =
                 input.lines().filter(both).map(|line| format!("no {line}\n")).collect();
             prop_assert_eq!(answers.text(), expected.concat());
-        }
-
-        #[test]
-        fn an_answer_never_stands_inside_a_line(
-            said in proptest::collection::vec("[x\n]{1,6}", 1..8),
-            when in proptest::collection::vec(any::<bool>(), 8),
-        ) {
-            let sink = Sink::default();
-            let mut output = Output::new(sink.clone());
-            let mut answers = 0;
-            for (part, answers_now) in said.iter().zip(when) {
-                output.write_all(part.as_bytes()).unwrap();
-                if answers_now {
-                    output.answer("ours").unwrap();
-                    answers += 1;
-                }
-            }
-            output.write_all(b"\n").unwrap();
-            let text = sink.text();
-            let ours = text.lines().filter(|line| *line == "ours").count();
-            prop_assert_eq!(ours, answers);
-            let theirs: String = text.replace("ours\n", "");
-            prop_assert_eq!(theirs, said.concat() + "\n");
         }
     }
 
