@@ -89,6 +89,17 @@ impl Message<'_> {
     pub const fn is_request(&self) -> bool {
         self.id.is_some() && !matches!(self.kind, Kind::Answer { .. })
     }
+
+    /// Whether it may leave something behind in somebody's account: it calls a tool, or it is a request
+    /// or notification with a method that is not the protocol's.
+    #[must_use]
+    pub fn may_act(&self) -> bool {
+        match &self.kind {
+            Kind::Call { .. } => true,
+            Kind::Method(method) => !PROTOCOL.contains(&method.as_str()),
+            Kind::Answer { .. } => false,
+        }
+    }
 }
 
 /// What a message is.
@@ -147,9 +158,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Message<'_>>, NotUnderstood> {
 pub fn effect(messages: &[Message<'_>], server: Server) -> Effect {
     let each = messages.iter().map(|message| match &message.kind {
         Kind::Call { tool, .. } => tools::effect(tool, server),
-        Kind::Method(method) if PROTOCOL.contains(&method.as_str()) => Effect::Read,
-        Kind::Method(_) => Effect::Unknown,
-        Kind::Answer { .. } => Effect::Read,
+        Kind::Method(_) if message.may_act() => Effect::Unknown,
+        Kind::Method(_) | Kind::Answer { .. } => Effect::Read,
     });
     let gravity = |effect: &Effect| match effect {
         Effect::Read => 0,

@@ -1,9 +1,10 @@
 //! The tool calls of a wrapped MCP server, which go over its standard input and not through the
 //! gate: each is a call of its own in the record.
 //!
-//! Invariant: a message is on stable storage before anything of it is passed to the server; while the
-//! identity has lapsed, none that may call a tool is. What is not understood is recorded as a call of
-//! which nobody knows what it was. The server's own calls to
+//! Invariant: a message that may call a tool is on stable storage before anything of it is passed to
+//! the server; while the identity has lapsed, none is. What is not understood, and a method that is not
+//! the protocol's, is recorded as a call of which nobody knows what it was. What some readers take for
+//! two lines never passes. The protocol's own methods pass unrecorded. The server's own calls to
 //! Datadog go through the gate like any other; they are tied to the tool calls by time alone.
 
 use std::sync::Arc;
@@ -21,6 +22,12 @@ use crate::record::event::Decision;
 use crate::record::standing::LAPSED_RULE;
 use crate::record::tool::Via;
 use crate::record::{Effect, Event, LapseReason, Level, McpCall, Operation};
+
+/// The rule of a message that is refused because it may be more than one.
+const PARTED_RULE: &str = "carriage-return";
+/// What whoever wrote it is told.
+const PARTED: &str = "there is a carriage return inside this message, where some servers begin another \
+    one; nothing was sent; a message is one line, with no carriage return in it";
 
 /// Whether somebody vouches for who acts, and the rule of a call that goes on or not for want of it.
 type Standing = Result<Option<&'static str>, LapseReason>;
@@ -93,24 +100,43 @@ impl Wrapped {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(Spoken::Passes);
         }
-        let line = Bytes::copy_from_slice(line);
+        let line = Bytes::copy_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        if line.contains(&b'\r') {
+            return self.parted(&line).await;
+        }
         match mcp::parse(&line) {
             Err(why) => self.unread(&why.to_string()).await,
             Ok(messages) => self.messages(&line, &messages).await,
         }
     }
 
+    /// A carriage return may stand between any two tokens of JSON, and is the end of a line to Python's
+    /// text files, to Java and to Node: what is one message here is others to the server, and nobody
+    /// knows what was recorded of them.
+    async fn parted(&self, line: &Bytes) -> Result<Spoken, Refused> {
+        let mut event = self.event(Ok(None));
+        event.decision = Some(Decision::Deny);
+        event.rule = Some(PARTED_RULE.to_owned());
+        event.unkept = Some("there is a carriage return inside it".to_owned());
+        self.admit(event).await?;
+        let messages = mcp::parse(line).unwrap_or_default();
+        let answer = mcp::refusals(&messages, is_batch(line), PARTED);
+        Ok(Spoken::Refused(answer))
+    }
+
     async fn messages(&self, line: &Bytes, messages: &[Message<'_>]) -> Result<Spoken, Refused> {
-        let calls_a_tool = |message: &Message<'_>| matches!(message.kind, Kind::Call { .. });
-        if !messages.iter().any(calls_a_tool) {
+        let standing = if messages.iter().any(Message::may_act) {
+            let standing = lapse::judged(&self.proxy).await;
+            for message in messages {
+                self.call(line, message, standing).await?;
+            }
+            standing
+        } else if ends_a_line_elsewhere(line) {
+            self.unknown("some readers end a line inside it").await?
+        } else {
             return Ok(Spoken::Passes);
-        }
-        let standing = lapse::judged(&self.proxy).await;
-        for message in messages {
-            self.call(line, message, standing).await?;
-        }
-        let is_batch = line.trim_ascii_start().starts_with(b"[");
-        Ok(Spoken::by(standing, messages, is_batch))
+        };
+        Ok(Spoken::by(standing, messages, is_batch(line)))
     }
 
     async fn call(
@@ -119,22 +145,32 @@ impl Wrapped {
         message: &Message<'_>,
         standing: Standing,
     ) -> Result<(), Refused> {
-        let Kind::Call { tool, arguments } = &message.kind else {
+        if !message.may_act() {
             return Ok(());
-        };
+        }
         let known = &self.proxy.known;
         let mut event = self.event(standing);
-        event.tool = named(known, tool, limits::MCP_TOOL_CHARS_MAX);
         event.id = id_text(known, message.id.as_ref());
         event.access = mcp::effect(std::slice::from_ref(message), Server::Other);
         let mut attachments = Vec::new();
-        if let Some(text) = arguments {
-            let text = line.slice_ref(text.as_bytes());
-            let content = content(&self.proxy, known, self.level, "args", &text).await?;
-            event.args = Some(content.commitment);
-            event.unkept = content.unkept;
-            event.redactions = content.redactions;
-            attachments.extend(content.attachment);
+        match &message.kind {
+            Kind::Call { tool, arguments } => {
+                event.tool = named(known, tool, limits::MCP_TOOL_CHARS_MAX);
+                if let Some(text) = arguments {
+                    let text = line.slice_ref(text.as_bytes());
+                    let content = content(&self.proxy, known, self.level, "args", &text).await?;
+                    event.args = Some(content.commitment);
+                    event.unkept = content.unkept;
+                    event.redactions = content.redactions;
+                    attachments.extend(content.attachment);
+                }
+            }
+            // No tool of this name was called: it stands where it cannot be taken for one.
+            Kind::Method(method) => {
+                let method = named(known, method, limits::MCP_TOOL_CHARS_MAX);
+                event.unkept = Some(format!("its method is not the protocol's: {method}"));
+            }
+            Kind::Answer { .. } => {}
         }
         let number = event.call;
         self.proxy
@@ -156,14 +192,22 @@ impl Wrapped {
 
     /// What is not understood may call a tool.
     async fn unread(&self, why: &str) -> Result<Spoken, Refused> {
+        let standing = self.unknown(why).await?;
+        Ok(Spoken::by(standing, &[], false))
+    }
+
+    /// Records a call of which nobody knows what it is.
+    async fn unknown(&self, why: &str) -> Result<Standing, Refused> {
         let standing = lapse::judged(&self.proxy).await;
         let mut event = self.event(standing);
         event.unkept = Some(why.to_owned());
-        self.proxy
-            .journal
-            .admit(Event::McpCall(event), Vec::new())
-            .await?;
-        Ok(Spoken::by(standing, &[], false))
+        self.admit(event).await?;
+        Ok(standing)
+    }
+
+    async fn admit(&self, event: McpCall) -> Result<(), Refused> {
+        let admitted = self.proxy.journal.admit(Event::McpCall(event), Vec::new());
+        admitted.await.map(drop)
     }
 
     fn event(&self, standing: Standing) -> McpCall {
@@ -190,8 +234,15 @@ impl Wrapped {
     /// The journal takes no more.
     pub async fn answered(&self, line: Option<&[u8]>) -> Result<(), Refused> {
         let line = Bytes::copy_from_slice(line.unwrap_or_default());
-        // Servers print all kinds of things; the call then has no result, which is said.
-        for message in mcp::parse(&line).unwrap_or_default() {
+        // Some agents end a line at a carriage return too. Servers print all kinds of things; the call
+        // then has no result, which is said.
+        let messages = mcp::parse(&line).unwrap_or_else(|_| {
+            let parts = line.split(|byte| *byte == b'\r');
+            parts
+                .flat_map(|part| mcp::parse(part).unwrap_or_default())
+                .collect()
+        });
+        for message in messages {
             let (
                 Some(id),
                 Kind::Answer {
@@ -213,4 +264,17 @@ impl Wrapped {
         }
         Ok(())
     }
+}
+
+fn is_batch(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"[")
+}
+
+/// Whether there is the end of a line in it for readers that end it at more than `\n` and `\r`: Node's
+/// `readline` at U+2028 and U+2029 (Node 24 does, Node 20 does not), Java's `Scanner` at U+0085 too.
+/// These stand inside strings only, and people write them. What follows one is no JSON text then, because
+/// inside of a string no other can be quoted; but a reader that takes more than JSON has (`'` for `"`)
+/// finds a message there. NUL, form feed and the like stand nowhere in JSON.
+fn ends_a_line_elsewhere(line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_ok_and(|text| text.contains(['\u{85}', '\u{2028}', '\u{2029}']))
 }

@@ -2,7 +2,8 @@
 //! calls are on record. The servers are `sh`; a real one is driven in `tests/interop.rs`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -26,6 +27,29 @@ fn mcp(world: &World, server: &[&str]) -> Ddgate {
     world.ddgate(flags.iter().chain(server)).keys(world)
 }
 
+/// The same, with this script, for what is said line by line.
+fn conversation(world: &World, server: &str) -> (Child, ChildStdin, BufReader<ChildStdout>) {
+    let upstream = world.sandbox.upstream();
+    let (api, application) = world.keys();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ddgate"))
+        .args(["mcp", "--identity", "local", "--upstream", &upstream, "--"])
+        .args(["sh", "-c", server])
+        .env_clear()
+        .env("HOME", world.home())
+        .env("DDGATE_DATA_DIR", world.data())
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("DD_API_KEY", api)
+        .env("DD_APP_KEY", application)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let input = child.stdin.take().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    (child, input, output)
+}
+
 fn request(id: u32, method: &str) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": method}).to_string()
 }
@@ -33,6 +57,18 @@ fn request(id: u32, method: &str) -> String {
 fn call(id: u32, tool: &str, arguments: &Value) -> String {
     let params = json!({"name": tool, "arguments": arguments});
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{params}}}"#)
+}
+
+/// What became of each call, in words.
+fn told(session: &Value) -> Vec<String> {
+    let calls = session["calls"].as_array().unwrap().iter();
+    let told = calls.map(|it| {
+        let text = |member: &str| it[member].as_str().unwrap();
+        ["label", "decision", "rule", "outcome"]
+            .map(text)
+            .join(", ")
+    });
+    told.collect()
 }
 
 #[test]
@@ -107,6 +143,149 @@ fn each_tool_call_is_a_call_of_its_own_and_nothing_else_is_changed() {
     assert!(verified.code == Some(0), "{verified:?}");
 }
 
+/// Raw carriage returns may stand between the tokens of JSON, and end a line to many readers: the server
+/// here is one of those.
+#[test]
+fn a_carriage_return_hides_no_call() {
+    let world = World::new();
+    let hidden = call(2, "hidden", &json!({}));
+    let around =
+        |inside: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{inside}}}"#);
+    let said = [
+        around(&format!("\r{hidden}\r")),
+        format!("\r{hidden}"),
+        format!("not a message\r{hidden}\r"),
+        // The end of a line as Windows has it.
+        call(3, "plain", &json!({})) + "\r",
+        "\r".to_owned(),
+    ]
+    .join("\n");
+    let outcome = mcp(&world, &["sh", "-c", "tr '\\r' '\\n' >&2"])
+        .input(said.as_bytes())
+        .succeeds();
+    let heard = outcome.said();
+    assert!(!heard.contains("hidden"), "{heard}");
+    assert!(heard.contains(r#""name":"plain""#), "{heard}");
+    let answers: Vec<Value> = String::from_utf8(outcome.stdout.clone())
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ids: Vec<&Value> = answers.iter().map(|it| &it["id"]).collect();
+    assert_eq!(ids, [&json!(1), &json!(2), &Value::Null], "{answers:?}");
+    for answer in &answers {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(answer["error"]["message"].as_str().unwrap(), @"ddgate: there is a carriage return inside this message, where some servers begin another one; nothing was sent; a message is one line, with no carriage return in it");
+        }
+    }
+    let session = world.replay_json(&outcome.session());
+    let refused = "tools/call (not understood), deny, carriage-return, refused";
+    assert_eq!(
+        told(&session),
+        [
+            refused,
+            refused,
+            refused,
+            "tools/call plain, allow, default, in_doubt"
+        ]
+    );
+    assert_eq!(
+        session["calls"][0]["not_understood"][0],
+        "there is a carriage return inside it"
+    );
+}
+
+/// What a server says may hold them too: nothing is refused there, and each result is on record.
+#[test]
+fn results_between_carriage_returns_are_on_record() {
+    let world = World::new();
+    let script = r#"read -r line; read -r line
+        printf '{"jsonrpc":"2.0","id":%s,"result":{}}\r' 1 2; echo"#;
+    let said = call(1, "one", &json!({})) + "\n" + &call(2, "two", &json!({})) + "\n";
+    let outcome = mcp(&world, &["sh", "-c", script])
+        .input(said.as_bytes())
+        .succeeds();
+    let answer = |id: u32| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#) + "\r";
+    let passed = String::from_utf8(outcome.stdout.clone()).unwrap();
+    assert_eq!(passed, answer(1) + &answer(2) + "\n");
+    assert_eq!(
+        told(&world.replay_json(&outcome.session())),
+        [
+            "tools/call one, allow, default, answered",
+            "tools/call two, allow, default, answered"
+        ]
+    );
+}
+
+/// A method that is not the protocol's may do anything, and so may what a reader with more ends of lines
+/// than ours, and more quotes than JSON's, finds in a string.
+#[test]
+fn what_may_act_without_being_a_tool_call_is_on_record() {
+    let world = World::new();
+    let inside = "\u{2028}{'jsonrpc':'2.0','id':9,'method':'tools/call'}\u{2028}";
+    let said = [
+        request(1, "account/delete"),
+        r#"{"jsonrpc":"2.0","method":"notifications/account/delete"}"#.to_owned(),
+        format!(r#"{{"jsonrpc":"2.0","id":2,"method":"ping","params":{{"x":"{inside}"}}}}"#),
+        request(3, "ping"),
+        call(4, "note", &json!({"text": "one\u{2028}two"})),
+    ]
+    .join("\n")
+        + "\n";
+    let outcome = mcp(&world, &["sh", "-c", SERVER])
+        .input(said.as_bytes())
+        .exits(7);
+    assert_eq!(
+        outcome.said().matches("got ").count(),
+        5,
+        "all of it passes"
+    );
+    let session = world.replay_json(&outcome.session());
+    let unknown = "tools/call (not understood), allow, default, ";
+    assert_eq!(
+        told(&session),
+        [
+            format!("{unknown}answered"),
+            format!("{unknown}in_doubt"),
+            format!("{unknown}in_doubt"),
+            "tools/call note, allow, default, answered".to_owned(),
+        ]
+    );
+    let why = |call: usize| session["calls"][call]["not_understood"][0].clone();
+    assert_eq!(why(0), "its method is not the protocol's: account/delete");
+    assert_eq!(why(2), "some readers end a line inside it");
+    assert_eq!(session["calls"][0]["effect"], "unknown");
+}
+
+/// A server that asks for something, and ends no line before it has it, holds up nobody who is refused.
+#[test]
+fn a_prompt_without_an_end_holds_up_no_answer() {
+    let world = World::new();
+    let asked = world.root().join("asked");
+    let script = format!(
+        "printf 'your name? '; touch {}; exec sleep 30",
+        asked.display()
+    );
+    let (mut child, mut input, mut output) = conversation(&world, &script);
+    wait_until("the server asks", || asked.exists());
+    let begun = Instant::now();
+    let refused = call(1, "x", &json!({})).replace(',', ",\r");
+    writeln!(input, "{refused}").unwrap();
+    let mut lines = String::new();
+    output.read_line(&mut lines).unwrap();
+    output.read_line(&mut lines).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{lines}");
+    let answer = lines.strip_prefix("your name? \n").unwrap();
+    let answer: Value = serde_json::from_str(answer).unwrap();
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&json!(1), &json!(-32000))
+    );
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn what_people_see() {
     let world = World::new();
@@ -141,24 +320,7 @@ fn what_people_see() {
 #[test]
 fn nothing_waits_for_more_to_come() {
     let world = World::new();
-    let upstream = world.sandbox.upstream();
-    let (api, application) = world.keys();
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ddgate"))
-        .args(["mcp", "--identity", "local", "--upstream", &upstream, "--"])
-        .args(["sh", "-c", SERVER])
-        .env_clear()
-        .env("HOME", world.home())
-        .env("DDGATE_DATA_DIR", world.data())
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("DD_API_KEY", api)
-        .env("DD_APP_KEY", application)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (mut child, mut input, mut output) = conversation(&world, SERVER);
     for id in 1..=5 {
         writeln!(input, "{}", call(id, "ask", &json!({}))).unwrap();
         let mut line = String::new();
@@ -235,6 +397,15 @@ fn tool_calls_of_a_lapsed_identity_stay_outside() {
         (&refused["id"], &refused["error"]["code"]),
         (&Value::Null, &json!(-32000))
     );
+    for id in [7, 8] {
+        let method = request(id, "account/meanwhile");
+        let split = request(id, "ping").replace("ping\"", "ping\",\"x\":\"\u{2028}meanwhile\"");
+        let refused = ask(if id == 7 { &method } else { &split });
+        assert_eq!(
+            (&refused["id"], &refused["error"]["code"]),
+            (&json!(id), &json!(-32000))
+        );
+    }
     let passed = ask(&request(5, "ping"));
     assert!(passed["result"].is_object(), "{passed}");
     provider.clear("faults");
@@ -257,31 +428,19 @@ fn tool_calls_of_a_lapsed_identity_stay_outside() {
         "{heard}"
     );
     let session = world.replay_json("latest");
-    let calls = session["calls"].as_array().unwrap();
-    let told: Vec<String> = calls
-        .iter()
-        .map(|it| {
-            let text = |member: &str| it[member].as_str().unwrap().to_owned();
-            [
-                text("label"),
-                text("decision"),
-                text("rule"),
-                text("outcome"),
-            ]
-            .join(", ")
-        })
-        .collect();
     assert_eq!(
-        told,
+        told(&session),
         [
             "tools/call before, allow, default, answered",
             "tools/call meanwhile, deny, identity-lapsed, refused",
             "tools/call meanwhile, deny, identity-lapsed, refused",
             "tools/call (not understood), deny, identity-lapsed, refused",
+            "tools/call (not understood), deny, identity-lapsed, refused",
+            "tools/call (not understood), deny, identity-lapsed, refused",
             "tools/call after, allow, default, answered",
         ]
     );
-    assert_eq!(session["counts"]["denied"], 3);
+    assert_eq!(session["counts"]["denied"], 5);
     assert_eq!(session["counts"]["in_doubt"], 0);
     let show = world.ddgate(["show", "latest", "2"]).succeeds().shown();
     assert!(
