@@ -224,7 +224,7 @@ mod tests {
         ] {
             assert!(!is_page(bad), "{bad}");
             let browser = Browser { is_chosen: false };
-            assert!(browser.open(bad).is_err(), "{bad}");
+            assert!(browser.open(bad, &[]).is_err(), "{bad}");
         }
     }
 
