@@ -149,7 +149,7 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             [CompletionResult]::new('--proof', '--proof', [CompletionResultType]::ParameterName, 'Check this directory, which `prove` wrote')
             [CompletionResult]::new('--vkey', '--vkey', [CompletionResultType]::ParameterName, 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record')
             [CompletionResult]::new('--trusted-checkpoint', '--trusted-checkpoint', [CompletionResultType]::ParameterName, 'A signed checkpoint kept elsewhere, which the record must agree with')
-            [CompletionResult]::new('--jwks', '--jwks', [CompletionResultType]::ParameterName, 'The identity provider''s keys (a JSON Web Key Set), got from the provider: the person must be vouched for with one of them, not with those the record brings along')
+            [CompletionResult]::new('--jwks', '--jwks', [CompletionResultType]::ParameterName, 'The identity provider''s keys (a JSON Web Key Set), got from the provider: fail (exit 2) unless one of them vouches for the person; those the record brings along do not count')
             [CompletionResult]::new('--age-identity', '--age-identity', [CompletionResultType]::ParameterName, 'Open sealed contents with the age identities in this file (may be repeated)')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read this configuration file instead of the user''s')
             [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Keep sessions in this directory')

@@ -141,7 +141,7 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --proof 'Check this directory, which `prove` wrote'
             cand --vkey 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record'
             cand --trusted-checkpoint 'A signed checkpoint kept elsewhere, which the record must agree with'
-            cand --jwks 'The identity provider''s keys (a JSON Web Key Set), got from the provider: the person must be vouched for with one of them, not with those the record brings along'
+            cand --jwks 'The identity provider''s keys (a JSON Web Key Set), got from the provider: fail (exit 2) unless one of them vouches for the person; those the record brings along do not count'
             cand --age-identity 'Open sealed contents with the age identities in this file (may be repeated)'
             cand --config 'Read this configuration file instead of the user''s'
             cand --data-dir 'Keep sessions in this directory'

@@ -152,7 +152,7 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l dir -d 'Check t
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l proof -d 'Check this directory, which `prove` wrote' -r -f -a "(__fish_complete_directories)"
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l vkey -d 'The key the record must be signed with, or a file that holds it: from elsewhere, not from the record' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l trusted-checkpoint -d 'A signed checkpoint kept elsewhere, which the record must agree with' -r -F
-complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l jwks -d 'The identity provider\'s keys (a JSON Web Key Set), got from the provider: the person must be vouched for with one of them, not with those the record brings along' -r -F
+complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l jwks -d 'The identity provider\'s keys (a JSON Web Key Set), got from the provider: fail (exit 2) unless one of them vouches for the person; those the record brings along do not count' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l age-identity -d 'Open sealed contents with the age identities in this file (may be repeated)' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l config -d 'Read this configuration file instead of the user\'s' -r -F
 complete -c ddgate -n "__fish_ddgate_using_subcommand verify" -l data-dir -d 'Keep sessions in this directory' -r -f -a "(__fish_complete_directories)"

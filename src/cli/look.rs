@@ -112,8 +112,8 @@ pub struct VerifyArgs {
     /// Fail (exit 2) unless the session's key is provably tied to the person it names
     #[arg(long, conflicts_with_all = ["all", "dir", "proof"])]
     pub require_bound: bool,
-    /// The identity provider's keys (a JSON Web Key Set), got from the provider: the person must be
-    /// vouched for with one of them, not with those the record brings along
+    /// The identity provider's keys (a JSON Web Key Set), got from the provider: fail (exit 2) unless
+    /// one of them vouches for the person; those the record brings along do not count
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["all", "dir", "proof"])]
     pub jwks: Option<PathBuf>,
     /// Print one JSON object

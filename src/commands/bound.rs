@@ -95,7 +95,14 @@ const fn how(method: BindingMethod) -> &'static str {
 
 /// What that leaves open.
 pub(super) fn not_checked(bound: &Bound) -> Option<String> {
-    let to = bound.as_ref().ok().filter(|to| !to.is_published)?;
+    let to = bound.as_ref().ok()?;
+    if to.is_published {
+        return Some(format!(
+            "whether `{}` is ddgate's client at {}: whoever runs another one there can have people \
+             sign in to it",
+            to.client_id, to.issuer
+        ));
+    }
     let key = match &to.key_id {
         Some(id) => format!("the key `{id}`"),
         None => "the key".to_owned(),
@@ -114,6 +121,7 @@ pub(super) fn document(bound: &Bound) -> Value {
             "method": to.method,
             "issuer": to.issuer,
             "subject": to.subject,
+            "client_id": to.client_id,
             "email": to.email,
             "issued": to.issued,
             "key_id": to.key_id,

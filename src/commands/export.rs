@@ -30,7 +30,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Exit, CliError
     };
     drop(bar);
     tell(&written, &args.output, printer);
-    opened(&identities, &args.output, printer);
+    opened(&identities, written.is_broken(), &args.output, printer);
     if args.json {
         let format = "tlog";
         printer.data(&json::value(&document(&written, format, &args.output)))?;
@@ -75,14 +75,19 @@ fn tell(written: &Written, to: &Path, printer: &Printer) {
     }
 }
 
-/// Says that what was sealed no longer is.
-pub(super) fn opened(identities: &Identities, to: &Path, printer: &Printer) {
-    if !identities.is_empty() {
-        printer.say(&format!(
-            "what the session keeps sealed is in the open there: whoever can read {} can read it",
-            escape(&to.to_string_lossy())
-        ));
+/// Says that what was sealed no longer is, or why it still is.
+pub(super) fn opened(identities: &Identities, is_broken: bool, to: &Path, printer: &Printer) {
+    if identities.is_empty() {
+        return;
     }
+    if is_broken {
+        printer.say("what is sealed stays so: of a record that was changed nothing is opened");
+        return;
+    }
+    printer.say(&format!(
+        "what the session keeps sealed is in the open there: whoever can read {} can read it",
+        escape(&to.to_string_lossy())
+    ));
 }
 
 /// Says what is not signed and so was left out.

@@ -49,7 +49,8 @@ pub(super) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CliError
         worst = worse(worst, audit.verdict());
         pass.unlock(&expected.identities)?;
         let bound = bound::of(&pass, published.as_ref())?;
-        if args.require_bound && bound.is_err() {
+        // Whoever brings the provider's keys asks who vouched for the person.
+        if (args.require_bound || published.is_some()) && bound.is_err() {
             worst = worse(worst, Verdict::Incomplete);
         }
         if args.json {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::line::{self, Kept};
-use super::session::{checked, take_of};
+use super::session::{checked, take_of, to_open};
 use super::tree::Tree;
 use super::{ExportError, Progress};
 use crate::journal::catalog::SessionDir;
@@ -63,6 +63,7 @@ pub fn write(
 ) -> Result<Proven, ExportError> {
     let mut tree = Tree::begin(to)?;
     let (audit, signed, key) = checked(dir, identities)?;
+    let identities = to_open(&audit, identities);
     let session = audit.session;
     tree.write("vkey", format!("{key}\n").as_bytes())?;
     let mut lines = BufWriter::new(tree.create("openings.jsonl")?);
@@ -76,7 +77,7 @@ pub fn write(
         unreadable: 0,
         left_out: 0,
     };
-    for found in walk(dir, session, identities)? {
+    for found in walk(dir, session, &identities)? {
         let leaf = match found? {
             Found::Opening(opening) => {
                 pending.push(opening);

@@ -69,6 +69,16 @@ pub(super) fn checked(
     }
 }
 
+/// Of a record that somebody changed nothing is opened: what a field is called is part of what they
+/// may have changed, and one of them holds the person's ID token.
+pub(super) fn to_open(audit: &Audit, identities: &Identities) -> Identities {
+    if audit.findings.faults.is_empty() {
+        identities.clone()
+    } else {
+        Identities::default()
+    }
+}
+
 /// Writes a session to the directory `to`, which must not be there or be empty. What `identities`
 /// open is written in the open, but for what binds the session's key to a person.
 ///
@@ -83,6 +93,7 @@ pub fn write(
 ) -> Result<Written, ExportError> {
     let mut tree = Tree::begin(to)?;
     let (audit, signed, key) = checked(dir, identities)?;
+    let identities = to_open(&audit, identities);
     tree.write("vkey", format!("{key}\n").as_bytes())?;
     let left_out = audit.leaves.saturating_sub(signed.size);
     let session = audit.session;
@@ -109,7 +120,7 @@ pub fn write(
             bytes: 0,
         },
     };
-    for found in walk(dir, session, identities)? {
+    for found in walk(dir, session, &identities)? {
         let is_last = writer.take(found?)?;
         if is_last {
             break;

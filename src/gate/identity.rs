@@ -245,14 +245,18 @@ impl<'a> Keeper<'a> {
 
     async fn verified(&mut self, identity: Identity) {
         let now = Utc::now();
-        // The answer had no ID token: whoever it was still is, and for no longer.
-        if identity.expires == self.identity.expires {
+        // The answer had no ID token, or said nothing new: whoever it was still is, and for no longer.
+        if identity == self.identity {
             return self.later(holds_until(&self.identity));
         }
         if let Err((why, refused)) = self.may_go_on(&identity) {
             return self.refused(&identity, why, &refused).await;
         }
         let Some(until) = until(&identity, self.ends).filter(|until| *until > now) else {
+            // They may go on again, but the session's own time is over.
+            if self.ends.is_some_and(|ends| ends <= now) {
+                self.lapse(LapseReason::MaxSession).await;
+            }
             return self.later(None);
         };
         let who = committed("who", &self.proxy.known, &identity);
@@ -280,10 +284,17 @@ impl<'a> Keeper<'a> {
     /// Whether whoever was verified meets what the session began with.
     fn may_go_on(&self, identity: &Identity) -> Result<(), (LapseReason, NotAdmitted)> {
         let required = self.keeping.requirements.check(identity);
-        required.map_err(|refused| (LapseReason::NotAdmitted, refused))?;
+        let required = required.map_err(|refused| (LapseReason::NotAdmitted, refused));
         let grant = self.keeping.grant.as_ref();
         let granted = grant.map_or(Ok(()), |grant| grant.check(identity));
-        granted.map_err(|refused| (LapseReason::CredentialLost, refused))
+        let granted = granted.map_err(|refused| (LapseReason::CredentialLost, refused));
+        match (required, granted) {
+            // What is lost for certain counts before what cannot be told.
+            (Err((_, unclear)), Err((why, lost))) if unclear.is_unclear() && !lost.is_unclear() => {
+                Err((why, lost))
+            }
+            (required, granted) => required.and(granted),
+        }
     }
 
     /// Whoever was verified may not go on. Where userinfo only leaves out what a signed token had said,
@@ -291,7 +302,8 @@ impl<'a> Keeper<'a> {
     async fn refused(&mut self, identity: &Identity, why: LapseReason, refused: &NotAdmitted) {
         let is_silent = identity.via == Via::Userinfo && self.identity.via != Via::Userinfo;
         if is_silent && refused.is_unclear() {
-            self.failed(&refused.to_string());
+            // The keeper can only renew, which would bring the same again.
+            self.failed(&format!("{refused}; a new `ddgate run` asks you anew"));
             return self.later(holds_until(&self.identity));
         }
         self.trouble = Some(refused.to_string());

@@ -179,7 +179,8 @@ impl Requirements {
     /// Checks whoever has signed in.
     ///
     /// # Errors
-    /// The first requirement they do not meet, with what they have instead.
+    /// The first requirement they do not meet, with what they have instead; one that is known not to
+    /// be met before one that cannot be told.
     pub fn check(&self, identity: &Identity) -> Result<(), NotAdmitted> {
         if self.is_empty() {
             return Ok(());
@@ -192,28 +193,20 @@ impl Requirements {
             });
         }
         self.check_issuer(&identity.issuer)?;
-        if self.verified_email {
-            check_email(identity)?;
-        }
-        for any_of in &self.groups {
-            match membership(identity, any_of) {
-                Membership::Yes => {}
-                Membership::No => {
-                    return Err(NotAdmitted::Groups {
-                        who: who(),
-                        any_of: any_of.clone(),
-                        has: identity.groups.clone(),
-                    });
-                }
-                Membership::Unknown => {
-                    return Err(NotAdmitted::GroupsIncomplete {
-                        who: who(),
-                        any_of: any_of.clone(),
-                    });
-                }
+        let email = self.verified_email.then(|| check_email(identity));
+        let groups = self.groups.iter().map(|any_of| {
+            let any_of = any_of.clone();
+            match membership(identity, &any_of) {
+                Membership::Yes => Ok(()),
+                Membership::No => Err(NotAdmitted::Groups {
+                    who: who(),
+                    any_of,
+                    has: identity.groups.clone(),
+                }),
+                Membership::Unknown => Err(NotAdmitted::GroupsIncomplete { who: who(), any_of }),
             }
-        }
-        Ok(())
+        });
+        known_first(email.into_iter().chain(groups))
     }
 
     /// What is required, for people.
@@ -229,6 +222,21 @@ impl Requirements {
         }
         words.join(" and ")
     }
+}
+
+/// The first refusal that is known; without one, the first that cannot be told. Something left open
+/// must not hide something lost.
+fn known_first(
+    checks: impl IntoIterator<Item = Result<(), NotAdmitted>>,
+) -> Result<(), NotAdmitted> {
+    let mut told = Ok(());
+    for check in checks {
+        match check {
+            Err(refused) if refused.is_unclear() => told = told.and(Err(refused)),
+            other => other?,
+        }
+    }
+    told
 }
 
 /// The credential somebody got when their session opened, and the groups it is for.
@@ -383,6 +391,19 @@ mod tests {
 
     fn refusal(required: &Requirements, who: &Identity) -> String {
         required.check(who).unwrap_err().to_string()
+    }
+
+    /// Userinfo that says nothing of the e-mail address must not hide that a group is gone.
+    #[test]
+    fn what_is_lost_counts_before_what_is_left_open() {
+        let mut required = groups(&[&["sre"]]);
+        required.restrict(None, None, true);
+        let mut who = alice(&["eng"]);
+        who.email_verified = None;
+        let refused = required.check(&who).unwrap_err();
+        assert!(matches!(refused, NotAdmitted::Groups { .. }), "{refused}");
+        who.groups = owned(&["sre"]);
+        assert!(required.check(&who).unwrap_err().is_unclear());
     }
 
     #[test]

@@ -90,6 +90,8 @@ fn a_sealed_session_proves_who_it_was_for() {
     assert_eq!(told["binding"]["key_published"], true);
     let open = told["not_checked"].to_string();
     assert!(!open.contains("is really that of"), "{open}");
+    assert!(open.contains("is ddgate's client at"), "{open}");
+    assert_eq!(told["binding"]["client_id"], "ddgate-cli");
     let flags_with = [&flags[..], &["--jwks", published.to_str().unwrap()]].concat();
     assert!(person(&world, &flags).contains("BOUND to alice"));
     let shown = world.ddgate([&["verify", "latest"][..], &flags_with].concat());
@@ -103,6 +105,9 @@ fn a_sealed_session_proves_who_it_was_for() {
     let told = with(&other).exits(2).json();
     assert_eq!(told["bound"], false);
     insta::assert_snapshot!(told["binding"]["why"].as_str().unwrap(), @"no key of those that were given as the provider's signed the ID token (it names `rs256-1`)");
+    // Nor does one that cannot be looked at.
+    let shut = ["verify", "latest", "--jwks", published.to_str().unwrap()];
+    world.ddgate(shut).exits(2);
     let nothing = world.file("nothing.json", "<html>");
     let said = with(&nothing).exits(2).said();
     assert!(said.contains("holds no JSON Web Key Set"), "{said}");

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::absent::absent;
-use crate::export::against;
+use crate::export::{against, only_session};
 use crate::upstream::Upstream;
 use crate::world::{World, wait_until};
 
@@ -282,6 +282,22 @@ fn sealed_and_opened_on_the_way_out() {
     world
         .ddgate(["verify", "--proof", to.to_str().unwrap()])
         .succeeds();
+
+    // Of a record that somebody changed nothing is opened: also the names of its fields may be others.
+    let path = world
+        .sessions()
+        .join(only_session(&world))
+        .join("wal-000001.ddw");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let text = b"\"call\":2";
+    let at = bytes.windows(text.len()).position(|it| it == text).unwrap();
+    bytes[at + 7] = b'7';
+    std::fs::write(&path, bytes).unwrap();
+    let to = world.root().join("changed");
+    let flags = ["export", "latest", "--age-identity", key, "-o"];
+    let told = world.ddgate(flags.into_iter().chain(to.to_str())).exits(1);
+    assert!(told.said().contains("what is sealed stays so"), "{told:?}");
+    crate::sealed::nothing_in_the_open(&world, &to);
 }
 
 #[test]

@@ -31,6 +31,11 @@ impl Said<'_> {
         rules: &Rules<'_>,
         expires: DateTime<Utc>,
     ) -> Result<Identity, Unverified> {
+        // Of whoever this is about, nothing else is looked at first (OpenID Connect Core, section 5.3.2).
+        let expected = rules.expectation.subject;
+        if expected.is_some_and(|old| old != self.subject) {
+            return Err(Unverified::SubjectChanged);
+        }
         if let Some(expected) = rules.hosted_domain
             && self.more.get("hd").and_then(Value::as_str) != Some(expected)
         {
@@ -45,10 +50,6 @@ impl Said<'_> {
             || self.subject.chars().any(is_hidden)
         {
             return Err(Unverified::Subject);
-        }
-        let expected = rules.expectation.subject;
-        if expected.is_some_and(|old| old != self.subject) {
-            return Err(Unverified::SubjectChanged);
         }
         let label = |text: &str| Some(clean(text, LABEL_CHARS_MAX)).filter(|text| !text.is_empty());
         let name = self.name.and_then(|name| label(name.as_str()));

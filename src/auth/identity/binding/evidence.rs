@@ -120,7 +120,9 @@ pub struct BoundTo {
     pub issuer: String,
     /// `sub`.
     pub subject: String,
-    /// E-mail address, if the token has one; cleaned.
+    /// The client that the token was made for; whether it is ddgate's, only the provider can say.
+    pub client_id: String,
+    /// E-mail address, if the token has one that the provider verified; cleaned.
     pub email: Option<String>,
     /// When the provider signed it.
     pub issued: DateTime<Utc>,
@@ -312,11 +314,15 @@ impl Word {
             }
             BindingMethod::None => return Err("nothing ties it to a key".into()),
         }
-        let email = claims.email().map(|email| clean(email, LABEL_CHARS_MAX));
+        let email = claims
+            .email()
+            .filter(|_| claims.email_verified() == Some(true));
+        let email = email.map(|email| clean(email, LABEL_CHARS_MAX));
         Ok(BoundTo {
             method: self.method,
             issuer: clean(&self.issuer, LABEL_CHARS_MAX),
             subject: clean(claims.subject(), SUBJECT_CHARS_MAX),
+            client_id: clean(&self.client_id, LABEL_CHARS_MAX),
             email,
             issued: claims.issue_time(),
             key_id: key_id(&self.token),

@@ -42,7 +42,7 @@ fn token(kind: Option<&str>, claims: &Value, signer: u8) -> String {
     }
     let mut all = json!({
         "iss": "https://idp.test", "sub": "u-1", "aud": "ddgate", "exp": now + 600,
-        "iat": now, "email": "a@x.test",
+        "iat": now, "email": "a@x.test", "email_verified": true,
     });
     for (name, value) in claims.as_object().unwrap() {
         all[name] = value.clone();
