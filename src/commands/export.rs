@@ -30,7 +30,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Exit, CliError
     };
     drop(bar);
     tell(&written, &args.output, printer);
-    opened(&identities, written.is_broken(), &args.output, printer);
+    opened(&identities, &written.audit, &args.output, printer);
     if args.json {
         let format = "tlog";
         printer.data(&json::value(&document(&written, format, &args.output)))?;
@@ -76,11 +76,11 @@ fn tell(written: &Written, to: &Path, printer: &Printer) {
 }
 
 /// Says that what was sealed no longer is, or why it still is.
-pub(super) fn opened(identities: &Identities, is_broken: bool, to: &Path, printer: &Printer) {
+pub(super) fn opened(identities: &Identities, audit: &Audit, to: &Path, printer: &Printer) {
     if identities.is_empty() {
         return;
     }
-    if is_broken {
+    if session::to_open(audit, identities).is_empty() {
         printer.say("what is sealed stays so: of a record that was changed nothing is opened");
         return;
     }

@@ -34,7 +34,7 @@ pub(super) fn run(args: &ProveArgs, context: &Context) -> Result<Exit, CliError>
         words::count(proven.openings, "content"),
         leaves(proven.signed.size),
     ));
-    opened(&identities, proven.is_broken(), &args.output, printer);
+    opened(&identities, &proven.audit, &args.output, printer);
     if proven.left_out > 0 {
         left_out(&proven.audit, proven.left_out, printer);
     }

@@ -71,7 +71,8 @@ pub(super) fn checked(
 
 /// Of a record that somebody changed nothing is opened: what a field is called is part of what they
 /// may have changed, and one of them holds the person's ID token.
-pub(super) fn to_open(audit: &Audit, identities: &Identities) -> Identities {
+#[must_use]
+pub fn to_open(audit: &Audit, identities: &Identities) -> Identities {
     if audit.findings.faults.is_empty() {
         identities.clone()
     } else {

@@ -38,7 +38,6 @@ pub(super) fn to_vec<T: Serialize>(
 }
 
 /// What was written so far: `"key":value`, each with its place and the length of its key.
-#[derive(Default)]
 struct Fields {
     text: Vec<u8>,
     places: Vec<(Range<usize>, usize)>,

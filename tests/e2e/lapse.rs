@@ -364,6 +364,61 @@ fn who_loses_a_group_that_is_required_loses_the_session_too() {
     );
 }
 
+/// A provider that ends every token with its own session: that the end is the same says nothing of the
+/// rest.
+#[test]
+fn a_token_that_ends_like_the_last_is_looked_at_all_the_same() {
+    let settings = "scopes = [\"openid\", \"email\", \"offline_access\", \"groups\"]\n\
+                    require_groups = [\"eng\"]\n";
+    let Some((provider, world)) = signed_in(settings) else {
+        return;
+    };
+    // Good for forty seconds more, as in `holding`.
+    let end = chrono::Utc::now().timestamp() - 20;
+    let at_end = |groups: &str| {
+        provider.clear("faults");
+        provider.fault(&format!(
+            "idtoken@refresh_token.claims={{\"exp\":{end}{groups}}}"
+        ));
+    };
+    at_end("");
+    let script = "touch began\nawait lapsed\nGET /api/v1/validate\n";
+    let live = run(&world, &provider, script);
+    until_touched(&world, "began");
+    at_end(",\"groups\":[\"sre\"]");
+    wait_until("the lapse is on record", || {
+        count(&world, |it| it["verified"] == false) == 1
+    });
+    assert_eq!(count(&world, |it| it["why"] == "not-admitted"), 1);
+    touch(&world, "lapsed");
+    assert_eq!(live.end().code, Some(0));
+    assert!(world.answers()[0].starts_with("403 identity-lapsed"));
+}
+
+/// What a refusal hid comes to light when it is taken back: the session's own time is over.
+#[test]
+fn whoever_may_go_on_again_does_not_outlive_the_session() {
+    let settings = "scopes = [\"openid\", \"email\", \"offline_access\", \"groups\"]\n\
+                    require_groups = [\"eng\"]\nmax_session = \"6s\"\n";
+    let Some((provider, world)) = signed_in(settings) else {
+        return;
+    };
+    provider.fault(&holding(40));
+    let live = run(&world, &provider, "touch began\nawait over\n");
+    until_touched(&world, "began");
+    provider.fault("idtoken@refresh_token.claims={\"groups\":[\"sre\"]}");
+    wait_until("the refusal is on record", || {
+        count(&world, |it| it["why"] == "not-admitted") == 1
+    });
+    std::thread::sleep(Duration::from_secs(6));
+    provider.clear("faults");
+    wait_until("the end of its time is on record", || {
+        count(&world, |it| it["why"] == "max-session") == 1
+    });
+    touch(&world, "over");
+    assert_eq!(live.end().code, Some(0));
+}
+
 /// What `[[credential]]` needs, with an identity that goes on unverified when it lapses.
 fn by_groups(credentials: &[(&str, &str)]) -> String {
     let mut settings = "scopes = [\"openid\", \"email\", \"offline_access\", \"groups\"]\n\

@@ -13,12 +13,11 @@ use openidconnect::{
 };
 use tokio::time::Instant;
 
-use super::binding::{BOUND_KEY, SignInKey, TokenClient, binding, possession};
+use super::binding::{BOUND_KEY, SignInKey, TokenClient, possession};
 use super::provider::{Provider, Tokens};
 use super::redirect::{Answer, Listener, Window};
-use super::refresh::{Refreshing, refresh_token};
-use super::verify::Expectation;
-use super::{BrowserPrompt, SignIn, SignInScreen};
+use super::refresh::Refreshing;
+use super::{BrowserPrompt, SignIn, SignInScreen, concluded};
 use crate::auth::AuthError;
 use crate::limits::BROWSER_WAIT_MAX;
 use crate::record::Via;
@@ -165,26 +164,8 @@ async fn conclude(
     };
     let tokens = exchange(provider, question, code, http).await?;
     let possession = possession(question.key.clone(), prover.as_ref());
-    let expectation = Expectation {
-        via: Via::Browser,
-        subject: None,
-        nonce: Some(question.nonce.secret()),
-        possession: possession.as_ref(),
-    };
-    let identity = Box::pin(provider.verified(&tokens, keys.clone(), &expectation)).await?;
-    let binding = binding(
-        provider,
-        &tokens,
-        &keys,
-        possession.as_ref(),
-        &identity.subject,
-    );
-    Ok(SignIn {
-        identity,
-        refresh_token: refresh_token(&tokens),
-        binding,
-        possession,
-    })
+    let nonce = Some(question.nonce.secret().as_str());
+    concluded(provider, &tokens, keys, Via::Browser, nonce, possession).await
 }
 
 /// Reads the code from an answer. Who sends it is looked at first, also when it is an error

@@ -14,11 +14,10 @@ use openidconnect::core::CoreDeviceAuthorizationResponse;
 use openidconnect::{AsyncHttpClient, AuthType, HttpRequest, HttpResponse, Scope};
 use url::Url;
 
-use super::binding::{BOUND_KEY, Prover, SignInKey, TokenClient, binding, possession};
+use super::binding::{BOUND_KEY, Prover, SignInKey, TokenClient, possession};
 use super::claims::{chain, is_hidden};
 use super::provider::{Provider, Tokens, available};
-use super::verify::Expectation;
-use super::{DevicePrompt, SignIn, SignInScreen};
+use super::{DevicePrompt, SignIn, SignInScreen, concluded};
 use crate::auth::AuthError;
 use crate::limits::{DEVICE_CODE_WAIT_MAX, USER_CODE_CHARS_MAX};
 use crate::net::NetError;
@@ -51,26 +50,8 @@ pub(super) async fn sign_in(
     let prover = provider.dpop.prover(key.as_ref(), binds);
     let tokens = poll(provider, screen, &details, wait, prover.as_ref()).await?;
     let possession = possession(key, prover.as_ref());
-    let expectation = Expectation {
-        via: Via::Device,
-        subject: None,
-        nonce: nonce.as_deref(),
-        possession: possession.as_ref(),
-    };
-    let identity = Box::pin(provider.verified(&tokens, keys.clone(), &expectation)).await?;
-    let binding = binding(
-        provider,
-        &tokens,
-        &keys,
-        possession.as_ref(),
-        &identity.subject,
-    );
-    Ok(SignIn {
-        identity,
-        refresh_token: super::refresh::refresh_token(&tokens),
-        binding,
-        possession,
-    })
+    let (via, nonce) = (Via::Device, nonce.as_deref());
+    concluded(provider, &tokens, keys, via, nonce, possession).await
 }
 
 /// Asks for a code, and, where that is offered, for an ID token with the key in it (Key Binding,

@@ -21,6 +21,8 @@ pub mod workload;
 
 use std::time::Duration;
 
+use openidconnect::core::CoreJsonWebKeySet;
+
 use crate::net::HttpsClient;
 use crate::record::{Identity, Secret, Via};
 
@@ -29,9 +31,11 @@ pub use binding::{Binding, Possession, Unbound};
 pub(super) use claims::chain;
 pub use claims::clean;
 pub(super) use provider::Provider;
+use provider::Tokens;
 pub(super) use refresh::Refreshed;
 pub use refresh::Revocation;
 pub use userinfo::NotConfirmed;
+use verify::Expectation;
 pub use verify::Unverified;
 
 /// How a person signs in.
@@ -161,6 +165,32 @@ pub async fn sign_in(
         Flow::Device => Box::pin(device::sign_in(&provider, screen)).await,
         Flow::Browser => Box::pin(browser::sign_in(&provider, screen)).await,
     }
+}
+
+/// Verifies what a sign-in brought, and sees what of it ties the key to the person.
+async fn concluded(
+    provider: &Provider<'_>,
+    tokens: &Tokens,
+    keys: CoreJsonWebKeySet,
+    via: Via,
+    nonce: Option<&str>,
+    possession: Option<Possession>,
+) -> Result<SignIn, AuthError> {
+    let expectation = Expectation {
+        via,
+        subject: None,
+        nonce,
+        possession: possession.as_ref(),
+    };
+    let identity = Box::pin(provider.verified(tokens, keys.clone(), &expectation)).await?;
+    let held = possession.as_ref();
+    let binding = binding::binding(provider, tokens, &keys, held, &identity.subject);
+    Ok(SignIn {
+        identity,
+        refresh_token: refresh::refresh_token(tokens),
+        binding,
+        possession,
+    })
 }
 
 /// Verifies a person again with their refresh token. `before` is who it was: the subject must not

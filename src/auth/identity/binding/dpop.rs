@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use chrono::{TimeDelta, Utc};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use openidconnect::{HttpRequest, HttpResponse};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -281,14 +281,24 @@ fn usable_nonce(value: &HeaderValue) -> Option<String> {
     (fits && text.chars().all(is_plain)).then(|| text.to_owned())
 }
 
-/// The code of an OAuth error (RFC 6749, section 5.2).
+/// The code of an OAuth error: in the body (RFC 6749, section 5.2), or in the challenge of whoever
+/// takes access tokens (RFC 9449, section 9), which need not have a body.
 fn error_code(response: &HttpResponse) -> Option<String> {
     let status = response.status();
     if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
         return None;
     }
-    let body: Map<String, Value> = serde_json::from_slice(response.body()).ok()?;
-    Some(body.get("error")?.as_str()?.to_owned())
+    let body: Map<String, Value> = serde_json::from_slice(response.body()).unwrap_or_default();
+    let said = body.get("error").and_then(Value::as_str);
+    said.map(str::to_owned)
+        .or_else(|| challenged(response.headers()))
+}
+
+fn challenged(headers: &HeaderMap) -> Option<String> {
+    let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    let mut challenges = challenges.filter_map(|value| value.to_str().ok()?.strip_prefix("DPoP "));
+    let error = challenges.find_map(|parameters| Some(parameters.split_once("error=\"")?.1))?;
+    Some(error.split_once('"')?.0.to_owned())
 }
 
 #[cfg(test)]
@@ -519,5 +529,14 @@ mod tests {
             assert_eq!(renewing.learn(&response), expected, "{status} {body}");
         }
         assert_eq!(first.state().nonce.as_deref(), Some("n"));
+
+        // The userinfo endpoint may say it in its challenge alone.
+        let mut response = answer(401, "", Some("n-2"));
+        let challenge = r#"DPoP error_description="again", error="use_dpop_nonce", algs="ES256""#;
+        let headers = response.headers_mut();
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        assert_eq!(renewing.learn(&response), Some(Refusal::Nonce));
+        assert_eq!(renewing.state().nonce.as_deref(), Some("n-2"));
     }
 }
