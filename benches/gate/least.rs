@@ -187,6 +187,8 @@ struct Recorded {
     body: Incoming,
     record: Arc<Record>,
     tag: Tag,
+    /// It is recorded with the first piece, or that one would wait for a second sync.
+    head: Option<Bytes>,
     /// The number of what was put last.
     put: u64,
     held: Held,
@@ -204,24 +206,32 @@ enum Held {
 }
 
 impl Recorded {
-    /// Records the head. Where no body follows it is all there is, and is waited for.
+    /// Records the head, now or with the first piece. Where no body follows the head is all there
+    /// is, and is waited for; where nobody knows how long the first piece takes it does not wait.
     async fn begin(
         record: &Arc<Record>,
         tag: Tag,
         head: Bytes,
         body: Incoming,
     ) -> io::Result<Self> {
-        let put = future::poll_fn(|cx| record.poll_put(cx, tag, &head)).await?;
-        if body.is_end_stream() {
-            future::poll_fn(|cx| record.poll_synced(cx, put)).await?;
-        }
-        Ok(Self {
+        let mut recorded = Self {
             body,
             record: Arc::clone(record),
             tag,
-            put,
+            head: None,
+            put: 0,
             held: Held::Nothing,
-        })
+        };
+        let is_all = recorded.body.is_end_stream();
+        if !is_all && recorded.body.size_hint().exact().is_some() {
+            recorded.head = Some(head);
+            return Ok(recorded);
+        }
+        recorded.put = future::poll_fn(|cx| record.poll_put(cx, tag, &[&head])).await?;
+        if is_all {
+            future::poll_fn(|cx| record.poll_synced(cx, recorded.put)).await?;
+        }
+        Ok(recorded)
     }
 
     /// Reads the first piece, so that it and the head leave in one write.
@@ -232,6 +242,13 @@ impl Recorded {
             self.held = Held::Ready(piece);
         }
         Ok(())
+    }
+
+    fn poll_put(&self, cx: &Context<'_>, piece: &Bytes) -> Poll<io::Result<u64>> {
+        match &self.head {
+            Some(head) => self.record.poll_put(cx, self.tag, &[head, piece]),
+            None => self.record.poll_put(cx, self.tag, &[piece]),
+        }
     }
 
     fn is_last_read(&self) -> bool {
@@ -258,13 +275,14 @@ impl Body for Recorded {
                         return Poll::Ready(None);
                     }
                 },
-                Held::Unput(piece) => match self.record.poll_put(cx, self.tag, &piece)? {
+                Held::Unput(piece) => match self.poll_put(cx, &piece)? {
                     Poll::Pending => {
                         self.held = Held::Unput(piece);
                         return Poll::Pending;
                     }
                     Poll::Ready(put) => {
                         self.put = put;
+                        self.head = None;
                         self.held = if self.is_last_read() {
                             Held::Unsynced(piece)
                         } else {

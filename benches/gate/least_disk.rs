@@ -72,28 +72,30 @@ impl Record {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a piece as soon as there is room for it; its number, for [`Self::poll_synced`].
+    /// Queues pieces as soon as there is room for them; the number of the last, for
+    /// [`Self::poll_synced`]. What is queued at once is written at once.
     pub(crate) fn poll_put(
         &self,
         cx: &Context<'_>,
         tag: Tag,
-        piece: &Bytes,
+        pieces: &[&Bytes],
     ) -> Poll<io::Result<u64>> {
         let mut waiting = self.lock();
         if waiting.has_failed {
             return Poll::Ready(Err(lost()));
         }
-        let bytes = waiting.bytes + piece.len();
+        let bytes = waiting.bytes + pieces.iter().map(|piece| piece.len()).sum::<usize>();
         if bytes > JOURNAL_QUEUE_BYTES_MAX && !waiting.pieces.is_empty() {
             waiting.for_room.push(cx.waker().clone());
             return Poll::Pending;
         }
-        waiting.bytes = bytes;
-        waiting.put += 1;
-        waiting.pieces.push((tag, piece.clone()));
-        if waiting.pieces.len() == 1 {
+        if waiting.pieces.is_empty() {
             self.more.notify_one();
         }
+        waiting.bytes = bytes;
+        waiting.put += pieces.len() as u64;
+        let tagged = pieces.iter().map(|piece| (tag, Bytes::clone(piece)));
+        waiting.pieces.extend(tagged);
         Poll::Ready(Ok(waiting.put))
     }
 
