@@ -145,7 +145,7 @@ impl Report {
                 cpu(rounds, least),
             );
         }
-        say(line);
+        say(line.trim_end());
         self.look_for_stalls(cell, rounds);
     }
 
