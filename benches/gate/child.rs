@@ -1,12 +1,12 @@
-//! What this binary is when the gate starts it: a child that makes calls as it is told, or one that
-//! makes a single call and says when it was answered. That one has no runtime and no TLS: its own
-//! start must weigh as little as possible.
+//! What this binary is when it is started as a child, mostly by the gate: one that makes calls as it
+//! is told, or the least proxy, or one that makes a single call and says when it was answered. That
+//! one has no runtime and no TLS: its own start must weigh as little as possible.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::client::{API, BASE, MCP, Route};
-use super::{Failure, class, load};
+use super::{Failure, class, least, load};
 
 /// The argument that makes this binary a child; the role follows.
 pub(crate) const WORD: &str = "--child";
@@ -17,13 +17,17 @@ pub(crate) const WORK: &str = "work";
 pub(crate) const CALL: &str = "call";
 /// Says at once what [`CALL`] says after its call.
 pub(crate) const NOTHING: &str = "nothing";
+/// Is the least proxy, until standard input ends; the fake Datadog's address follows.
+pub(crate) const LEAST: &str = "least";
 /// What [`WORK`] says when it is ready, and [`CALL`] when it was answered.
 pub(crate) const DONE: &str = "done";
 
-pub(crate) fn run(role: &str) -> Result<(), Failure> {
-    match role {
+pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    match word(0) {
         WORK => work(),
         CALL => call(),
+        LEAST => least::run(word(1).parse()?),
         NOTHING => Ok(writeln!(std::io::stdout(), "{DONE}")?),
         other => Err(format!("no such role: {other}").into()),
     }

@@ -28,7 +28,7 @@ pub(crate) const API: &str = "api.datadoghq.com";
 /// Where event streams come from: the gate looks into them for the results of tools.
 pub(crate) const MCP: &str = "mcp.datadoghq.com";
 
-/// The ways to the fake Datadog that are compared. Those through the gate are for its child alone.
+/// The ways to the fake Datadog that are compared. Those through a proxy are for its child alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// TLS, nobody between.
@@ -37,6 +37,30 @@ pub(crate) enum Way {
     Base,
     /// CONNECT through the gate, and TLS inside.
     Connect,
+    /// The same two through the least proxy.
+    LeastBase,
+    LeastConnect,
+}
+
+impl Way {
+    /// In the order of a round.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Base,
+        Self::Connect,
+        Self::LeastBase,
+        Self::LeastConnect,
+    ];
+
+    /// The host it is named by to the child that calls; nothing where this process calls.
+    pub(crate) fn name(self, class: Class) -> Option<&'static str> {
+        match self {
+            Self::Direct => None,
+            Self::Base | Self::LeastBase => Some(BASE),
+            Self::Connect | Self::LeastConnect if class == Class::Events => Some(MCP),
+            Self::Connect | Self::LeastConnect => Some(API),
+        }
+    }
 }
 
 /// How to reach it, and with which keys.
@@ -56,7 +80,7 @@ impl Route {
             address: world.upstream.direct,
             tunnel: None,
             tls: Some((
-                trusting(world.upstream.ca_pem.as_bytes())?,
+                trusting(world.upstream.ca_pem.as_bytes(), "http/1.1")?,
                 ServerName::try_from(upstream::NAME)?,
             )),
             host: upstream::NAME.to_owned(),
@@ -67,9 +91,9 @@ impl Route {
         })
     }
 
-    /// The gate's base URL, as its child finds it.
+    /// A proxy's base URL, as its child finds it.
     pub(crate) fn base() -> Result<Self, Failure> {
-        let address = gate()?;
+        let address = proxy()?;
         Ok(Self {
             address,
             tunnel: None,
@@ -79,13 +103,13 @@ impl Route {
         })
     }
 
-    /// A tunnel through the gate, as its child opens one.
+    /// A tunnel through a proxy, as its child opens one.
     pub(crate) fn connect(host: &'static str) -> Result<Self, Failure> {
         let roots = std::fs::read(std::env::var("NODE_EXTRA_CA_CERTS")?)?;
         Ok(Self {
-            address: gate()?,
+            address: proxy()?,
             tunnel: Some(host),
-            tls: Some((trusting(&roots)?, ServerName::try_from(host)?)),
+            tls: Some((trusting(&roots, "http/1.1")?, ServerName::try_from(host)?)),
             host: host.to_owned(),
             keys: placeholders()?,
         })
@@ -110,7 +134,7 @@ impl Route {
     }
 }
 
-fn gate() -> Result<SocketAddr, Failure> {
+fn proxy() -> Result<SocketAddr, Failure> {
     let base = std::env::var("DD_HOST")?;
     Ok(base.strip_prefix("http://").ok_or("no base URL")?.parse()?)
 }
@@ -122,7 +146,8 @@ fn placeholders() -> Result<Keys, Failure> {
     })
 }
 
-fn trusting(pem: &[u8]) -> Result<TlsConnector, Failure> {
+/// TLS that trusts these roots and speaks this protocol.
+pub(crate) fn trusting(pem: &[u8], protocol: &str) -> Result<TlsConnector, Failure> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate?)?;
@@ -134,7 +159,7 @@ fn trusting(pem: &[u8]) -> Result<TlsConnector, Failure> {
         .with_no_client_auth();
     // A resumed handshake would be cheaper than what most clients do.
     config.resumption = rustls::client::Resumption::disabled();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

@@ -14,8 +14,8 @@ use super::client::Route;
 pub(crate) struct Sample {
     pub(crate) times: Vec<Duration>,
     pub(crate) calls: usize,
-    /// What the gate spent meanwhile.
-    pub(crate) gate_cpu: Duration,
+    /// What the proxy on the way spent meanwhile, where there is one.
+    pub(crate) cpu: Duration,
 }
 
 /// Makes `calls` calls by `route`, and times each (of event streams: each event's delay).

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::class::{Cell, Class, Target};
+use super::class::{Cell, Class, OVER_THE_LEAST, Target};
+use super::client::Way;
 use super::launch::Launches;
 use super::load::Sample;
 
@@ -17,11 +18,12 @@ const MEMORY_MAX_KIB: u64 = 48 << 10;
 /// Calls in a hundred that may be this slow for other reasons, on a machine that does other work.
 const STALLED_PERCENT_MAX: usize = 1;
 
-/// Memory of one gate.
+/// Memory of one gate, and of the least proxy at its most.
 pub(crate) struct Memory {
     pub(crate) way: &'static str,
     pub(crate) idle_kib: u64,
     pub(crate) peak_kib: u64,
+    pub(crate) least_kib: u64,
 }
 
 /// Prints as it goes.
@@ -69,7 +71,7 @@ fn verdict(is_met: bool) -> &'static str {
 impl Report {
     pub(crate) fn begin(rounds: usize) -> Self {
         say(format_args!(
-            "ddgate bench: {rounds} rounds, direct and gate by turns; medians; times in ms"
+            "ddgate bench: {rounds} rounds, direct, gate and least proxy by turns; medians; times in ms"
         ));
         Self {
             began: Instant::now(),
@@ -104,58 +106,64 @@ impl Report {
 
     /// Above the lines of [`Self::cell`].
     pub(crate) fn head(&self) {
-        say(
-            "\n                             direct          base URL                            \
-             CONNECT\n                      at    p50     p99     p50     p99  ratio  goal   cpu  \
-                p50     p99  ratio  goal   cpu",
-        );
+        let way = "     p50     p99  ratio  goal  least    cpu/least";
+        say(format_args!(
+            "\n{:>35}{:>27}{:>49}\n{:>24}     p50     p99{way}{way}",
+            "direct", "base URL", "CONNECT", "at"
+        ));
     }
 
-    /// One line: `rounds` holds direct, base URL and CONNECT of each round.
+    /// One line: `rounds` holds of each round what [`Way::ALL`] lists.
     pub(crate) fn cell(&mut self, cell: &Cell, rounds: &[Vec<Sample>]) {
-        let of = |way: usize, percent: usize| {
-            let times = rounds.iter().filter_map(|round| round.get(way));
+        let of = |way: Way, percent: usize| {
+            let times = rounds.iter().filter_map(|round| round.get(way as usize));
             median(times.map(|s| ms(percentile(&s.times, percent))).collect())
         };
-        let direct = of(0, 50);
+        let direct = of(Way::Direct, 50);
         let mut line = format!(
             "{:<21} {:>2} {direct:>7.3} {:>7.2}",
             cell.class.name(),
             cell.concurrency,
-            of(0, 99)
+            of(Way::Direct, 99)
         );
-        for way in [1, 2] {
-            let ratio = median(
-                rounds
-                    .iter()
-                    .map(|round| match round.as_slice() {
-                        [direct, ..] => {
-                            ms(percentile(&round[way].times, 50))
-                                / ms(percentile(&direct.times, 50))
-                        }
-                        [] => f64::NAN,
-                    })
-                    .collect(),
-            );
-            let goal = goal(cell, way, direct);
-            let calls: usize = rounds.iter().map(|round| round[way].calls).sum();
-            let cpu: Duration = rounds.iter().map(|round| round[way].gate_cpu).sum();
+        for (way, least) in [
+            (Way::Base, Way::LeastBase),
+            (Way::Connect, Way::LeastConnect),
+        ] {
+            let (gated, goal) = (ratio(rounds, way), goal(cell, way, direct));
+            let floor = ratio(rounds, least);
+            let mark = match gated {
+                _ if gated <= goal => ' ',
+                _ if gated <= OVER_THE_LEAST * floor => '~',
+                _ => '!',
+            };
             line += &format!(
-                " {:>7.3} {:>7.2} {ratio:>6.2} {goal:>5.1}{} {:>5.2}",
+                " {:>7.3} {:>7.2} {gated:>6.2} {goal:>5.1} {floor:>6.2}{mark} {:>5.2}/{:<5.2}",
                 of(way, 50),
                 of(way, 99),
-                if ratio <= goal { ' ' } else { '!' },
-                ms(cpu) / calls as f64
+                cpu(rounds, way),
+                cpu(rounds, least),
             );
         }
-        say(line);
+        say(line.trim_end());
         self.look_for_stalls(cell, rounds);
+    }
+
+    /// Below them.
+    pub(crate) fn foot(&self) {
+        say(format_args!(
+            "goal: {OVER_THE_LEAST} x the least proxy of another day; least: its ratio in this run; \
+             ~ above goal, but within {OVER_THE_LEAST} x least; ! above both; cpu: ms a call"
+        ));
     }
 
     fn look_for_stalls(&mut self, cell: &Cell, rounds: &[Vec<Sample>]) {
         let is_quick = matches!(cell.class, Class::Small | Class::Page | Class::Fresh);
         if cell.concurrency == 1 && is_quick {
-            let gated = rounds.iter().flat_map(|round| round.iter().skip(1));
+            let ways = [Way::Base, Way::Connect];
+            let gated = rounds
+                .iter()
+                .flat_map(|round| ways.iter().filter_map(|way| round.get(*way as usize)));
             for time in gated.flat_map(|sample| &sample.times) {
                 self.quick_calls += 1;
                 self.stalled += usize::from(*time >= STALL);
@@ -171,10 +179,12 @@ impl Report {
         say("");
         for memory in found {
             say(format_args!(
-                "peak memory, {:<9} after one call {:>5.1} MiB, 64 uploads of 5 MiB {:>5.1} MiB",
+                "peak memory, {:<9} after one call {:>5.1} MiB, 64 uploads of 5 MiB {:>5.1} MiB (least proxy \
+                 {:.1} MiB)",
                 memory.way,
                 memory.idle_kib as f64 / 1024.0,
-                memory.peak_kib as f64 / 1024.0
+                memory.peak_kib as f64 / 1024.0,
+                memory.least_kib as f64 / 1024.0
             ));
             self.memory_kib = self.memory_kib.max(Some(memory.peak_kib));
         }
@@ -232,13 +242,32 @@ impl Report {
     }
 }
 
+/// The median over the rounds of what a median call takes by `way`, as a ratio to a direct one.
+fn ratio(rounds: &[Vec<Sample>], way: Way) -> f64 {
+    let p50 = |round: &[Sample], way: Way| {
+        let times = round.get(way as usize).map(|sample| &sample.times[..]);
+        ms(percentile(times.unwrap_or_default(), 50))
+    };
+    let of = |round: &Vec<Sample>| p50(round, way) / p50(round, Way::Direct);
+    median(rounds.iter().map(of).collect())
+}
+
+/// Processor time of a call by `way`, in milliseconds.
+fn cpu(rounds: &[Vec<Sample>], way: Way) -> f64 {
+    let samples = rounds.iter().filter_map(|round| round.get(way as usize));
+    let (cpu, calls) = samples.fold((Duration::ZERO, 0), |(cpu, calls), sample| {
+        (cpu + sample.cpu, calls + sample.calls)
+    });
+    ms(cpu) / calls as f64
+}
+
 /// The goal as a ratio: shown and not judged, since it moves with the machine's disk and load.
-fn goal(cell: &Cell, way: usize, direct_ms: f64) -> f64 {
+fn goal(cell: &Cell, way: Way, direct_ms: f64) -> f64 {
     let Target { base, connect } = cell.target;
     if cell.class == Class::Events {
         return (direct_ms + EVENT_DELAY_MS_MAX) / direct_ms;
     }
-    if way == 1 { base } else { connect }
+    if way == Way::Base { base } else { connect }
 }
 
 /// What may be added to an event's way.

@@ -1,6 +1,6 @@
 //! The fake Datadog: TLS on loopback with a certificate authority of its own, HTTP/2 or 1.1 as
-//! ALPN asks, on its own thread. Two ports, one for the client and one for the gate, so that the
-//! gate's connections can be counted. It opens only with the real keys.
+//! ALPN asks, on its own thread. Two ports, one for the gate and one for everybody else, so that
+//! the gate's connections can be counted. It opens only with the real keys.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -47,7 +47,7 @@ pub(crate) fn clock() -> Duration {
 
 /// A running fake Datadog; it lives as long as the process.
 pub(crate) struct Upstream {
-    /// For the client.
+    /// For the client, and for the least proxy.
     pub(crate) direct: SocketAddr,
     /// For the gate.
     pub(crate) gated: SocketAddr,
@@ -57,7 +57,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Result<Self, Failure> {
-        let (config, ca_pem) = certificates()?;
+        let (config, ca_pem) = certificates(&[NAME], &["h2", "http/1.1"])?;
         let tls = TlsAcceptor::from(Arc::new(config));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -89,8 +89,12 @@ impl Upstream {
     }
 }
 
+/// TLS as these names, and the authority to trust.
 /// Authority and leaf differ in name: some verifiers take a leaf of the same name for self-signed.
-fn certificates() -> Result<(ServerConfig, String), Failure> {
+pub(crate) fn certificates(
+    names: &[&str],
+    protocols: &[&str],
+) -> Result<(ServerConfig, String), Failure> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::default();
     ca.distinguished_name
@@ -100,7 +104,8 @@ fn certificates() -> Result<(ServerConfig, String), Failure> {
     let pem = ca.self_signed(&ca_key)?.pem();
     let issuer = Issuer::new(ca, ca_key);
     let key = KeyPair::generate()?;
-    let mut leaf = CertificateParams::new(vec![NAME.to_owned()])?;
+    let mut leaf =
+        CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     leaf.distinguished_name
         .push(DnType::CommonName, "ddgate bench leaf");
     let leaf = leaf.signed_by(&key, &issuer)?;
@@ -112,7 +117,10 @@ fn certificates() -> Result<(ServerConfig, String), Failure> {
             vec![leaf.der().clone()],
             PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         )?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
     Ok((config, pem))
 }
 
