@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use bytes::Bytes;
@@ -179,10 +179,28 @@ fn prefixes() -> impl Iterator<Item = &'static str> {
     SHAPES.iter().chain([&JWT]).map(|shape| shape.prefix)
 }
 
+/// Whether there is a secret in bytes that stand alone.
+pub(super) fn finds(bytes: &[u8]) -> bool {
+    Search::new(&[], 0, bytes, false).next(0).is_some()
+}
+
+/// Bytes of the longest of [`prefixes`].
+static LONGEST: LazyLock<usize> =
+    LazyLock::new(|| prefixes().map(str::len).max().unwrap_or_default());
+
+/// Whether one of [`prefixes`] begins with the byte: asked of every piece's end, and seldom so.
+static BEGINS: LazyLock<[bool; 256]> = LazyLock::new(|| {
+    let mut begins = [false; 256];
+    let firsts = prefixes().filter_map(|prefix| prefix.bytes().next());
+    firsts.for_each(|first| begins[usize::from(first)] = true);
+    begins
+});
+
 /// Where the end of `bytes` begins to be a proper beginning of some prefix.
 fn open_tail(bytes: &[u8]) -> usize {
-    let longest = prefixes().map(str::len).max().unwrap_or_default();
-    (bytes.len().saturating_sub(longest)..bytes.len())
+    let begins = &*BEGINS;
+    (bytes.len().saturating_sub(*LONGEST)..bytes.len())
+        .filter(|&at| begins[usize::from(bytes[at])])
         .find(|&at| prefixes().any(|prefix| prefix.as_bytes().starts_with(&bytes[at..])))
         .unwrap_or(bytes.len())
 }
