@@ -290,7 +290,9 @@ async fn route(
     request: Request<Incoming>,
 ) -> Result<Response<PassBody>, std::convert::Infallible> {
     if request.method() == Method::CONNECT {
-        return Ok(connect::connect(proxy, &way, &origin, request).await);
+        // Boxed, for what it takes is more than the rest of this, and would be kept and moved about
+        // for every call.
+        return Ok(Box::pin(connect::connect(proxy, &way, &origin, request)).await);
     }
     let answer = match goal(
         &proxy,
@@ -302,10 +304,8 @@ async fn route(
         Goal::Datadog(host) => {
             // On a task of its own: a child that hangs up must not take the record with it.
             let (reply, answer) = oneshot::channel();
-            let shared = Arc::clone(&proxy);
-            proxy
-                .tasks
-                .spawn(pipeline::call(shared, origin, host, request, reply));
+            let call = pipeline::call(Arc::clone(&proxy), origin, host, request, reply);
+            proxy.tasks.spawn(Box::pin(call));
             answer.await.unwrap_or_else(|_| {
                 let message = "the session ended before this call was answered";
                 respond::refusal(StatusCode::SERVICE_UNAVAILABLE, "closed", message, None)
