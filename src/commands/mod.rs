@@ -30,12 +30,15 @@ mod verify;
 mod verify_proof;
 mod workload;
 
+use std::path::PathBuf;
+
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, ConfigCommand, GlobalArgs, IdentityFileArgs};
 use crate::config::Overrides;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::journal::Identities;
 use crate::launch;
 use crate::ui::{ColorWish, Printer, Talk};
 
@@ -81,12 +84,12 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
     match cli.command {
         Command::Run(args) => run::run(args, global, printer),
         Command::Mcp(args) => mcp::run(args, global, printer),
-        Command::Replay(args) => replay::run(&args, &context(reading(&args.identity))?),
-        Command::Show(args) => show::run(&args, &context(reading(&args.identity))?),
-        Command::Verify(args) => verify::run(&args, &context(reading(&args.identity))?),
-        Command::Export(args) => export::run(&args, &context(reading(&args.identity))?),
-        Command::Prove(args) => prove::run(&args, &context(reading(&args.identity))?),
-        Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity))?),
+        Command::Replay(args) => replay::run(&args, &context(reading(&args.identity)?)?),
+        Command::Show(args) => show::run(&args, &context(reading(&args.identity)?)?),
+        Command::Verify(args) => verify::run(&args, &context(reading(&args.identity)?)?),
+        Command::Export(args) => export::run(&args, &context(reading(&args.identity)?)?),
+        Command::Prove(args) => prove::run(&args, &context(reading(&args.identity)?)?),
+        Command::Sessions(args) => sessions::run(&args, &context(reading(&args.identity)?)?),
         Command::Erase(args) => erase::run(&args, &plain()?),
         Command::Login(args) => login::login(args, global, printer),
         Command::Logout(args) => login::logout(&args, global, printer),
@@ -104,12 +107,14 @@ fn run(cli: Cli, printer: &Printer) -> Result<Exit, CliError> {
     }
 }
 
-/// What a verb that reads sessions is told about identities.
-fn reading(args: &IdentityFileArgs) -> Overrides {
-    Overrides {
+/// What a verb that reads sessions is told about identities. A slip is told also where nothing
+/// turns out to be sealed.
+fn reading(args: &IdentityFileArgs) -> Result<Overrides, CliError> {
+    Identities::are_there(args.age_identity.iter().map(PathBuf::as_path))?;
+    Ok(Overrides {
         age_identities: args.age_identity.clone(),
         ..Overrides::default()
-    }
+    })
 }
 
 /// The printer the global flags ask for.

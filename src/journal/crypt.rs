@@ -125,6 +125,17 @@ impl Identities {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether such files are there. Does not read them: a pipe gives what it holds once.
+    ///
+    /// # Errors
+    /// One of them is not.
+    pub fn are_there<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), JournalError> {
+        paths.into_iter().try_for_each(|path| {
+            let about = std::fs::metadata(path);
+            about.map(drop).map_err(JournalError::io("read", path))
+        })
+    }
 }
 
 fn identity_file(path: &Path) -> Result<Vec<Arc<dyn age::Identity + Send + Sync>>, JournalError> {

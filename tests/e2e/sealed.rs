@@ -67,6 +67,25 @@ pub(crate) fn nothing_in_the_open(world: &World, directory: &Path) {
     }
 }
 
+/// A slip in the path is told even where there is nothing to open.
+#[test]
+fn an_identity_file_has_to_be_there() {
+    let world = World::new();
+    world.agent(&script()).succeeds();
+    for verb in [
+        &["replay", "latest"][..],
+        &["show", "latest", "1"],
+        &["sessions"],
+        &["verify", "--all"],
+        &["export", "latest", "-o", "out"],
+    ] {
+        let words = verb.iter().chain(&["--age-identity", "no-such-key.txt"]);
+        let refused = world.ddgate(words.map(Into::into)).exits(1);
+        let said = refused.said();
+        assert!(said.contains("no-such-key.txt"), "{verb:?}: {said}");
+    }
+}
+
 #[test]
 fn contents_are_for_recipients_alone() {
     let world = World::new();

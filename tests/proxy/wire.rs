@@ -292,9 +292,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.answer_to(method).await.expect("an answer")
     }
 
-    /// Whether the other side has closed and nothing is left.
+    /// Whether the other side has closed and nothing is left; it is not when nothing comes at all.
     pub(crate) async fn is_over(&mut self) -> bool {
-        self.some().await.map_or(true, |bytes| bytes.is_empty())
+        match self.some().await {
+            Ok(bytes) => bytes.is_empty(),
+            Err(e) => e.kind() != io::ErrorKind::TimedOut,
+        }
     }
 }
 
