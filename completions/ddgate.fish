@@ -242,9 +242,9 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l all -d 'List ev
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l json -d 'Print one JSON document'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l identity -d 'Who a session would belong to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l identity -d 'Who the session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
 oidc\t'The person an OpenID Connect provider vouches for'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l upstream -d 'Ask the Datadog at this address instead' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l upstream -d 'Send every Datadog call to this address instead (the Host header is kept)' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l site -d 'The Datadog site, for example datadoghq.eu' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l client-id -d 'The public client id of ddgate at the issuer' -r

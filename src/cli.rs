@@ -260,18 +260,9 @@ Examples:
   ddgate run --identity local -- ./report.sh     Record the OS user, unverified; no sign-in"
 )]
 pub struct RunArgs {
-    /// Who the session belongs to
-    #[arg(long, value_enum, value_name = "HOW")]
-    pub identity: Option<IdentityChoice>,
-    /// Send every Datadog call to this address instead (the Host header is kept)
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    pub upstream: Option<String>,
-    /// The Datadog site, for example datadoghq.eu
-    #[arg(long, value_name = "SITE")]
-    pub site: Option<String>,
-    /// The identity provider to sign in with
+    /// Whose session, and which Datadog.
     #[command(flatten)]
-    pub provider: ProviderArgs,
+    pub ends: EndsArgs,
     /// How a person signs in.
     #[command(flatten)]
     pub sign_in: SignInArgs,
@@ -293,6 +284,23 @@ pub struct RunArgs {
     /// The command and its arguments; everything here belongs to the command
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// The two ends of a session: whose it is, and which Datadog it reaches.
+#[derive(Clone, Debug, Default, Args)]
+pub struct EndsArgs {
+    /// Who the session belongs to
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub identity: Option<IdentityChoice>,
+    /// Send every Datadog call to this address instead (the Host header is kept)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub upstream: Option<String>,
+    /// The Datadog site, for example datadoghq.eu
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// The identity provider to sign in with
+    #[command(flatten)]
+    pub provider: ProviderArgs,
 }
 
 /// Which identity provider.

@@ -34,7 +34,9 @@ use std::path::PathBuf;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, ConfigCommand, GlobalArgs, IdentityFileArgs};
+use crate::cli::{
+    Cli, Command, ConfigCommand, EndsArgs, GlobalArgs, IdentityChoice, IdentityFileArgs,
+};
 use crate::config::Overrides;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -115,6 +117,22 @@ fn reading(args: &IdentityFileArgs) -> Result<Overrides, CliError> {
         age_identities: args.age_identity.clone(),
         ..Overrides::default()
     })
+}
+
+/// What a verb is told of whose session it is, and which Datadog.
+fn ends(args: EndsArgs) -> Overrides {
+    let identity = args.identity.map(|how| match how {
+        IdentityChoice::Local => "local",
+        IdentityChoice::Oidc => "oidc",
+    });
+    Overrides {
+        identity: identity.map(str::to_owned),
+        upstream: args.upstream,
+        site: args.site,
+        issuer: args.provider.issuer,
+        client_id: args.provider.client_id,
+        ..Overrides::default()
+    }
 }
 
 /// The printer the global flags ask for.

@@ -8,11 +8,10 @@ use http::Uri;
 
 use super::context::{Context, host_facts, runtime, working_directory};
 use super::sign_in_screen::Manner;
-use super::{admit, lapse, look, sign_in};
+use super::{admit, ends, lapse, look, sign_in};
 use crate::auth::credential;
 use crate::cli::{
-    DurabilityChoice, EgressChoice, EnforceChoice, GlobalArgs, IdentityChoice, PromptChoice,
-    RunArgs,
+    DurabilityChoice, EgressChoice, EnforceChoice, GlobalArgs, PromptChoice, RunArgs,
 };
 use crate::config::{Overrides, create_private};
 use crate::datadog::Site;
@@ -61,17 +60,6 @@ pub(super) fn with(
         Way::Server | Way::NestedServer => Some(PromptChoice::Never),
     };
     let overrides = Overrides {
-        upstream: args.upstream,
-        identity: args.identity.map(|how| {
-            match how {
-                IdentityChoice::Local => "local",
-                IdentityChoice::Oidc => "oidc",
-            }
-            .to_owned()
-        }),
-        site: args.site,
-        issuer: args.provider.issuer,
-        client_id: args.provider.client_id,
         flow: args.sign_in.flow(),
         prompt: prompt.map(|when| {
             match when {
@@ -95,7 +83,7 @@ pub(super) fn with(
         allow_ports: args.confine.allow_port,
         egress: args.confine.egress.map(|whom| egress_word(whom).to_owned()),
         allow_hosts: args.confine.allow_host,
-        ..Overrides::default()
+        ..ends(args.ends)
     };
     let printer = match args.quiet {
         true => printer.talking(Talk::Quiet),

@@ -133,16 +133,20 @@ impl Identities {
     pub fn are_there<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), JournalError> {
         paths.into_iter().try_for_each(|path| {
             let about = std::fs::metadata(path);
-            about.map(drop).map_err(JournalError::io("read", path))
+            about.map(drop).map_err(|e| no_identity(path, &e))
         })
     }
 }
 
-fn identity_file(path: &Path) -> Result<Vec<Arc<dyn age::Identity + Send + Sync>>, JournalError> {
-    let not = |why: &str| JournalError::Identity {
+fn no_identity(path: &Path, why: &dyn fmt::Display) -> JournalError {
+    JournalError::Identity {
         path: path.to_owned(),
-        why: why.to_owned(),
-    };
+        why: why.to_string(),
+    }
+}
+
+fn identity_file(path: &Path) -> Result<Vec<Arc<dyn age::Identity + Send + Sync>>, JournalError> {
+    let not = |why: &str| no_identity(path, &why);
     // Allocated once: a growing buffer would leave copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(limits::IDENTITY_BYTES_MAX + 1));
     File::open(path)
@@ -150,7 +154,7 @@ fn identity_file(path: &Path) -> Result<Vec<Arc<dyn age::Identity + Send + Sync>
             file.take(limits::IDENTITY_BYTES_MAX as u64 + 1)
                 .read_to_end(&mut text)
         })
-        .map_err(JournalError::io("read", path))?;
+        .map_err(|e| no_identity(path, &e))?;
     if text.len() > limits::IDENTITY_BYTES_MAX {
         return Err(not("it is too large"));
     }

@@ -80,7 +80,7 @@ fn an_identity_file_has_to_be_there() {
         &["export", "latest", "-o", "out"],
     ] {
         let words = verb.iter().chain(&["--age-identity", "no-such-key.txt"]);
-        let refused = world.ddgate(words.map(Into::into)).exits(1);
+        let refused = world.ddgate(words).exits(2);
         let said = refused.said();
         assert!(said.contains("no-such-key.txt"), "{verb:?}: {said}");
     }

@@ -13,7 +13,8 @@ mod people;
 use std::time::Duration;
 
 use super::context::{Context, runtime, working_directory};
-use crate::cli::{DoctorArgs, GlobalArgs, IdentityChoice};
+use super::ends;
+use crate::cli::{DoctorArgs, GlobalArgs};
 use crate::config::{self, Overrides, Paths};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -59,19 +60,8 @@ pub(super) fn run(
     // Before the first key is read.
     launch::sandbox::shield();
     let overrides = Overrides {
-        identity: args.identity.map(|how| {
-            match how {
-                IdentityChoice::Local => "local",
-                IdentityChoice::Oidc => "oidc",
-            }
-            .to_owned()
-        }),
-        site: args.site,
-        upstream: args.upstream,
-        issuer: args.provider.issuer,
-        client_id: args.provider.client_id,
         prompt: Some("never".to_owned()),
-        ..Overrides::default()
+        ..ends(args.ends)
     };
     let mut findings = configuration(global)?;
     // What the checks themselves would say is said by their findings.
