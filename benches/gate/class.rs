@@ -162,7 +162,7 @@ pub(crate) struct Cell {
 
 /// The cell of this name and concurrency.
 pub(crate) fn asked(name: &str, concurrency: usize) -> Option<&'static Cell> {
-    let mut all = CELLS.iter().chain([&ONE_CALL, &UPLOADS]);
+    let mut all = CELLS.iter().chain([&ONE_CALL]);
     all.find(|cell| cell.class.name() == name && cell.concurrency == concurrency)
 }
 
@@ -199,5 +199,3 @@ pub(crate) const CELLS: &[Cell] = &[
 
 /// One call, to have a gate at rest with everything built.
 pub(crate) const ONE_CALL: Cell = cell(Class::Small, 1, 1, target(0.0, 0.0));
-/// The uploads under which memory is measured.
-pub(crate) const UPLOADS: Cell = cell(Class::Intake, 64, 64, target(0.0, 0.0));

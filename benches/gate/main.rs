@@ -141,27 +141,25 @@ fn bench(effort: Effort, only: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Peak memory of a fresh proxy: after one call, and with 64 uploads under way, by either way in.
+/// Peak memory of fresh proxies: at rest, and with 64 calls of each class under way at once.
 fn memory(world: &World) -> Result<Vec<report::Memory>, Failure> {
-    let mut found = Vec::new();
-    for (way, name) in [("base URL", BASE), ("CONNECT", API)] {
-        let (idle_kib, peak_kib) = peaks(Proxy::gate(world)?, name)?;
-        let (_, least_kib) = peaks(Proxy::least(world)?, name)?;
-        found.push(report::Memory {
-            way,
-            idle_kib,
-            peak_kib,
-            least_kib,
-        });
-    }
-    Ok(found)
+    let crowded = CELLS.iter().filter(|cell| cell.concurrency == 64);
+    std::iter::once(&class::ONE_CALL)
+        .chain(crowded)
+        .map(|cell| {
+            let mut found = report::Memory::of(cell);
+            for way in [BASE, API] {
+                found.gate_kib.push(peak(Proxy::gate(world)?, way, cell)?);
+                found.least_kib.push(peak(Proxy::least(world)?, way, cell)?);
+            }
+            Ok(found)
+        })
+        .collect()
 }
 
-fn peaks(mut proxy: Proxy, way: &str) -> Result<(u64, u64), Failure> {
-    proxy.load(way, &class::ONE_CALL, 1)?;
-    let idle_kib = proxy.peak_kib()?;
-    proxy.load(way, &class::UPLOADS, class::UPLOADS.calls)?;
-    let peak_kib = proxy.peak_kib()?;
+fn peak(mut proxy: Proxy, way: &str, cell: &Cell) -> Result<u64, Failure> {
+    proxy.load(way, cell, cell.calls)?;
+    let kib = proxy.peak_kib()?;
     proxy.stop()?;
-    Ok((idle_kib, peak_kib))
+    Ok(kib)
 }
