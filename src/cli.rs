@@ -506,7 +506,7 @@ mod tests {
             panic!()
         };
         assert!(run.quiet);
-        assert_eq!(run.provider.issuer.as_deref(), Some("https://i"));
+        assert_eq!(run.ends.provider.issuer.as_deref(), Some("https://i"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! answer behind it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -23,7 +24,7 @@ const PIECE_BYTES: usize = 32 << 10;
 /// A session of this bench.
 pub(crate) struct Session {
     pub(crate) dir: SessionDir,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Arc<Journal>,
 }
 
 /// A session's id, the same each time.
@@ -68,7 +69,7 @@ impl Session {
             vkey: None,
             chain: None,
         };
-        let journal = Journal::create(&dir, open, vec![who, cmd, host])?;
+        let journal = Arc::new(Journal::create(&dir, open, vec![who, cmd, host])?);
         Ok(Self { dir, journal })
     }
 

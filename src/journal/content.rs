@@ -11,18 +11,15 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::append::When;
 use super::crypt::Cipher;
 use super::frame::{FLAG_SEALED, Frame, Kind};
-use super::handle::{Journal, Refused, Ticket};
 use super::pack;
-use crate::limits;
 use crate::record::Commitment;
 use crate::redact::Redacted;
 
 const DOMAIN: &[u8] = b"ddgate/v1/";
 /// Content up to here travels inside its opening.
-const INLINE_BYTES_MAX: usize = 16 << 10;
+pub(super) const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// The salt of one committed field.
 pub(super) type Salt = [u8; 32];
@@ -33,7 +30,7 @@ pub struct Attachment {
     pub(super) field: &'static str,
     pub(super) salt: Salt,
     pub(super) body: AttachmentBody,
-    commitment: Commitment,
+    pub(super) commitment: Commitment,
 }
 
 #[derive(Debug)]
@@ -181,12 +178,12 @@ pub(super) fn payload(frame: &Frame) -> io::Result<Vec<u8>> {
     pack::unpack(frame.flags, &frame.payload)
 }
 
-fn inline(content: &[u8]) -> AttachmentBody {
+pub(super) fn inline(content: &[u8]) -> AttachmentBody {
     let (flags, payload) = pack::pack(content);
     AttachmentBody::Inline(flags, payload)
 }
 
-fn fresh_mac(field: &str) -> (Salt, Hmac<Sha256>) {
+pub(super) fn fresh_mac(field: &str) -> (Salt, Hmac<Sha256>) {
     let salt = SALTS.with_borrow_mut(Salts::next);
     (salt, keyed(&salt, field))
 }
@@ -227,7 +224,7 @@ fn keyed(salt: &Salt, field: &str) -> Hmac<Sha256> {
     mac
 }
 
-fn finish(mac: Hmac<Sha256>, n: u64) -> Commitment {
+pub(super) fn finish(mac: Hmac<Sha256>, n: u64) -> Commitment {
     use base64::Engine;
     let tag = mac.finalize().into_bytes();
     Commitment {
@@ -315,144 +312,5 @@ impl Withheld {
     #[must_use]
     pub fn finish(self) -> Commitment {
         finish(self.mac, self.total_bytes)
-    }
-}
-
-/// Commits to a body of any length while it passes, in bounded memory.
-#[derive(Debug)]
-pub struct ContentStream {
-    field: &'static str,
-    salt: Salt,
-    mac: Hmac<Sha256>,
-    total_bytes: u64,
-    pending: Vec<u8>,
-    stored: Option<u64>,
-    pieces: u32,
-    /// The last piece on its way to the file. One may be, so that packing need not wait for writing.
-    under_way: Option<Ticket>,
-}
-
-impl ContentStream {
-    /// Begins the content of `field`.
-    #[must_use]
-    pub fn new(field: &'static str) -> Self {
-        let (salt, mac) = fresh_mac(field);
-        Self {
-            field,
-            salt,
-            mac,
-            total_bytes: 0,
-            pending: Vec::new(),
-            stored: None,
-            pieces: 0,
-            under_way: None,
-        }
-    }
-
-    /// Takes the next redacted bytes. Waits while the journal's queue is full.
-    ///
-    /// # Errors
-    /// The journal refuses: nothing more of this body may be relied on.
-    pub async fn push(&mut self, journal: &Journal, bytes: Redacted<Bytes>) -> Result<(), Refused> {
-        let bytes = bytes.into_inner();
-        self.mac.update(&bytes);
-        self.total_bytes += bytes.len() as u64;
-        let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            let room = limits::BODY_PIECE_BYTES_MAX - self.pending.len();
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            if self.stored.is_some() && self.pending.capacity() == 0 {
-                // There will be a whole piece, most likely.
-                self.pending.reserve_exact(limits::BODY_PIECE_BYTES_MAX);
-            }
-            self.pending.extend_from_slice(now);
-            rest = later;
-            if self.pending.len() == limits::BODY_PIECE_BYTES_MAX {
-                self.hand_over(journal).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands what is pending to the journal, behind the piece before it.
-    async fn hand_over(&mut self, journal: &Journal) -> Result<(), Refused> {
-        let piece = self.piece(journal);
-        self.reach_last().await?;
-        self.under_way = Some(journal.append(vec![piece], When::Written).await?);
-        Ok(())
-    }
-
-    /// Hands everything taken so far to the journal; the ticket resolves when it is durable.
-    ///
-    /// # Errors
-    /// The journal refuses.
-    pub async fn flush(&mut self, journal: &Journal) -> Result<Ticket, Refused> {
-        let frames = if self.pending.is_empty() {
-            Vec::new()
-        } else {
-            vec![self.piece(journal)]
-        };
-        let ticket = journal.append(frames, When::Durable).await?;
-        Ok(ticket.behind(self.under_way.take()))
-    }
-
-    /// Hands everything taken so far to the journal and waits until it is written, not for the
-    /// disk: for streams whose next byte may be long in coming.
-    ///
-    /// # Errors
-    /// The journal refuses.
-    pub async fn settle(&mut self, journal: &Journal) -> Result<(), Refused> {
-        if !self.pending.is_empty() {
-            self.hand_over(journal).await?;
-        }
-        self.reach_last().await
-    }
-
-    /// Waits until the last piece handed over is written.
-    async fn reach_last(&mut self) -> Result<(), Refused> {
-        match self.under_way.take() {
-            Some(last) => last.durable().await.map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// Ends the content.
-    ///
-    /// # Errors
-    /// The journal refuses.
-    pub async fn finish(mut self, journal: &Journal) -> Result<Attachment, Refused> {
-        let body = match self.stored {
-            None if self.pending.len() <= INLINE_BYTES_MAX => {
-                inline(&std::mem::take(&mut self.pending))
-            }
-            _ => {
-                self.reach_last().await?;
-                let last = (!self.pending.is_empty()).then(|| self.piece(journal));
-                AttachmentBody::Stored(self.stored.unwrap_or_default(), last)
-            }
-        };
-        Ok(Attachment {
-            field: self.field,
-            salt: self.salt,
-            body,
-            commitment: finish(self.mac, self.total_bytes),
-        })
-    }
-
-    fn piece(&mut self, journal: &Journal) -> Frame {
-        let content = *self.stored.get_or_insert_with(|| journal.next_content());
-        // Taken, not cleared: many bodies wait for their next bytes at once, and must not wait with
-        // a buffer each.
-        let (flags, payload) = pack::pack(&std::mem::take(&mut self.pending));
-        let mut header = Vec::with_capacity(12);
-        header.extend_from_slice(&content.to_le_bytes());
-        header.extend_from_slice(&self.pieces.to_le_bytes());
-        self.pieces += 1;
-        Frame {
-            kind: Kind::Content,
-            flags,
-            header,
-            payload,
-        }
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! Invariant: a [`Permit`] comes out only after the request it is for is on stable storage.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use chrono::Utc;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::JournalError;
 use super::append::{Admission, Answer, Append, Done, Draft, Message, When, openings};
@@ -60,7 +61,7 @@ pub enum Refused {
 pub struct Ticket {
     done: oneshot::Receiver<Done>,
     /// What this stands behind: refused with it.
-    before: Option<Box<Ticket>>,
+    before: VecDeque<Ticket>,
 }
 
 impl std::fmt::Debug for Ticket {
@@ -70,6 +71,18 @@ impl std::fmt::Debug for Ticket {
 }
 
 impl Ticket {
+    /// A ticket, and what answers it.
+    pub(super) fn awaited() -> (oneshot::Sender<Done>, Self) {
+        let (reply, done) = oneshot::channel();
+        (
+            reply,
+            Self {
+                done,
+                before: VecDeque::new(),
+            },
+        )
+    }
+
     /// Waits for the writer.
     ///
     /// # Errors
@@ -91,17 +104,17 @@ impl Ticket {
         done.map_or(Err(Refused::Closed), |done| done.answer.map(drop))
     }
 
-    /// The same ticket, refused also if `before` is.
-    pub(super) fn behind(mut self, before: Option<Self>) -> Self {
-        self.before = before.map(Box::new);
+    /// The same ticket, refused also if one of `before` is.
+    pub(super) fn behind(mut self, before: impl IntoIterator<Item = Self>) -> Self {
+        self.before.extend(before);
         self
     }
 
     async fn reach_before(&mut self) -> Result<(), Refused> {
-        if let Some(before) = &mut self.before {
+        while let Some(before) = self.before.front_mut() {
             let done = (&mut before.done).await;
             let reached = done.map_or(Err(Refused::Closed), |done| done.answer.map(drop));
-            self.before = None;
+            self.before.pop_front();
             reached?;
         }
         Ok(())
@@ -119,6 +132,7 @@ pub struct Journal {
     budget: Arc<Semaphore>,
     calls: AtomicU64,
     contents: AtomicU64,
+    long_bodies: Arc<AtomicUsize>,
     /// Records and pieces so far.
     handed: AtomicU64,
     opened: Instant,
@@ -214,6 +228,7 @@ impl Journal {
             budget: Arc::new(Semaphore::new(limits::JOURNAL_QUEUE_BYTES_MAX)),
             calls: AtomicU64::new(0),
             contents: AtomicU64::new(0),
+            long_bodies: Arc::default(),
             handed: AtomicU64::new(0),
             opened: Instant::now(),
             thread: Mutex::new(Some(thread)),
@@ -223,6 +238,11 @@ impl Journal {
     /// The number of the next call.
     pub fn next_call(&self) -> CallNumber {
         CallNumber(self.calls.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// How many long bodies are being recorded.
+    pub(super) const fn long_bodies(&self) -> &Arc<AtomicUsize> {
+        &self.long_bodies
     }
 
     pub(super) fn next_content(&self) -> u64 {
@@ -357,8 +377,11 @@ impl Journal {
         admission: Admission,
         when: When,
     ) -> Result<Ticket, Refused> {
-        let (append, bytes) = self.append_of(event, attachments, admission)?;
-        self.send(append, when, bytes).await
+        let (mut append, bytes) = self.append_of(event, attachments, admission)?;
+        let (reply, ticket) = Ticket::awaited();
+        append.reply = Some((when, reply));
+        self.hand_over(append, bytes).await?;
+        Ok(ticket)
     }
 
     /// Queues a leaf nobody waits for: it may linger until somebody does, or for
@@ -386,28 +409,37 @@ impl Journal {
         Ok((Append::new(frames, Some(draft), admission), bytes))
     }
 
-    /// Queues content. The ticket resolves when it, and all before it, is written or durable.
-    pub(super) async fn append(&self, frames: Vec<Frame>, when: When) -> Result<Ticket, Refused> {
-        let bytes = frames.iter().map(Frame::stored_bytes).sum();
-        let append = Append::new(frames, None, Admission::Refusable);
-        self.send(append, when, bytes).await
-    }
-
-    async fn send(&self, mut append: Append, when: When, bytes: usize) -> Result<Ticket, Refused> {
-        let (reply, done) = oneshot::channel();
+    /// Queues content in room that was waited for. `reply` comes when it, and all before it, is
+    /// written or durable.
+    pub(super) fn append(
+        &self,
+        frames: Vec<Frame>,
+        when: When,
+        reply: oneshot::Sender<Done>,
+        mut room: OwnedSemaphorePermit,
+    ) -> Result<(), Refused> {
+        let bytes: usize = frames.iter().map(Frame::stored_bytes).sum();
+        // Packed, it takes less.
+        drop(room.split(room.num_permits().saturating_sub(bytes.max(1))));
+        let mut append = Append::new(frames, None, Admission::Refusable);
         append.reply = Some((when, reply));
-        self.hand_over(append, bytes).await?;
-        Ok(Ticket { done, before: None })
+        self.put(append, room)
     }
 
-    /// Waits for room in the queue, and puts it there.
-    async fn hand_over(&self, mut append: Append, bytes: usize) -> Result<(), Refused> {
+    async fn hand_over(&self, append: Append, bytes: usize) -> Result<(), Refused> {
+        let room = self.room(bytes).await?;
+        self.put(append, room)
+    }
+
+    /// Waits for room in the queue.
+    pub(super) async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refused> {
         let share = bytes.clamp(1, limits::JOURNAL_QUEUE_BYTES_MAX) as u32;
-        let budget = Arc::clone(&self.budget)
-            .acquire_many_owned(share)
-            .await
-            .map_err(|_| Refused::Closed)?;
-        append.budget = Some(budget);
+        let room = Arc::clone(&self.budget).acquire_many_owned(share).await;
+        room.map_err(|_| Refused::Closed)
+    }
+
+    fn put(&self, mut append: Append, room: OwnedSemaphorePermit) -> Result<(), Refused> {
+        append.budget = Some(room);
         self.messages
             .send(Message::Append(Box::new(append)))
             .map_err(|_| Refused::Closed)?;

@@ -28,6 +28,7 @@ pub mod reader;
 mod says;
 mod seal;
 mod statements;
+mod stream;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use audit::{Audit, Depth, Expected, SIGNATURE_EVERY, audit};
-pub use content::{Attachment, ContentStream, Recommit, Withheld, commit};
+pub use content::{Attachment, Recommit, Withheld, commit};
 pub use crypt::{Identities, Recipients};
 pub use disk::{create_private_dir, create_private_file, sync_dir};
 pub use erase::{erase, state as erasure_state};
@@ -52,6 +53,7 @@ pub use permit::Permit;
 pub use reader::SessionReader;
 pub use seal::Signed;
 pub use statements::{Statement, Statements};
+pub use stream::ContentStream;
 pub use verdict::{Fault, Findings, Gap, Verdict};
 
 /// What can go wrong when a session's record is created, listed or read.

@@ -1,8 +1,11 @@
 //! The journal as a whole: what goes in comes out, in every state a session can be in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 mod sealed;
+mod streams;
 
 use super::catalog::{Catalog, SessionDir};
 use super::reader::State;
@@ -16,7 +19,7 @@ fn clean(bytes: impl Into<Bytes>) -> Redacted<Bytes> {
     nothing_secret.bytes(&bytes.into())
 }
 
-fn session(sessions: &std::path::Path, byte: u8) -> (SessionDir, Journal) {
+fn session(sessions: &std::path::Path, byte: u8) -> (SessionDir, Arc<Journal>) {
     session_for(sessions, byte, &Recipients::default())
 }
 
@@ -24,7 +27,7 @@ fn session_for(
     sessions: &std::path::Path,
     byte: u8,
     recipients: &Recipients,
-) -> (SessionDir, Journal) {
+) -> (SessionDir, Arc<Journal>) {
     let id = SessionId::from_bytes([byte; 16]);
     let dir = SessionDir::new(sessions, id);
     let who = commit("who", clean("alice"));
@@ -54,18 +57,24 @@ fn session_for(
         chain: None,
     };
     let journal = Journal::create_for(&dir, open, vec![who, cmd, host], recipients).unwrap();
+    let journal = Arc::new(journal);
     (dir, journal)
 }
 
-async fn one_call(journal: &Journal, body: Bytes) -> Permit {
-    let target = commit("target", clean("/api/v1/monitor"));
-    let headers = commit("headers", clean("[]"));
+async fn one_call(journal: &Arc<Journal>, body: Bytes) -> Permit {
     let mut stream = ContentStream::new("body");
     for piece in body.chunks(10_000) {
         let piece = clean(Bytes::copy_from_slice(piece));
         stream.push(journal, piece).await.unwrap();
     }
     let content = stream.finish(journal).await.unwrap();
+    call_with(journal, content).await
+}
+
+/// A call with this body.
+async fn call_with(journal: &Journal, content: Attachment) -> Permit {
+    let target = commit("target", clean("/api/v1/monitor"));
+    let headers = commit("headers", clean("[]"));
     let request = CallRequest {
         call: journal.next_call(),
         method: "POST".into(),
@@ -275,7 +284,6 @@ async fn damage_is_told_at_every_open_and_hides_only_what_it_hit() {
 async fn parallel_calls_lose_and_reorder_nothing() {
     let sessions = tempfile::tempdir().unwrap();
     let (dir, journal) = session(sessions.path(), 2);
-    let journal = std::sync::Arc::new(journal);
     let tasks: Vec<_> = (0..64)
         .map(|_| {
             let journal = journal.clone();

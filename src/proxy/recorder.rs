@@ -4,6 +4,8 @@
 //! committed to as it passed, with its length, and a body longer than `recording.body_bytes_max`
 //! says in the record that only its beginning is there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Proxy;
@@ -67,7 +69,11 @@ impl BodyRecorder {
     }
 
     /// Takes a piece. Waits while the journal's queue is full.
-    pub(super) async fn push(&mut self, journal: &Journal, piece: Bytes) -> Result<(), Refused> {
+    pub(super) async fn push(
+        &mut self,
+        journal: &Arc<Journal>,
+        piece: Bytes,
+    ) -> Result<(), Refused> {
         if !self.redactor.unpacks() {
             return self.take(journal, piece).await;
         }
@@ -77,7 +83,7 @@ impl BodyRecorder {
         Ok(())
     }
 
-    async fn take(&mut self, journal: &Journal, piece: Bytes) -> Result<(), Refused> {
+    async fn take(&mut self, journal: &Arc<Journal>, piece: Bytes) -> Result<(), Refused> {
         if let Some(raw) = &mut self.raw {
             raw.push(&piece);
         }
@@ -89,17 +95,17 @@ impl BodyRecorder {
     }
 
     /// Hands everything taken so far to the journal; the ticket resolves when it is durable.
-    pub(super) async fn flush(&mut self, journal: &Journal) -> Result<Ticket, Refused> {
+    pub(super) async fn flush(&mut self, journal: &Arc<Journal>) -> Result<Ticket, Refused> {
         self.content.flush(journal).await
     }
 
     /// Hands everything taken so far to the journal without waiting for the disk.
-    pub(super) async fn settle(&mut self, journal: &Journal) -> Result<(), Refused> {
+    pub(super) async fn settle(&mut self, journal: &Arc<Journal>) -> Result<(), Refused> {
         self.content.settle(journal).await
     }
 
     /// Ends the body; call it once.
-    pub(super) async fn finish(&mut self, journal: &Journal) -> Result<Recorded, Refused> {
+    pub(super) async fn finish(&mut self, journal: &Arc<Journal>) -> Result<Recorded, Refused> {
         if self.level < Level::Full
             && let Some(raw) = self.raw.take()
         {
@@ -139,7 +145,11 @@ impl BodyRecorder {
         })
     }
 
-    async fn keep(&mut self, journal: &Journal, clean: Redacted<Bytes>) -> Result<(), Refused> {
+    async fn keep(
+        &mut self,
+        journal: &Arc<Journal>,
+        clean: Redacted<Bytes>,
+    ) -> Result<(), Refused> {
         self.shown_bytes += clean.get().len() as u64;
         let room = self.kept_bytes_max - self.kept_bytes;
         let clean = clean.first(usize::try_from(room).unwrap_or(usize::MAX));

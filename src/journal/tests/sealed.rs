@@ -42,7 +42,7 @@ fn bodies() -> Vec<Bytes> {
 }
 
 /// Calls with these bodies, each in a leaf that is returned.
-async fn recorded(journal: &Journal, bodies: &[Bytes]) -> Vec<u64> {
+async fn recorded(journal: &Arc<Journal>, bodies: &[Bytes]) -> Vec<u64> {
     let mut leaves = Vec::new();
     for body in bodies {
         let permit = one_call(journal, body.clone()).await;
