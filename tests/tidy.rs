@@ -359,6 +359,8 @@ const STARTERS: &[&str] = &[
     "demo/",
     "journal/handle.rs",
     "journal/feeder.rs",
+    // Packs one body, and ends with it.
+    "journal/stream.rs",
     "launch/",
 ];
 
