@@ -52,8 +52,8 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             break
         }
         'ddgate;run' {
-            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who the session belongs to')
-            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Send every Datadog call to this address instead (the Host header is kept)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who a session belongs to')
+            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Reach Datadog at this address instead (the Host header is kept)')
             [CompletionResult]::new('--site', '--site', [CompletionResultType]::ParameterName, 'The Datadog site, for example datadoghq.eu')
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, 'The OpenID Connect issuer to sign in with')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The public client id of ddgate at the issuer')
@@ -83,8 +83,8 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             break
         }
         'ddgate;mcp' {
-            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who the session belongs to')
-            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Send every Datadog call to this address instead (the Host header is kept)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who a session belongs to')
+            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Reach Datadog at this address instead (the Host header is kept)')
             [CompletionResult]::new('--site', '--site', [CompletionResultType]::ParameterName, 'The Datadog site, for example datadoghq.eu')
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, 'The OpenID Connect issuer to sign in with')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The public client id of ddgate at the issuer')
@@ -266,8 +266,8 @@ Register-ArgumentCompleter -Native -CommandName 'ddgate' -ScriptBlock {
             break
         }
         'ddgate;doctor' {
-            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who the session belongs to')
-            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Send every Datadog call to this address instead (the Host header is kept)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Who a session belongs to')
+            [CompletionResult]::new('--upstream', '--upstream', [CompletionResultType]::ParameterName, 'Reach Datadog at this address instead (the Host header is kept)')
             [CompletionResult]::new('--site', '--site', [CompletionResultType]::ParameterName, 'The Datadog site, for example datadoghq.eu')
             [CompletionResult]::new('--issuer', '--issuer', [CompletionResultType]::ParameterName, 'The OpenID Connect issuer to sign in with')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The public client id of ddgate at the issuer')

@@ -48,8 +48,8 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand completions 'Print a completion script for a shell'
         }
         &'ddgate;run'= {
-            cand --identity 'Who the session belongs to'
-            cand --upstream 'Send every Datadog call to this address instead (the Host header is kept)'
+            cand --identity 'Who a session belongs to'
+            cand --upstream 'Reach Datadog at this address instead (the Host header is kept)'
             cand --site 'The Datadog site, for example datadoghq.eu'
             cand --issuer 'The OpenID Connect issuer to sign in with'
             cand --client-id 'The public client id of ddgate at the issuer'
@@ -78,8 +78,8 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ddgate;mcp'= {
-            cand --identity 'Who the session belongs to'
-            cand --upstream 'Send every Datadog call to this address instead (the Host header is kept)'
+            cand --identity 'Who a session belongs to'
+            cand --upstream 'Reach Datadog at this address instead (the Host header is kept)'
             cand --site 'The Datadog site, for example datadoghq.eu'
             cand --issuer 'The OpenID Connect issuer to sign in with'
             cand --client-id 'The public client id of ddgate at the issuer'
@@ -250,8 +250,8 @@ set edit:completion:arg-completer[ddgate] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'ddgate;doctor'= {
-            cand --identity 'Who the session belongs to'
-            cand --upstream 'Send every Datadog call to this address instead (the Host header is kept)'
+            cand --identity 'Who a session belongs to'
+            cand --upstream 'Reach Datadog at this address instead (the Host header is kept)'
             cand --site 'The Datadog site, for example datadoghq.eu'
             cand --issuer 'The OpenID Connect issuer to sign in with'
             cand --client-id 'The public client id of ddgate at the issuer'

@@ -51,9 +51,9 @@ complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "demo" -d 'See it work
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "pseudonym" -d 'Print the pseudonym that stands in the record for a value'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "config" -d 'Look at the configuration'
 complete -c ddgate -n "__fish_ddgate_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l identity -d 'Who the session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l identity -d 'Who a session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
 oidc\t'The person an OpenID Connect provider vouches for'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l upstream -d 'Send every Datadog call to this address instead (the Host header is kept)' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l upstream -d 'Reach Datadog at this address instead (the Host header is kept)' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l site -d 'The Datadog site, for example datadoghq.eu' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l client-id -d 'The public client id of ddgate at the issuer' -r
@@ -87,9 +87,9 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand run" -l read-only -d 'Deny
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s q -l quiet -d 'Say nothing unless something is wrong'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l identity -d 'Who the session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l identity -d 'Who a session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
 oidc\t'The person an OpenID Connect provider vouches for'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l upstream -d 'Send every Datadog call to this address instead (the Host header is kept)' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l upstream -d 'Reach Datadog at this address instead (the Host header is kept)' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l site -d 'The Datadog site, for example datadoghq.eu' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand mcp" -l client-id -d 'The public client id of ddgate at the issuer' -r
@@ -242,9 +242,9 @@ complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l all -d 'List ev
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -l json -d 'Print one JSON document'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s v -l verbose -d 'Say more about what is done'
 complete -c ddgate -n "__fish_ddgate_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l identity -d 'Who the session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l identity -d 'Who a session belongs to' -r -f -a "local\t'The operating system\'s user, recorded as unverified'
 oidc\t'The person an OpenID Connect provider vouches for'"
-complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l upstream -d 'Send every Datadog call to this address instead (the Host header is kept)' -r -f
+complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l upstream -d 'Reach Datadog at this address instead (the Host header is kept)' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l site -d 'The Datadog site, for example datadoghq.eu' -r
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l issuer -d 'The OpenID Connect issuer to sign in with' -r -f
 complete -c ddgate -n "__fish_ddgate_using_subcommand doctor" -l client-id -d 'The public client id of ddgate at the issuer' -r

@@ -289,10 +289,10 @@ pub struct RunArgs {
 /// The two ends of a session: whose it is, and which Datadog it reaches.
 #[derive(Clone, Debug, Default, Args)]
 pub struct EndsArgs {
-    /// Who the session belongs to
+    /// Who a session belongs to
     #[arg(long, value_enum, value_name = "HOW")]
     pub identity: Option<IdentityChoice>,
-    /// Send every Datadog call to this address instead (the Host header is kept)
+    /// Reach Datadog at this address instead (the Host header is kept)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub upstream: Option<String>,
     /// The Datadog site, for example datadoghq.eu

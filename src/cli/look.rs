@@ -87,7 +87,6 @@ Examples:
   ddgate verify --all                    Every session, and whether one was deleted
   ddgate verify 3f2a9c1e --vkey vkey.txt --trusted-checkpoint checkpoint.txt
   ddgate verify latest --jwks keys.json --age-identity key.txt    Who it was, by their provider's keys
-  ddgate verify 3f2a9c1e --age-identity key.txt --jwks jwks.json    And who vouched for the person
   ddgate verify --dir session --vkey vkey.txt    What `export` wrote, here or elsewhere
   ddgate verify --proof call-7                   What `prove` wrote")]
 pub struct VerifyArgs {
