@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::content::Attachment;
 use super::frame::Frame;
 use super::handle::Refused;
-use crate::record::event::{LEAF_VERSION, LeafLine};
-use crate::record::{Event, Leaf};
+use crate::record::event::{CallResponse, LEAF_VERSION, LeafLine};
+use crate::record::{CallNumber, Event, Leaf, Outcome};
 
 pub(super) type Answer = Result<Option<u64>, Refused>;
 
@@ -103,6 +103,25 @@ pub(super) fn openings(mut before: Vec<Frame>, mut attachments: Vec<Attachment>)
     before.extend(attachments.iter_mut().filter_map(Attachment::last_piece));
     before.extend(attachments.into_iter().map(Attachment::opening));
     before
+}
+
+/// How a call ends that is on record and was not sent after all.
+pub(super) fn unsent(call: CallNumber, re: u64, why: &Refused) -> Event {
+    Event::CallResponse(CallResponse {
+        call,
+        re,
+        outcome: Outcome::Failed,
+        status: None,
+        dur_us: 0,
+        wait_us: None,
+        headers: None,
+        body: None,
+        unkept: None,
+        error: Some(format!(
+            "not sent, because its tool calls cannot be recorded: {why}"
+        )),
+        redactions: Vec::new(),
+    })
 }
 
 pub(super) enum Message {

@@ -14,7 +14,7 @@ use chrono::Utc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::JournalError;
-use super::append::{Admission, Answer, Append, Done, Draft, Message, When, openings};
+use super::append::{Admission, Answer, Append, Done, Draft, Message, When, openings, unsent};
 use super::catalog::{Manifest, SessionDir};
 use super::chain;
 use super::content::Attachment;
@@ -25,8 +25,8 @@ use super::seal::Sealer;
 use super::wal::WalWriter;
 use super::writer::WriterThread;
 use crate::limits;
-use crate::record::event::{CallRequest, CallResponse, SessionClose, SessionOpen};
-use crate::record::{CallNumber, Event, Outcome};
+use crate::record::event::{CallRequest, SessionClose, SessionOpen};
+use crate::record::{CallNumber, Event};
 
 /// Why the journal did not take a record. Every one means: nothing was sent.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -62,6 +62,7 @@ pub struct Ticket {
     done: oneshot::Receiver<Done>,
     /// What this stands behind: refused with it.
     before: VecDeque<Ticket>,
+    answered: Option<Result<(), Refused>>,
 }
 
 impl std::fmt::Debug for Ticket {
@@ -79,6 +80,7 @@ impl Ticket {
             Self {
                 done,
                 before: VecDeque::new(),
+                answered: None,
             },
         )
     }
@@ -88,20 +90,24 @@ impl Ticket {
     /// # Errors
     /// The record was refused.
     pub async fn durable(mut self) -> Result<Option<u64>, Refused> {
-        self.reach_before().await?;
-        self.done
-            .await
-            .map_or(Err(Refused::Closed), |done| done.answer)
+        self.answer().await
     }
 
-    /// The same, without giving up the ticket: may be cancelled and asked again until it resolves.
+    /// The same, without giving up the ticket: may be cancelled, and asked again.
     ///
     /// # Errors
     /// The record was refused.
     pub async fn ready(&mut self) -> Result<(), Refused> {
+        if self.answered.is_none() {
+            self.answered = Some(self.answer().await.map(drop));
+        }
+        self.answered.clone().unwrap_or(Ok(()))
+    }
+
+    async fn answer(&mut self) -> Answer {
         self.reach_before().await?;
         let done = (&mut self.done).await;
-        done.map_or(Err(Refused::Closed), |done| done.answer.map(drop))
+        done.map_or(Err(Refused::Closed), |done| done.answer)
     }
 
     /// The same ticket, refused also if one of `before` is.
@@ -478,23 +484,4 @@ impl Journal {
         let mono = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Draft::new(event, Utc::now(), mono)
     }
-}
-
-/// How a call ends that is on record and was not sent after all.
-fn unsent(call: CallNumber, re: u64, why: &Refused) -> Event {
-    Event::CallResponse(CallResponse {
-        call,
-        re,
-        outcome: Outcome::Failed,
-        status: None,
-        dur_us: 0,
-        wait_us: None,
-        headers: None,
-        body: None,
-        unkept: None,
-        error: Some(format!(
-            "not sent, because its tool calls cannot be recorded: {why}"
-        )),
-        redactions: Vec::new(),
-    })
 }

@@ -36,6 +36,8 @@ pub struct ContentStream {
     pieces: u32,
     /// Pieces on their way to the file: packing need not wait for writing.
     under_way: VecDeque<Ticket>,
+    /// Why a piece is missing: then there is no content to commit to.
+    lost: Option<Refused>,
     /// Set once there was a whole piece.
     long: Option<LongBody>,
     /// None where there is no processor to spare.
@@ -56,6 +58,7 @@ impl ContentStream {
             stored: None,
             pieces: 0,
             under_way: VecDeque::new(),
+            lost: None,
             long: None,
             packer: None,
         }
@@ -136,9 +139,9 @@ impl ContentStream {
         {
             let written = first.ready().await;
             self.under_way.pop_front();
-            written?;
+            self.lost = self.lost.take().or(written.err());
         }
-        Ok(())
+        self.lost.clone().map_or(Ok(()), Err)
     }
 
     /// Ends the content.

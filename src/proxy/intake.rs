@@ -275,6 +275,7 @@ impl Pump {
 
     /// Puts the record of the whole body on stable storage.
     async fn record_end(&mut self, broke: Option<&UploadBroke>) -> Result<(), Refused> {
+        let is_whole = !matches!(broke, Some(UploadBroke::Record(_))) && self.kept().await.is_ok();
         let journal = &self.journal;
         let body = self.recorder.finish(journal).await?;
         let event = Event::CallStream(CallStream {
@@ -285,12 +286,23 @@ impl Pump {
             unkept: broke.map(ToString::to_string).or(body.unkept),
             redactions: body.redactions,
         });
-        let attachments = body.attachment.into_iter().collect();
+        // With a piece missing it would look as if somebody had changed it.
+        let content = body.attachment.filter(|_| is_whole);
+        let attachments = content.into_iter().collect();
         journal.note_durably(event, attachments).await?;
         match &mut self.tap {
             Some(tap) if broke.is_none() => tap.record(&self.proxy).await,
             _ => Ok(()),
         }
+    }
+
+    /// Waits until everything that was sent to the disk is there.
+    async fn kept(&mut self) -> Result<(), Refused> {
+        while !self.waiting.is_empty() {
+            front(&mut self.waiting).await?;
+            self.waiting.pop_front();
+        }
+        Ok(())
     }
 
     /// Moves everything but the end: the caller records first. While the disk is busy, what comes

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use ddgate::journal::{ContentStream, Expected, audit};
+
 use super::gate::*;
 use super::session::Session;
 use super::upstream::{Talk, Upstream};
@@ -209,4 +211,36 @@ async fn an_upload_that_outgrows_the_disk_never_ends() {
     let session = Session::open(&gate.dir);
     let call = session.call();
     assert!(call.error().contains("no space"), "{}", call.error());
+    // What is missing was never kept; nobody changed it.
+    let found = audit(&gate.dir, &Expected::default()).unwrap().findings;
+    assert!(!found.is_broken(), "{found:?}");
+}
+
+/// The same of an answer: the child does not take it for whole, nor the reader for changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_outgrows_the_disk_breaks_off() {
+    let Some(disk) = SmallDisk::mount("6m") else {
+        return;
+    };
+    let upstream = Upstream::saying(answer(200, "", pattern(8 << 20))).await;
+    let gate = Gate::with(Setup {
+        upstream: Some(format!("http://127.0.0.1:{}", upstream.port)),
+        sessions: Some(disk.path().join("sessions")),
+        ..Setup::default()
+    })
+    .await;
+    // Another long body, or the answer would be packed elsewhere, one piece ahead.
+    let mut company = ContentStream::new("body");
+    let bytes = gate.proxy.known.bytes(&[0; 100_000]);
+    company.push(&gate.proxy.journal, bytes).await.unwrap();
+    let mut child = gate.child().await;
+    child.send(gate.keyed("GET /api/v1/monitor", "")).await;
+    assert!(child.answer_to("GET").await.is_err());
+    drop(child);
+    gate.proxy.draining.cancel();
+    gate.proxy.tasks.close();
+    gate.proxy.tasks.wait().await;
+    gate.close_journal();
+    let found = audit(&gate.dir, &Expected::default()).unwrap().findings;
+    assert!(!found.is_broken(), "{found:?}");
 }
